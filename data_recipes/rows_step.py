@@ -1,0 +1,85 @@
+"""The first step: a source tree's rows and rejects as parquet, with their counts."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, rejects_table
+from data_recipes.source_tree import fingerprint, read_tree
+from data_recipes.store import SHARD_BYTES, RowWriter, digest, finished, mark_done, write_json, write_table
+
+_MARKER = ".done.json"
+
+
+def write_rows(
+    roots: PathLike | Iterable[PathLike],
+    out: PathLike,
+    *,
+    limit_bytes_per_language: Mapping[str, int] | None = None,
+    max_file_bytes: int = MAX_FILE_BYTES,
+    shard_bytes: int = SHARD_BYTES,
+    progress: bool | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
+
+    Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
+    `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
+    """
+    started, folder = time.monotonic(), Path(out)
+    given = [roots] if not isinstance(roots, Iterable) or isinstance(roots, str) else list(roots)
+    limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
+    key = digest([fingerprint(given), limits, max_file_bytes, shard_bytes])
+    facts, problem = finished(folder / _MARKER, key)
+    if facts is not None:
+        report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
+        return facts
+    if problem:
+        report(f"step=rows redone: {problem}")
+    for stale in (folder / _MARKER, folder / "rows.json"):
+        stale.unlink(missing_ok=True)
+    writer, rejects = RowWriter(folder, shard_bytes), []
+    files: Counter[str] = Counter()
+    volume: Counter[str] = Counter()
+    source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
+    for item in tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress):
+        if isinstance(item, Reject):
+            rejects.append(item)
+            continue
+        writer.add(item)
+        files[item.lang] += 1
+        volume[item.lang] += item.size
+    writer.flush()
+    for stale in folder.glob("rows-*.parquet"):
+        if stale not in writer.files:
+            stale.unlink()
+    write_table(folder / "rejects.parquet", rejects_table(rejects))
+    summary = {
+        "files": {lang: {"files": files[lang], "bytes": volume[lang]} for lang in sorted(files)},
+        "rejects": _reject_counts(rejects),
+        "shards": [path.name for path in writer.files],
+    }
+    write_json(folder / "rows.json", summary)
+    mark_done(folder / _MARKER, key, [*writer.files, folder / "rejects.parquet", folder / "rows.json"], summary)
+    seen = len(rejects) + files.total()
+    report(
+        f"step=rows in={seen} out={files.total()} dropped={100 * len(rejects) / max(seen, 1):.1f}% "
+        f"bytes={volume.total()} {time.monotonic() - started:.0f}s",
+    )
+    return summary
+
+
+def _reject_counts(rejects: Iterable[Reject]) -> list[dict[str, Any]]:
+    files: Counter[tuple[str, str]] = Counter()
+    volume: Counter[tuple[str, str]] = Counter()
+    for reject in rejects:
+        files[reject.lang, reject.reason] += 1
+        volume[reject.lang, reject.reason] += reject.size
+    return [
+        {"lang": lang, "reason": reason, "files": files[lang, reason], "bytes": volume[lang, reason]}
+        for lang, reason in sorted(files)
+    ]

@@ -1,0 +1,112 @@
+"""Problems in MultiPL-E's schema, and completions of them by any callable that continues text."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# Rows as MultiPL-E publishes them: name, language, prompt, tests, stop_tokens, and more that nothing here needs.
+Problem = Mapping[str, Any]
+Generate = Callable[[list[str], int], Sequence[Sequence[str]]]
+
+_TEXTS = ("name", "language", "prompt", "tests")
+
+
+def read_problems(path: str | Path) -> list[dict[str, Any]]:
+    """The problems of a JSON-lines file, each checked to have the fields that completing and scoring need."""
+    return _checked(_rows(path), str(path))
+
+
+def read_completions(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a completions file: name, language, and a list of completions."""
+    rows = _rows(path)
+    for number, row in enumerate(rows, 1):
+        texts = row.get("completions")
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                f"Row {number} of {path}: 'completions' is no list of texts. Give one list for each problem."
+            )
+        _check_texts(row, ("name", "language"), number, str(path))
+    return rows
+
+
+def cut_at_stop(text: str, stop_tokens: Sequence[str]) -> str:
+    r"""The text up to the first place where any stop token begins.
+
+    >>> cut_at_stop("    return 1\n\ndef g():", ["\ndef", "\n#"])
+    '    return 1\n'
+    """
+    return text[: min((at for stop in stop_tokens if stop and (at := text.find(stop)) >= 0), default=len(text))]
+
+
+def complete(
+    problems: Iterable[Problem], generate: Generate, *, n: int = 1, batch_size: int = 8, cut: bool = True
+) -> list[dict[str, Any]]:
+    r"""Rows of a completions file: n completions for each problem, cut at the problem's stop tokens.
+
+    `generate(prompts, n)` gives, for each prompt, n continuations without the prompt.
+
+    >>> problem = {"name": "one", "language": "py", "prompt": "def one():\n", "tests": "", "stop_tokens": ["\ndef"]}
+    >>> complete([problem], lambda prompts, n: [["    return 1\ndef two"] * n for _ in prompts])
+    [{'name': 'one', 'language': 'py', 'completions': ['    return 1']}]
+    """
+    if n < 1 or batch_size < 1:
+        raise ValueError(f"complete: n={n} and batch_size={batch_size}. Both must be 1 or more.")
+    rows = _checked([dict(problem) for problem in problems], "problems")
+    done = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        texts = generate([row["prompt"] for row in batch], n)
+        counts = [len(each) for each in texts]
+        if counts != [n] * len(batch):
+            raise ValueError(
+                f"complete: generate gave {counts} texts for {len(batch)} prompts and n={n}. Give n for each."
+            )
+        for row, each in zip(batch, texts, strict=True):
+            stops = row["stop_tokens"] if cut else []
+            cuts = [cut_at_stop(text, stops) for text in each]
+            done.append({"name": row["name"], "language": row["language"], "completions": cuts})
+    return done
+
+
+def _rows(path: str | Path) -> list[dict[str, Any]]:
+    rows = []
+    # split at "\n" only: a JSON string may hold U+2028, at which splitlines would cut.
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"Line {number} of {path} is no JSON: {error}. Give one object a line.") from error
+        if type(row) is not dict:
+            raise ValueError(f"Line {number} of {path} is {type(row).__name__}. Give one JSON object a line.")
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no rows. Give one JSON object a line.")
+    return rows
+
+
+def _checked(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    seen: dict[tuple[str, str], int] = {}
+    for number, row in enumerate(rows, 1):
+        _check_texts(row, _TEXTS, number, where)
+        stops = row.setdefault("stop_tokens", [])
+        if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+            raise ValueError(f"Row {number} of {where}: 'stop_tokens' is no list of texts.")
+        key = (row["language"], row["name"])
+        if key in seen:
+            raise ValueError(f"Rows {seen[key]} and {number} of {where} are both {key}. Each problem may occur once.")
+        seen[key] = number
+    return rows
+
+
+def _check_texts(row: Problem, fields: Sequence[str], number: int, where: str) -> None:
+    name = next((name for name in fields if not isinstance(row.get(name), str)), None)
+    if name is not None:
+        seen = type(row[name]).__name__ if name in row else "absent"
+        found = ", ".join(sorted(row)) or "none"
+        raise ValueError(
+            f"Row {number} of {where}: {name!r} is {seen}, and text is needed. Fields found: {found}. "
+            "MultiPL-E's schema is expected."
+        )

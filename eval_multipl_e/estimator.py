@@ -1,0 +1,48 @@
+"""The unbiased pass@k estimator of Chen et al. 2021 (arXiv 2107.03374) and its interval over problems."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that at least one of k completions drawn from n, of which c are correct, is correct.
+
+    1 - C(n-c, k) / C(n, k), as a product, so that large n does not overflow.
+
+    >>> pass_at_k(5, 1, 1)
+    0.2
+    >>> round(pass_at_k(10, 3, 2), 12) == round(1 - 21 / 45, 12)
+    True
+    """
+    if n < 1 or not 0 <= c <= n:
+        raise ValueError(f"pass_at_k: n={n} and c={c}. Give n >= 1 completions, of which 0 <= c <= n are correct.")
+    if not 1 <= k <= n:
+        raise ValueError(
+            f"pass_at_k: k={k} with n={n} completions. k must lie between 1 and n; draw more completions or lower k."
+        )
+    if n - c < k:
+        return 1.0
+    if k == 1:
+        return c / n
+    return 1.0 - math.prod((n - c - i) / (n - i) for i in range(k))
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a mean over problems; the same values and seed give the same interval.
+
+    Problems all alike give an interval of no width: the bootstrap knows only the problems it was given.
+
+    >>> bootstrap_interval([1.0, 1.0, 1.0])
+    (1.0, 1.0)
+    """
+    if not values:
+        raise ValueError("bootstrap_interval: no values. Give one value for each problem.")
+    sample = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(0, len(sample), size=(resamples, len(sample)))
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(sample[draws].mean(axis=1), [tail, 1.0 - tail])
+    return float(low), float(high)

@@ -1,0 +1,85 @@
+"""Single-line infilling: tasks made from solved problems, and exact match in two named modes."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MATCH_MODES = ("strip", "first_line")
+_COMMENTS = {"py": ("#",), "js": ("//", "/*", "*"), "java": ("//", "/*", "*")}
+
+
+def exact_match(predictions: Sequence[str], references: Sequence[str], mode: str = "strip") -> float:
+    r"""The share of predictions equal to their reference, whitespace at both ends aside.
+
+    "strip" compares all that was generated (SantaCoder's report); "first_line" only its first line that is not blank
+    (later papers). Numbers of the two modes must not be compared.
+
+    >>> exact_match(["  return x\n", "a = 1\nb = 2"], ["return x", "a = 1"])
+    0.5
+    >>> exact_match(["  return x\n", "a = 1\nb = 2"], ["return x", "a = 1"], mode="first_line")
+    1.0
+    """
+    if mode not in MATCH_MODES:
+        raise ValueError(f"exact_match: mode={mode!r} is unknown. Use 'strip' or 'first_line'.")
+    if len(predictions) != len(references):
+        raise ValueError(
+            f"exact_match: {len(predictions)} predictions and {len(references)} references. Give one of each."
+        )
+    if len(predictions) == 0:
+        raise ValueError("exact_match: no predictions. Give at least one.")
+    return sum(_same(p, r, mode) for p, r in zip(predictions, references, strict=True)) / len(predictions)
+
+
+def single_line_tasks(
+    problems: Iterable[Mapping[str, Any]], *, per_problem: int | None = None, seed: int = 0
+) -> list[dict[str, str]]:
+    r"""Infilling tasks that mask one line of a canonical solution, neither blank nor a comment.
+
+    Each has name, language, prefix, middle, suffix and tests; prefix + middle + suffix is prompt + solution, and the
+    middle keeps its indentation and its end of line. `per_problem` draws that many lines of each problem by seed and
+    name; None takes all.
+
+    >>> problem = {"name": "one", "language": "py", "prompt": "def one():\n", "tests": "assert one() == 1",
+    ...            "canonical_solution": "    # one\n    return 1\n"}
+    >>> task, = single_line_tasks([problem])
+    >>> task["name"], task["middle"], task["suffix"]
+    ('one/L1', '    return 1\n', '')
+    """
+    if per_problem is not None and per_problem < 1:
+        raise ValueError(f"single_line_tasks: per_problem={per_problem} is below 1. Give 1 or more, or None for all.")
+    tasks = []
+    for number, problem in enumerate(problems, 1):
+        solution = problem.get("canonical_solution")
+        if type(solution) is not str:
+            raise ValueError(
+                f"single_line_tasks: problem {number} ({problem.get('name')}) has no 'canonical_solution', of which a "
+                "line could be masked. Use problems that have one."
+            )
+        language = problem["language"]
+        lines = solution.splitlines(keepends=True)
+        maskable = [i for i, line in enumerate(lines) if _is_code(line, language)]
+        if per_problem is not None and per_problem < len(maskable):
+            # A str seed is hashed with SHA-512, the same in every process.
+            maskable = sorted(random.Random(f"{seed}/{language}/{problem['name']}").sample(maskable, per_problem))
+        tasks += [
+            {
+                "name": f"{problem['name']}/L{i}",
+                "language": language,
+                "prefix": problem["prompt"] + "".join(lines[:i]),
+                "middle": lines[i],
+                "suffix": "".join(lines[i + 1 :]),
+                "tests": problem["tests"],
+            }
+            for i in maskable
+        ]
+    return tasks
+
+
+def _same(prediction: str, reference: str, mode: str) -> bool:
+    left, right = prediction.strip(), reference.strip()
+    return (left.partition("\n")[0].strip() if mode == "first_line" else left) == right
+
+
+def _is_code(line: str, language: str) -> bool:
+    text = line.strip()
+    return bool(text) and not text.startswith(_COMMENTS.get(language, ("#", "//")))

@@ -1,0 +1,237 @@
+"""A whole run: programs built from completions, run side by side, and scored by pass@k over problems."""
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from .estimator import bootstrap_interval, pass_at_k
+from .execution import MODES, STATUSES, Outcome, run_program, toolchain_problem
+from .languages import language_of, toolchain_version
+from .sandbox import resolve
+
+DEFAULT_KS = (1, 10, 100)
+GATE = "HF_ALLOW_CODE_EVAL"
+_ROW_CHARS = 4000  # of each stream in a result row; whole streams of 600,000 programs would fill the memory
+
+
+@dataclass(frozen=True)
+class _Item:
+    problem: int
+    completion: int
+    language: str
+    program: str
+
+
+def score(
+    predictions: Sequence[Sequence[str]],
+    references: Sequence[str],
+    languages: Sequence[str],
+    *,
+    prompts: Sequence[str] | None = None,
+    k: int | Sequence[int] | None = None,
+    num_workers: int | None = None,
+    timeout_s: float | None = None,
+    mode: str = "strict",
+    sandbox: str = "auto",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Runs every completion with its tests and gives pass@k, overall and by language, with a row for each program.
+
+    A program is prompt + completion + newline + tests. Problems whose toolchain is missing are not scored; they are
+    named in a warning and in `missing_toolchains`. `k=None` stands for those of 1, 10 and 100 that there are enough
+    completions for; a k given by the caller must not exceed the completions of any problem.
+    """
+    _check_gate()
+    _check_columns(predictions, references, languages, prompts)
+    ks = _check_ks(k, min(len(row) for row in predictions))
+    way = _check_run(mode, num_workers, sandbox)
+    items = [
+        _Item(i, j, languages[i], f"{prompts[i] if prompts is not None else ''}{completion}\n{references[i]}")
+        for i, row in enumerate(predictions)
+        for j, completion in enumerate(row)
+    ]
+    settings = {"timeout_s": timeout_s, "mode": mode, "sandbox": sandbox}
+    codes = list(dict.fromkeys(languages))
+    lacking = {code: said for code in codes if (said := toolchain_problem(code, sandbox)) is not None}
+    outcomes = _run_all(items, lacking, num_workers or os.cpu_count() or 1, settings)
+    missing = _missing(items, outcomes, lacking)
+    for row in missing:
+        warnings.warn(str(row["message"]), RuntimeWarning, stacklevel=2)
+    scores, intervals = _scores(items, outcomes, ks, seed)
+    return {
+        **scores,
+        "intervals": intervals,
+        "counts": {"all": _counts(outcomes), **{code: _counts(_of(items, outcomes, code)) for code in codes}},
+        "missing_toolchains": missing,
+        "toolchains": {code: toolchain_version(code) for code in codes},
+        "mode": mode,
+        "sandbox": way,
+        "results": [_row(item, outcome) for item, outcome in zip(items, outcomes, strict=True)],
+    }
+
+
+def _check_gate() -> None:
+    if os.environ.get(GATE) != "1":
+        raise ValueError(
+            f"eval_multipl_e: {GATE} is not set to 1. This metric builds and runs programs written by a model, and "
+            "such a program may do harm. They run in a sandbox without network, home folder or privileges, yet no "
+            f"sandbox is perfect. When you accept that, set {GATE}=1."
+        )
+
+
+def _check_columns(
+    predictions: Sequence[Sequence[str]],
+    references: Sequence[str],
+    languages: Sequence[str],
+    prompts: Sequence[str] | None,
+) -> None:
+    columns = {"predictions": predictions, "references": references, "languages": languages}
+    if prompts is not None:
+        columns["prompts"] = prompts
+    for name, column in columns.items():
+        if column is None or isinstance(column, str | bytes | Mapping):
+            kind = type(column).__name__
+            raise ValueError(f"eval_multipl_e: {name} is {kind}, not a list. Give one entry for each problem.")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise ValueError(f"eval_multipl_e: {found}. Give one of each for every problem.")
+    if len(predictions) == 0:
+        raise ValueError("eval_multipl_e: predictions is empty. Give at least one problem with one completion.")
+    for code in dict.fromkeys(languages):
+        language_of(code)
+    _check_texts("references", references)
+    _check_texts("prompts", prompts if prompts is not None else [])
+    for i, row in enumerate(predictions):
+        _check_completions(i, row)
+
+
+def _check_completions(i: int, row: Sequence[str]) -> None:
+    if row is None or isinstance(row, str | bytes | Mapping):
+        kind = type(row).__name__
+        raise ValueError(f"eval_multipl_e: predictions[{i}] is {kind}, not a list. Give a list of completions.")
+    if len(row) == 0:
+        raise ValueError(f"eval_multipl_e: predictions[{i}] is empty. Give at least one completion for each problem.")
+    _check_texts(f"predictions[{i}]", row)
+
+
+def _check_texts(name: str, texts: Sequence[str]) -> None:
+    wrong = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if wrong is not None:
+        kind = type(texts[wrong]).__name__
+        raise ValueError(f"eval_multipl_e: {name}[{wrong}] is {kind}, not text. Give text, if need be an empty one.")
+
+
+def _check_ks(k: int | Sequence[int] | None, n: int) -> list[int]:
+    if k is None:
+        return [each for each in DEFAULT_KS if each <= n]
+    ks = [k] if isinstance(k, int) else list(k)
+    if not ks:
+        raise ValueError("eval_multipl_e: k is empty. Give one or more of 1, 10, 100 …, or None.")
+    for each in ks:
+        if isinstance(each, bool) or not isinstance(each, int) or each < 1:
+            raise ValueError(f"eval_multipl_e: k={each!r} is no positive whole number.")
+        if each > n:
+            raise ValueError(
+                f"eval_multipl_e: k={each} exceeds the {n} completions that the problem with the fewest has. "
+                f"Draw at least {each} completions for each problem, lower k, or pass k=None."
+            )
+    return sorted(set(ks))
+
+
+def _check_run(mode: str, num_workers: int | None, sandbox: str) -> str:
+    if mode not in MODES:
+        raise ValueError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"eval_multipl_e: num_workers={num_workers} is below 1. Give 1 or more, or None.")
+    return resolve(sandbox)
+
+
+def _run_all(
+    items: Sequence[_Item], lacking: Mapping[str, str], num_workers: int, settings: dict[str, Any]
+) -> list[Outcome]:
+    """The outcomes in the items' order; identical programs are run once."""
+    stop = threading.Event()
+
+    def run(key: tuple[str, str]) -> Outcome | None:
+        if key[0] in lacking:
+            return Outcome("ToolMissing", -1, "", "", 0.0, lacking[key[0]])
+        return None if stop.is_set() else run_program(key[1], key[0], **settings)
+
+    with ThreadPoolExecutor(num_workers, thread_name_prefix="santa-eval") as pool:
+        futures = {key: pool.submit(run, key) for key in dict.fromkeys((item.language, item.program) for item in items)}
+        try:
+            done = {key: future.result() for key, future in futures.items()}
+        finally:
+            # After an error or Ctrl-C, programs that wait are not started.
+            stop.set()
+    outcomes = [done[item.language, item.program] for item in items]
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _missing(items: Sequence[_Item], outcomes: Sequence[Outcome], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
+    rows: dict[tuple[str, str], set[int]] = {}
+    for item, outcome in zip(items, outcomes, strict=True):
+        if outcome.status == "ToolMissing":
+            rows.setdefault((item.language, outcome.reason), set()).add(item.problem)
+    return [
+        {
+            "language": code,
+            "message": message,
+            "problems": len(problems),
+            "whole_language": code in lacking,
+        }
+        for (code, message), problems in rows.items()
+    ]
+
+
+def _scores(
+    items: Sequence[_Item], outcomes: Sequence[Outcome], ks: Sequence[int], seed: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    passed: dict[int, list[bool]] = {}
+    left_out: set[int] = set()
+    language = {item.problem: item.language for item in items}
+    for item, outcome in zip(items, outcomes, strict=True):
+        passed.setdefault(item.problem, []).append(outcome.status == "OK")
+        if outcome.status == "ToolMissing":
+            left_out.add(item.problem)
+    scored = [problem for problem in passed if problem not in left_out]
+    scores: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    for k in ks:
+        by_problem = {p: pass_at_k(len(passed[p]), sum(passed[p]), k) for p in scored}
+        for code in (None, *dict.fromkeys(language[p] for p in scored)):
+            values = [value for p, value in by_problem.items() if code in (None, language[p])]
+            if values:
+                key = f"pass@{k}" if code is None else f"pass@{k}/{code}"
+                scores[key] = sum(values) / len(values)
+                intervals[key] = list(bootstrap_interval(values, seed=seed))
+    return scores, intervals
+
+
+def _of(items: Sequence[_Item], outcomes: Sequence[Outcome], code: str) -> list[Outcome]:
+    return [outcome for item, outcome in zip(items, outcomes, strict=True) if item.language == code]
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    found = [outcome.status for outcome in outcomes]
+    return {"programs": len(found), **{status: found.count(status) for status in STATUSES if status in found}}
+
+
+def _row(item: _Item, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "problem": item.problem,
+        "completion": item.completion,
+        "language": item.language,
+        "status": outcome.status,
+        "exit_code": outcome.exit_code,
+        "reason": outcome.reason,
+        "stdout": outcome.stdout[:_ROW_CHARS],
+        "stderr": outcome.stderr[:_ROW_CHARS],
+        "seconds": outcome.seconds,
+        "toolchain": toolchain_version(item.language),
+    }

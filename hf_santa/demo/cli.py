@@ -1,0 +1,94 @@
+"""The command `hf-santa demo`."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+TRAIN_TOKENS = 1_200_000
+TRAIN_LIMIT_S = 170.0
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `demo` to the command line."""
+    from hf_santa.demo.steps import STEP_NAMES
+
+    parser = subparsers.add_parser(
+        "demo",
+        help="run the whole life cycle on the source code of this machine",
+        description="Run the whole life cycle on real source code: rows, recipe, tokenizer, training, a staged model, "
+        "completions, the metric, the Space and a report page. What is up to date is not done again.",
+        epilog="example: hf-santa demo --corpus ~/code --out out/mine --serve",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for all results (default: out/demo)")
+    parser.add_argument(
+        "--corpus", type=Path, metavar="DIR|PARQUET", help="your own source tree or rows (default: this machine's code)"
+    )
+    parser.add_argument("--steps", metavar="A,B", help=f"only these and what they need: {','.join(STEP_NAMES)}")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+    parser.add_argument(
+        "--train-tokens", type=int, default=TRAIN_TOKENS, metavar="N", help=f"tokens to train on (default: {TRAIN_TOKENS})"
+    )
+    parser.add_argument("--samples", type=int, default=5, metavar="N", help="completions a problem (default: 5)")
+    parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
+    parser.add_argument("--port", type=int, default=7860, help="port of the Space under --serve (default: 7860)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo and return the exit code."""
+    from hf_santa.demo.run import run_steps
+    from hf_santa.demo.steps import STEPS, DemoError, with_needs
+
+    out: Path = arguments.out
+    lines_to = sys.stderr if arguments.json else sys.stdout
+
+    try:
+        steps = with_needs(arguments.steps.split(",")) if arguments.steps else list(STEPS)
+        settings = _settings(arguments)
+        report = run_steps(out, steps, settings, lines_to)
+        page = None
+        if len(steps) == len(STEPS):
+            from hf_santa.demo.page import write_the_page
+
+            page = write_the_page(out, settings, report)
+            print(f"report {page}", file=lines_to, flush=True)
+    except DemoError as error:
+        print(f"hf-santa demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nhf-santa demo: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
+        return 130
+    if arguments.json:
+        print(json.dumps({"out": str(out), "page": page and str(page), "steps": report}, indent=2))
+    if arguments.serve:
+        from hf_santa.demo.release import serve
+
+        return serve(out, arguments.port)
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides the results, with a digest of the corpus instead of its files."""
+    from hf_santa.demo.data import default_roots, fingerprint
+    from hf_santa.demo.steps import DemoError
+
+    for name in ("train_tokens", "samples"):
+        if getattr(arguments, name) < 1:
+            raise DemoError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}. Give 1 or more.")
+    roots = default_roots() if arguments.corpus is None else [arguments.corpus.expanduser()]
+    return {
+        "corpus_roots": [str(root.resolve()) for root in roots],
+        "is_default_corpus": arguments.corpus is None,
+        "corpus_fingerprint": fingerprint(roots),
+        "seed": arguments.seed,
+        "train_tokens": arguments.train_tokens,
+        "train_limit_s": float(os.environ.get("HF_SANTA_TRAIN_LIMIT_S", TRAIN_LIMIT_S)),
+        "samples": arguments.samples,
+        "toolchains": {name: shutil.which(name) for name in ("python3", "node", "javac", "java")},
+    }

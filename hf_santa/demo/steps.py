@@ -1,0 +1,223 @@
+"""The demo's steps, and how a finished one is recognised.
+
+A step is up to date when its stamp in `OUT/.steps/` names the same settings, code and inputs, and every file it
+wrote still has the recorded SHA-256. Nothing else is trusted: a half-written or altered file means another run.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PACKAGES = Path(__file__).resolve().parents[2]
+
+
+class DemoError(RuntimeError):
+    """A demo run cannot go on; the message says what was seen and what to do."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the demo: what it needs, what it writes, and what decides its bytes."""
+
+    name: str
+    about: str
+    needs: tuple[str, ...]
+    outputs: tuple[str, ...]  # files or folders below OUT
+    code: tuple[str, ...]  # files or folders beside hf_santa
+    settings: tuple[str, ...] = ()
+
+
+STEPS = (
+    Step(
+        "rows",
+        "source files to rows",
+        (),
+        ("rows",),
+        ("data_recipes/rows.py", "hf_santa/demo/data.py"),
+        ("corpus_fingerprint",),
+    ),
+    Step(
+        "recipe",
+        "filter, redact, decontaminate, remove near-duplicates",
+        ("rows",),
+        ("dataset",),
+        ("data_recipes", "hf_santa/demo/data.py", "hf_santa/demo/problems.jsonl"),
+        ("seed",),
+    ),
+    Step(
+        "tokenizer",
+        "train the byte-level BPE",
+        ("recipe",),
+        ("tokenizer",),
+        ("modeling_santa/training/tokenizer.py", "hf_santa/demo/training.py"),
+    ),
+    Step(
+        "corpus",
+        "encode and pack, hold files back",
+        ("recipe", "tokenizer"),
+        ("corpus",),
+        ("modeling_santa/training/corpus.py", "hf_santa/demo/training.py"),
+    ),
+    Step(
+        "train",
+        "train the model on the CPU",
+        ("corpus",),
+        ("trained",),
+        ("modeling_santa", "hf_santa/demo/training.py"),
+        ("seed", "train_tokens", "train_limit_s"),
+    ),
+    Step(
+        "model",
+        "stage the model repository and open it in a clean process",
+        ("train", "tokenizer"),
+        ("model", "parity.json"),
+        ("modeling_santa", "hf_santa/stage.py", "hf_santa/clean_load.py", "hf_santa/demo/release.py"),
+    ),
+    Step(
+        "complete",
+        "write completions and infills",
+        ("model",),
+        ("completions",),
+        ("eval_multipl_e", "hf_santa/demo/scoring.py", "hf_santa/demo/problems.jsonl"),
+        ("seed", "samples"),
+    ),
+    Step(
+        "score",
+        "run them through the metric",
+        ("complete",),
+        ("eval_multipl_e", "results.json"),
+        ("eval_multipl_e", "hf_santa/demo/scoring.py", "hf_santa/stage.py"),
+        ("seed", "toolchains"),
+    ),
+    Step(
+        "card",
+        "write the model card from the results",
+        ("recipe", "train", "model", "score"),
+        ("model/README.md",),
+        ("modeling_santa/card.md", "hf_santa/demo/release.py"),
+    ),
+    Step(
+        "space",
+        "start the Space, ask it, stop it",
+        ("model",),
+        ("space", "space.json"),
+        ("spaces/santa_demo", "hf_santa/demo/release.py", "hf_santa/stage.py"),
+    ),
+    Step(
+        "used-by",
+        "run the four lines that people come for",
+        ("recipe", "card", "score", "space"),
+        ("used_by.json",),
+        ("hf_santa/demo/used_by.py",),
+    ),
+)
+STEP_NAMES = tuple(step.name for step in STEPS)
+
+
+def with_needs(names: Iterable[str]) -> list[Step]:
+    """Return the named steps and all they need, in running order.
+
+    Raises:
+        DemoError: a name is unknown.
+    """
+    by_name = {step.name: step for step in STEPS}
+    wanted: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name not in by_name:
+            raise DemoError(f"--steps: {name!r} is not a step. Choose from {', '.join(STEP_NAMES)}.")
+        if name not in wanted:
+            wanted.add(name)
+            queue += by_name[name].needs
+    return [step for step in STEPS if step.name in wanted]
+
+
+def stamp_path(out: Path, step: Step) -> Path:
+    """Return where the step's stamp lies."""
+    return out / ".steps" / f"{step.name}.json"
+
+
+def fingerprint(out: Path, step: Step, settings: Mapping[str, Any]) -> str:
+    """Return a digest of all that decides the step's bytes: settings, code, and the digests of its inputs."""
+    inputs = {name: json.loads((out / ".steps" / f"{name}.json").read_text())["files"] for name in step.needs}
+    chosen = {name: settings[name] for name in step.settings}
+    about = json.dumps([chosen, code_digest(step.code), inputs], sort_keys=True)
+    return hashlib.sha256(about.encode()).hexdigest()
+
+
+def code_digest(places: Iterable[str]) -> str:
+    """Return a digest over the source files of the given places; caches are left out."""
+    digest = hashlib.sha256()
+    for place in places:
+        for path in files_below(PACKAGES / place):
+            if "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(PACKAGES)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def files_below(place: Path) -> list[Path]:
+    """Return the files of a folder, sorted, or the file itself; nothing if it does not exist."""
+    if place.is_file():
+        return [place]
+    return sorted(path for path in place.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def why_stale(out: Path, step: Step, settings: Mapping[str, Any]) -> str | None:
+    """Return why the step has to run, or None if all it wrote is there and up to date."""
+    path = stamp_path(out, step)
+    if not path.is_file():
+        return "not done yet"
+    try:
+        stamp = json.loads(path.read_text())
+        is_same = stamp["fingerprint"] == fingerprint(out, step, settings)
+        files: dict[str, str] = stamp["files"]
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        return "its stamp cannot be read"
+    except FileNotFoundError:
+        return "a step it needs is not done"
+    if not is_same:
+        return "settings, code or inputs changed"
+    for name, expected in files.items():
+        if not (out / name).is_file():
+            return f"{name} is missing"
+        if sha256(out / name) != expected:
+            return f"{name} is not what was written"
+    return None
+
+
+def write_stamp(out: Path, step: Step, settings: Mapping[str, Any], summary: str) -> None:
+    """Record the finished step: its fingerprint, its summary line and the SHA-256 of every file it wrote."""
+    paths = [path for output in step.outputs for path in files_below(out / output)]
+    stamp = {
+        "fingerprint": fingerprint(out, step, settings),
+        "summary": summary,
+        "files": {path.relative_to(out).as_posix(): sha256(path) for path in paths},
+    }
+    write_json(stamp_path(out, step), stamp)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    os.replace(partial, path)
+
+
+def manifest(out: Path, steps: Iterable[Step]) -> dict[str, str]:
+    """Return the SHA-256 of every file that the finished steps wrote, by path below OUT."""
+    files: dict[str, str] = {}
+    for step in steps:
+        files |= json.loads(stamp_path(out, step).read_text())["files"]
+    return dict(sorted(files.items()))

@@ -1,0 +1,78 @@
+"""The configuration of SantaCoder: GPTBigCode's canonical one with the report's numbers as defaults."""
+
+from typing import Any
+
+from transformers import GPTBigCodeConfig
+
+AUTO_MAP = {
+    "AutoConfig": "configuration_santa.SantaConfig",
+    "AutoModel": "modeling_santa.SantaModel",
+    "AutoModelForCausalLM": "modeling_santa.SantaForCausalLM",
+}
+NATIVE_ARCHITECTURES = {"SantaForCausalLM": "GPTBigCodeForCausalLM", "SantaModel": "GPTBigCodeModel"}
+
+
+class SantaConfig(GPTBigCodeConfig):
+    """Holds the shape of a SantaCoder model; the defaults are the report's 1.1B model.
+
+    A saved config.json carries `model_type: gpt_bigcode` and the native `architectures` beside an `auto_map`
+    to our classes. So one folder opens with this code when remote code is trusted, and with the native class
+    of transformers when it is not.
+
+    The original checkpoints' field `attention_head_type` ("multiquery" or "multihead") is accepted for
+    `multi_query`.
+
+    Raises:
+        ValueError: n_embd is not a multiple of n_head.
+
+    >>> SantaConfig().n_layer, SantaConfig().n_embd, SantaConfig().multi_query
+    (24, 2048, True)
+    >>> SantaConfig(attention_head_type="multihead").num_key_value_heads
+    16
+
+    Source: report section 5.1; config.json of bigcode/santacoder.
+    """
+
+    vocab_size: int = 49280  # 49,152 byte-level BPE tokens + 5 special tokens, padded to a multiple of 128
+    n_positions: int = 2048  # learned positions: the longest context, in tokens
+    n_embd: int = 2048  # width of the residual stream
+    n_layer: int = 24
+    n_head: int = 16  # query heads; keys and values have one head under multi_query
+    n_inner: int | None = None  # width of the MLP; None is 4 * n_embd
+    bos_token_id: int | None = 49152
+    eos_token_id: int | list[int] | None = 49152
+
+    def __post_init__(self, attention_head_type: str | None = None, **kwargs: Any) -> None:
+        if attention_head_type is not None:
+            if attention_head_type not in ("multiquery", "multihead"):
+                raise ValueError(
+                    f"SantaConfig: attention_head_type={attention_head_type!r} is unknown. "
+                    "Choose 'multiquery' or 'multihead'."
+                )
+            self.multi_query = attention_head_type == "multiquery"
+        if self.n_head < 1 or self.n_embd % self.n_head:
+            raise ValueError(
+                f"SantaConfig: n_embd={self.n_embd} is not divisible by n_head={self.n_head}. "
+                "Choose n_embd as a multiple of n_head (report: 2048 and 16)."
+            )
+        if self.add_cross_attention:
+            raise ValueError(
+                "SantaConfig: add_cross_attention=True is not part of SantaCoder. Leave it False, or use GPTBigCode."
+            )
+        super().__post_init__(**kwargs)
+
+    @property
+    def head_dim(self) -> int:
+        """Return the width of one attention head, n_embd / n_head."""
+        return self.n_embd // self.n_head
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the canonical config: native architectures, `gpt_bigcode`, and the auto_map to our classes."""
+        canonical = super().to_dict()
+        names = canonical.get("architectures") or ["SantaForCausalLM"]
+        canonical["architectures"] = [NATIVE_ARCHITECTURES.get(name, name) for name in names]
+        canonical["auto_map"] = dict(AUTO_MAP)
+        return canonical
+
+
+SantaConfig.register_for_auto_class()

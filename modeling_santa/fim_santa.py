@@ -1,0 +1,135 @@
+"""Fill-in-the-middle (FIM) text: the sentinels, the training permutation and the infilling prompt.
+
+A document is cut into prefix, middle and suffix at two character positions and reordered, so that a
+left-to-right model learns to write the middle last. Only the standard library is imported: the same file
+serves training, evaluation, the Space and the Hub.
+
+Source: report section 5.1; bigcode-project/Megatron-LM megatron/data/gpt_dataset.py (`permute`).
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+FimMode = Literal["psm", "spm"]
+
+
+@dataclass(frozen=True)
+class FimTokens:
+    """The five special tokens of SantaCoder, in the order of their ids (49152 to 49156 in the original).
+
+    SantaCoder spells them with hyphens; StarCoder with underscores.
+
+    >>> FimTokens().prefix
+    '<fim-prefix>'
+    """
+
+    end_of_text: str = "<|endoftext|>"
+    prefix: str = "<fim-prefix>"
+    middle: str = "<fim-middle>"
+    suffix: str = "<fim-suffix>"
+    pad: str = "<fim-pad>"
+
+    def in_id_order(self) -> tuple[str, str, str, str, str]:
+        """Return the five tokens in the order in which a tokenizer numbers them."""
+        return (self.end_of_text, self.prefix, self.middle, self.suffix, self.pad)
+
+    def find_in(self, text: str) -> str | None:
+        """Return the special token that stands first in `text`, or None.
+
+        >>> FimTokens().find_in("a = '<fim-middle>'")
+        '<fim-middle>'
+        """
+        hits = [(at, token) for token in self.in_id_order() if (at := text.find(token)) >= 0]
+        return min(hits)[1] if hits else None
+
+
+TOKENS = FimTokens()
+
+
+@dataclass(frozen=True)
+class FimParts:
+    """A document cut in three: `prefix + middle + suffix` is the document, character for character."""
+
+    mode: FimMode
+    prefix: str
+    middle: str
+    suffix: str
+
+    def segments(self, tokens: FimTokens = TOKENS) -> tuple[tuple[str, str], ...]:
+        """Return the training order as (special token, text after it) pairs.
+
+        PSM is prefix, suffix, middle. SPM is variant 2 of Bavarian et al. (2022): the prefix and suffix
+        tokens stand together and the model reads prefix and middle as one run.
+
+        >>> FimParts("spm", "a", "b", "c").segments()
+        (('<fim-prefix>', ''), ('<fim-suffix>', 'c'), ('<fim-middle>', 'ab'))
+        """
+        if self.mode == "psm":
+            return ((tokens.prefix, self.prefix), (tokens.suffix, self.suffix), (tokens.middle, self.middle))
+        return ((tokens.prefix, ""), (tokens.suffix, self.suffix), (tokens.middle, self.prefix + self.middle))
+
+
+def split(
+    text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5
+) -> FimParts | None:
+    """Draw how document number `index` is cut in epoch `epoch`; None means that it stays as it is.
+
+    The draw depends on (seed, epoch, index) alone, never on the order of access or the worker. Both cuts
+    are uniform over the len(text) + 1 character positions. An empty document is never cut. Exact for any
+    text, also one that holds special tokens: callers that build token ids use this, not `permute`.
+
+    Args:
+        text: One whole document, or a piece of one.
+        seed: The run's seed.
+        epoch: Counts passes over the data, from 0.
+        index: The document's number in the data.
+        fim_rate: Share of documents that are cut, 0 to 1 (report: 0.5).
+        spm_rate: Share of the cut ones that are ordered suffix first, 0 to 1 (report: 0.5).
+    """
+    for name, rate in (("fim_rate", fim_rate), ("spm_rate", spm_rate)):
+        if not 0.0 <= rate <= 1.0:
+            raise ValueError(f"split: {name}={rate} is not a share. Choose {name} between 0 and 1 (report: 0.5).")
+    draw = random.Random(f"{seed}/{epoch}/{index}")
+    if not text or draw.random() >= fim_rate:
+        return None
+    first, second = sorted((draw.randint(0, len(text)), draw.randint(0, len(text))))
+    mode: FimMode = "spm" if draw.random() < spm_rate else "psm"
+    return FimParts(mode, text[:first], text[first:second], text[second:])
+
+
+def permute(
+    text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5
+) -> str:
+    """Return the training text of a document: as it is, or cut and reordered with the FIM sentinels.
+
+    A text that itself holds one of the special tokens is returned as it is: written as one string, its own
+    sentinels could not be told from ours. `split` has no such limit.
+
+    >>> permute("def f():\\n    return 1\\n", seed=0, epoch=0, index=4, fim_rate=1.0, spm_rate=0.0)
+    '<fim-prefix>def f():\\n    return <fim-suffix>1\\n<fim-middle>'
+    """
+    parts = split(text, seed=seed, epoch=epoch, index=index, fim_rate=fim_rate, spm_rate=spm_rate)
+    if parts is None or TOKENS.find_in(text) is not None:
+        return text
+    return "".join(token + part for token, part in parts.segments())
+
+
+def infill_prompt(prefix: str, suffix: str, mode: FimMode = "psm") -> str:
+    """Return the prompt after which the model writes the middle.
+
+    Either side may be empty. Sentinels inside `prefix` or `suffix` raise ValueError; `SantaForCausalLM.infill`
+    takes such text, because it encodes the parts one by one.
+
+    >>> infill_prompt("def f():\\n    return ", "\\n")
+    '<fim-prefix>def f():\\n    return <fim-suffix>\\n<fim-middle>'
+    """
+    if mode not in ("psm", "spm"):
+        raise ValueError(f"infill_prompt: mode={mode!r} is unknown. Choose 'psm' or 'spm'.")
+    for name, part in (("prefix", prefix), ("suffix", suffix)):
+        if (token := TOKENS.find_in(part)) is not None:
+            raise ValueError(
+                f"infill_prompt: the {name} holds the special token {token!r}. Remove it, "
+                "or call model.infill(tokenizer, prefix, suffix), which encodes it as plain text."
+            )
+    return "".join(token + part for token, part in FimParts(mode, prefix, "", suffix).segments())

@@ -1,0 +1,383 @@
+"""SantaCoder: GPT-2 with multi-query attention, learned positions and fill-in-the-middle.
+
+Shape suffixes: B batch, T new tokens, S seen and new tokens, C width (n_embd), H query heads, K key/value
+heads (1 under multi-query), D width of a head, V vocabulary.
+
+The parameters have the names and the layout of transformers' GPTBigCode (fused `c_attn`, `nn.Linear`), so that
+state dicts interchange. Source: report section 5.1.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transformers.initialization as init
+from torch import nn
+from transformers import DynamicCache, GenerationMixin, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache
+from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .configuration_santa import SantaConfig
+from .fim_santa import TOKENS, FimMode, FimParts
+
+
+def eager_attention(
+    module: "SantaAttention",
+    q_BHTD: torch.Tensor,
+    k_BKSD: torch.Tensor,
+    v_BKSD: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend with plain matrix products: returns the output (B, T, H, D) and the weights (B, H, T, S)."""
+    groups = module.num_key_value_groups
+    k_BHSD, v_BHSD = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k_BKSD, v_BKSD))
+    scores_BHTS = (q_BHTD @ k_BHSD.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        scores_BHTS = scores_BHTS + attention_mask
+    weights_BHTS = scores_BHTS.softmax(dim=-1, dtype=torch.float32).to(q_BHTD.dtype)
+    weights_BHTS = nn.functional.dropout(weights_BHTS, p=dropout, training=module.training)
+    return (weights_BHTS @ v_BHSD).transpose(1, 2).contiguous(), weights_BHTS
+
+
+class SantaAttention(nn.Module):
+    """Self-attention with one shared key and value head (multi-query), or one a query head (multi-head)."""
+
+    def __init__(self, config: SantaConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.multi_query = config.multi_query
+        self.num_heads = config.n_head
+        self.head_dim = config.n_embd // config.n_head
+        self.kv_heads = 1 if config.multi_query else config.n_head
+        self.num_key_value_groups = self.num_heads // self.kv_heads
+        self.scaling = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
+        self.is_causal = True
+        self.attn_dropout = config.attn_pdrop
+        self.c_attn = nn.Linear(config.n_embd, config.n_embd + 2 * self.kv_heads * self.head_dim)
+        self.c_proj = nn.Linear(config.n_embd, config.n_embd)
+        self.resid_dropout = nn.Dropout(config.resid_pdrop)
+
+    def project(self, x_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return q (B, H, T, D), k and v (B, K, T, D).
+
+        The rows of the fused weight are [Q of all heads, K, V] under multi-query, but [Q, K, V] head by head
+        under multi-head: GPTBigCode's layout.
+        """
+        batch, tokens, _ = x_BTC.shape
+        qkv = self.c_attn(x_BTC)
+        if not self.multi_query:
+            qkv_BHT3D = qkv.view(batch, tokens, self.num_heads, 3 * self.head_dim).transpose(1, 2)
+            q, k, v = qkv_BHT3D.split(self.head_dim, dim=3)
+            return q, k, v
+        q, k, v = qkv.split((self.num_heads * self.head_dim, self.head_dim, self.head_dim), dim=2)
+        return q.view(batch, tokens, self.num_heads, self.head_dim).transpose(1, 2), k.unsqueeze(1), v.unsqueeze(1)
+
+    def forward(
+        self,
+        x_BTC: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the attended residual update (B, T, C) and, in eager mode, the weights (B, H, T, S)."""
+        q_BHTD, k_BKSD, v_BKSD = self.project(x_BTC)
+        if past_key_values is not None:
+            k_BKSD, v_BKSD = past_key_values.update(k_BKSD, v_BKSD, self.layer_idx)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        y_BTHD, weights = attend(
+            self,
+            q_BHTD,
+            k_BKSD,
+            v_BKSD,
+            attention_mask,
+            scaling=self.scaling,
+            dropout=self.attn_dropout if self.training else 0.0,
+            **kwargs,
+        )
+        y_BTC = self.c_proj(y_BTHD.reshape(*x_BTC.shape[:-1], -1).contiguous())
+        return self.resid_dropout(y_BTC), weights
+
+
+class SantaMLP(nn.Module):
+    """Two linear layers with a tanh-GELU between them; n_inner wide."""
+
+    def __init__(self, config: SantaConfig) -> None:
+        super().__init__()
+        n_inner = config.n_inner if config.n_inner is not None else 4 * config.n_embd
+        self.c_fc = nn.Linear(config.n_embd, n_inner)
+        self.c_proj = nn.Linear(n_inner, config.n_embd)
+        self.act = ACT2FN[config.activation_function]
+        self.dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
+        """Return the residual update (B, T, C)."""
+        return self.dropout(self.c_proj(self.act(self.c_fc(x_BTC))))
+
+
+class SantaBlock(GradientCheckpointingLayer):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, config: SantaConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = SantaAttention(config, layer_idx)
+        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = SantaMLP(config)
+
+    def forward(self, x_BTC: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Return the residual stream (B, T, C) after attention and MLP."""
+        update_BTC, _ = self.attn(self.ln_1(x_BTC), **kwargs)
+        x_BTC = x_BTC + update_BTC
+        return x_BTC + self.mlp(self.ln_2(x_BTC))
+
+
+class SantaPreTrainedModel(PreTrainedModel):
+    """What SantaModel and SantaForCausalLM share: configuration, initialisation, capabilities."""
+
+    config: SantaConfig
+    config_class = SantaConfig
+    base_model_prefix = "transformer"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["SantaBlock"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {
+        "hidden_states": SantaBlock,
+        "attentions": OutputRecorder(SantaAttention, index=1, layer_name="attn"),
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, SantaAttention | SantaMLP):
+            # GPT-2: the two layers that write to the residual stream start smaller, by 1/sqrt(2 * n_layer).
+            std = self.config.initializer_range / math.sqrt(2 * self.config.n_layer)
+            init.normal_(module.c_proj.weight, mean=0.0, std=std)
+
+
+class SantaModel(SantaPreTrainedModel):
+    """The SantaCoder transformer without a head: token ids in, the last layer's hidden states out."""
+
+    def __init__(self, config: SantaConfig) -> None:
+        super().__init__(config)
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.drop = nn.Dropout(config.embd_pdrop)
+        self.h = nn.ModuleList([SantaBlock(config, layer_idx) for layer_idx in range(config.n_layer)])
+        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embedding."""
+        return self.wte
+
+    def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.wte = new_embeddings
+
+    def positions(self, seen: int, new: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Return position ids (1 or B, T): each row counts its own tokens, so padding on the left shifts nothing."""
+        if seen + new > self.config.n_positions and not torch.compiler.is_compiling():
+            raise ValueError(
+                f"SantaModel: {seen} cached + {new} new = {seen + new} tokens exceed the context of "
+                f"n_positions={self.config.n_positions}. Shorten the prompt or lower max_new_tokens."
+            )
+        if attention_mask is None or attention_mask.dim() != 2:
+            return torch.arange(seen, seen + new, device=self.wte.weight.device).unsqueeze(0)
+        positions_BS = attention_mask.long().cumsum(-1) - 1
+        return positions_BS.clamp(min=0)[:, seen : seen + new]
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Return hidden states (B, T, C) of `input_ids` (B, T) or `inputs_embeds` (B, T, C).
+
+        `attention_mask` (B, S) is 1 for tokens and 0 for padding, on either side; it covers the cached tokens too.
+
+        Raises:
+            ValueError: both or neither input given; more tokens than n_positions.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("SantaModel: give exactly one of input_ids and inputs_embeds.")
+        if inputs_embeds is None:
+            inputs_embeds = self.wte(input_ids)
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+        if position_ids is None:
+            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+            position_ids = self.positions(seen, inputs_embeds.shape[1], attention_mask)
+        mask = create_causal_mask(
+            config=self.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+        )
+        x_BTC = self.drop(inputs_embeds + self.wpe(position_ids).to(inputs_embeds.device))
+        for block in self.h:
+            x_BTC = block(x_BTC, attention_mask=mask, past_key_values=past_key_values, **kwargs)
+        return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), past_key_values=past_key_values)
+
+
+class Middle(str):
+    """An infilled middle: a plain string that also knows whether it was cut off."""
+
+    __slots__ = ("is_truncated",)
+    is_truncated: bool
+
+    def __new__(cls, text: str, *, is_truncated: bool) -> "Middle":
+        middle = super().__new__(cls, text)
+        middle.is_truncated = is_truncated
+        return middle
+
+
+class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
+    """SantaCoder with its language modelling head, tied to the token embedding.
+
+    Saving writes the canonical folder: it opens with this class under `trust_remote_code=True`, and with
+    transformers' native GPTBigCodeForCausalLM without it.
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "transformer.wte.weight"}
+
+    def __init__(self, config: SantaConfig) -> None:
+        super().__init__(config)
+        self.transformer = SantaModel(config)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Return logits (B, T, V) and, with `labels` (B, T), the mean next-token loss in nats.
+
+        `labels` are shifted inside; -100 is ignored. `logits_to_keep` limits the head to the last that many
+        positions (0: all), or to the given ones.
+        """
+        outputs = self.transformer(
+            input_ids,
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits_BTV = self.lm_head(outputs.last_hidden_state[:, keep, :])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        return CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits_BTV,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    @torch.no_grad()
+    def infill(
+        self,
+        tokenizer: Any,
+        prefix: str | Sequence[str],
+        suffix: str | Sequence[str],
+        *,
+        mode: FimMode = "psm",
+        max_new_tokens: int = 256,
+        allow_truncated: bool = False,
+        **generate_kwargs: Any,
+    ) -> Middle | list[Middle]:
+        """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
+
+        Generation ends at any special token and only the middle is returned. Special tokens spelled out in the
+        caller's text are encoded as plain text. Greedy unless `do_sample=True` and its settings are passed; a
+        `streamer` receives the token ids as they come.
+
+        Raises:
+            ValueError: lists of different lengths, a prompt that leaves no room in the context, or a middle that
+                reached `max_new_tokens` without an end, unless `allow_truncated`; each result's `is_truncated`
+                says which.
+        """
+        prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
+        if len(prefixes) != len(suffixes):
+            raise ValueError(f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix.")
+        if not prefixes:
+            return []
+        end_ids = tokenizer.convert_tokens_to_ids(list(TOKENS.in_id_order()))
+        prompts = [
+            _encode_segments(tokenizer, FimParts(mode, before, "", after))
+            for before, after in zip(prefixes, suffixes, strict=True)
+        ]
+        longest = max(map(len, prompts))
+        if longest + max_new_tokens > self.config.n_positions:
+            raise ValueError(
+                f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "
+                f"n_positions={self.config.n_positions}. Shorten prefix or suffix, or lower max_new_tokens."
+            )
+        input_ids = torch.tensor([[end_ids[4]] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
+        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
+        settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": end_ids[4], **generate_kwargs}
+        out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
+        middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
+        if not allow_truncated and any(middle.is_truncated for middle in middles):
+            raise ValueError(
+                f"infill: the completion reached max_new_tokens={max_new_tokens} without {TOKENS.end_of_text}; "
+                "the middle may be cut. Raise max_new_tokens or pass allow_truncated=True."
+            )
+        return middles[0] if isinstance(prefix, str) else middles
+
+
+def _encode_segments(tokenizer: Any, parts: FimParts) -> list[int]:
+    """Return the ids of a FIM prompt; text is encoded as text even where it spells a special token."""
+    ids: list[int] = []
+    for token, text in parts.segments():
+        ids.append(tokenizer.convert_tokens_to_ids(token))
+        ids += tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return ids
+
+
+def _decode_middle(tokenizer: Any, ids: list[int], end_ids: list[int]) -> Middle:
+    """Return the text before the first special token; truncated if there is none."""
+    end = next((at for at, token_id in enumerate(ids) if token_id in end_ids), None)
+    text = tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
+    return Middle(text, is_truncated=end is None)
+
+
+SantaModel.register_for_auto_class("AutoModel")
+SantaForCausalLM.register_for_auto_class("AutoModelForCausalLM")

@@ -1,0 +1,119 @@
+"""The tokenizer: byte-level BPE with digits split, and the five special tokens last.
+
+Source: report section 5.1 (49,152 tokens, digit splitter before the GPT-2 pattern, 600,000 rows).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from modeling_santa.fim_santa import TOKENS
+
+VOCAB_MULTIPLE = 128
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 49152, show_progress: bool = False) -> Tokenizer:
+    """Train a byte-level BPE of at most `vocab_size` tokens, then append the five special tokens.
+
+    Their ids are therefore the five after the last merge: 49152 to 49156 in the report. The same texts in the
+    same order give the same tokenizer. Every byte is a token of its own, so any text can be encoded.
+
+    Raises:
+        ValueError: fewer than 256 tokens, or no text at all.
+    """
+    if vocab_size < 256:
+        raise ValueError(f"train_tokenizer: vocab_size={vocab_size} leaves no room for the 256 bytes. Use 256 or more.")
+    seen = _Counting(texts)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=show_progress,
+    )
+    tokenizer.train_from_iterator(seen, trainer=trainer)
+    if not seen.count:
+        raise ValueError("train_tokenizer: no text was given. Check that the dataset folder has rows.")
+    tokenizer.add_special_tokens(list(TOKENS.in_id_order()))
+    tokenizer.encode_special_tokens = True  # a source text that spells one is text
+    return tokenizer
+
+
+class _Counting:
+    """Passes texts on and counts them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = texts
+        self.count = 0
+
+    def __iter__(self) -> Any:
+        for text in self.texts:
+            self.count += 1
+            yield text
+
+
+def padded_vocab_size(tokenizer: Tokenizer) -> int:
+    """Return the model's vocabulary: all tokens, rounded up to a multiple of 128 (report: 49157 to 49280)."""
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    return -(-size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+
+
+def save_tokenizer(tokenizer: Tokenizer, out: Path, *, n_positions: int) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` so that AutoTokenizer opens the folder.
+
+    Padding is on the left, as generation needs it, and uses <fim-pad>.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=TOKENS.end_of_text,
+        eos_token=TOKENS.end_of_text,
+        unk_token=TOKENS.end_of_text,
+        pad_token=TOKENS.pad,
+        extra_special_tokens=[TOKENS.prefix, TOKENS.middle, TOKENS.suffix],
+        model_max_length=n_positions,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.save_pretrained(out)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read `tokenizer.json`; text that spells a special token is encoded as text.
+
+    Raises:
+        ValueError: the file is missing, or has not the five special tokens.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ValueError(f"load_tokenizer: {path} does not exist. Train one with train_tokenizer first.")
+    tokenizer = Tokenizer.from_file(str(path))
+    missing = [token for token in TOKENS.in_id_order() if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise ValueError(f"load_tokenizer: {path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
+    """Return the bytes of every token id; special tokens have none."""
+    byte_of = _byte_level_alphabet()
+    pieces = [b""] * tokenizer.get_vocab_size(with_added_tokens=True)
+    special = set(TOKENS.in_id_order())
+    for token, token_id in tokenizer.get_vocab(with_added_tokens=True).items():
+        if token not in special:
+            pieces[token_id] = bytes(byte_of[char] for char in token)
+    return pieces
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """Return GPT-2's map from printable characters to bytes."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + at): byte for at, byte in enumerate(others)}

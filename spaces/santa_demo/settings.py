@@ -1,0 +1,83 @@
+"""What the environment and the command line ask for, checked before anything slow is imported.
+
+SANTA_MODEL is a local folder or a Hub repo id, SANTA_REVISION the full commit of a repo id (it runs the
+repo's code, so a name that can move is refused unless SANTA_ALLOW_FLOATING=1). Only the standard library
+is imported.
+"""
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FULL_SHA = re.compile(r"[0-9a-f]{40}")
+REPO_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+class StartError(RuntimeError):
+    """The demo cannot start; the message says what was found and what to set instead."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the model comes from: a local folder (revision None) or a Hub repo id at a revision."""
+
+    path: str
+    revision: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model lies in a folder of this machine."""
+        return Path(self.path).is_dir()
+
+    @property
+    def name(self) -> str:
+        """The repo id, or the folder's own name without the path that leads to it."""
+        return Path(self.path).resolve().name if self.is_local else self.path
+
+
+def find_source(environ: Mapping[str, str]) -> Source:
+    """Return the model named by SANTA_MODEL and SANTA_REVISION; raises StartError if it is missing or unpinned.
+
+    >>> find_source({"SANTA_MODEL": "org/santa", "SANTA_REVISION": "0123456789" * 4}).name
+    'org/santa'
+    """
+    path = environ.get("SANTA_MODEL", "")
+    revision = environ.get("SANTA_REVISION") or None
+    if not path:
+        raise StartError("SANTA_MODEL is not set. Set it to a model folder or to a Hub repo id.")
+    if Path(path).is_dir():
+        if not (Path(path) / "config.json").is_file():
+            raise StartError(
+                f"SANTA_MODEL={path!r} is a folder without config.json. Name a folder saved for transformers."
+            )
+        return Source(path)
+    if not REPO_ID.fullmatch(path) or path.startswith("."):
+        raise StartError(f"SANTA_MODEL={path!r} is neither an existing folder nor a Hub repo id. Check the path.")
+    if environ.get("SANTA_ALLOW_FLOATING") != "1" and not (revision and FULL_SHA.fullmatch(revision)):
+        seen = f"SANTA_REVISION={revision!r}" if revision else "SANTA_REVISION is not set, and an empty revision"
+        raise StartError(
+            f"{seen} is not a full commit sha (40 hex digits), needed because the code in {path!r} will run here. "
+            "Pin the commit, set SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
+        )
+    return Source(path, revision)
+
+
+def free_port(host: str, port: int) -> int:
+    """Return `port` if it can be bound, or any free one for 0; raises StartError if it is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise StartError(f"Port {port} on {host} cannot be used: {error}. Choose another with --port.") from error
+        return int(probe.getsockname()[1])
+
+
+def whole_number(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Return the environment variable `name` as a whole number from 0 up; raises StartError if it is not one."""
+    text = environ.get(name, str(default))
+    if not text.isdecimal():
+        raise StartError(f"{name}={text!r} is not a whole number. Set it to one such as {default}, or unset it.")
+    return int(text)

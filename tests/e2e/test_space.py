@@ -1,0 +1,414 @@
+"""The Space served by its own process, called by gradio_client and by a browser, and its modules on their own."""
+
+import doctest
+import shutil
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+import torch
+from gradio_client import Client
+
+from .space_driver import (
+    CHROMIUM,
+    MODULES,
+    SPECIALS,
+    free_port,
+    run_to_end,
+    running_space,
+    save_tiny_model,
+    space_modules,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    # gradio_client and starlette under it use names that their own dependencies have deprecated.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio_client.*"),
+]
+
+SPACED = "\r\n  \tdef f():\n    return {}  # \u2603 \U0001f385 e\u0301\n\t\n \n"
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """One served Space for the whole module: 64 narrow layers make a small file that writes slowly enough to stop."""
+    model = save_tiny_model(tmp_path_factory.mktemp("model") / "tiny", n_layer=64, n_positions=1024)
+    with running_space(model, tmp_path_factory.mktemp("space"), SANTA_CONCURRENCY="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(space):
+    return Client(space.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    with space_modules() as modules:
+        yield modules
+
+
+@pytest.fixture(scope="module")
+def loaded(demo, tmp_path_factory):
+    return demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path_factory.mktemp("loaded") / "tiny"))))
+
+
+# The named API
+
+
+def test_complete_continues_the_prompt(client):
+    """The answer is the prompt followed by what was generated, with its facts."""
+    prompt = SPACED.format(1)
+    answer = client.predict(prompt, max_new_tokens=8, temperature=1.0, api_name="/complete")
+    assert answer["text"] == prompt + answer["generated"]
+    assert (answer["tokens"], answer["finish_reason"], answer["model"]) == (8, "length", "tiny")
+    assert answer["fingerprint"].startswith("weights sha256 ")
+
+
+@pytest.mark.parametrize("marker", ["<FILL_HERE>", "<FILL-HERE>"])
+def test_infill_keeps_both_sides_exactly(client, marker):
+    """Leading white space, trailing line breaks, CRLF and non-ASCII text around the gap come back unchanged."""
+    prefix, suffix = SPACED.split("{}")
+    answer = client.predict(prefix + marker + suffix, max_new_tokens=8, temperature=1.0, api_name="/infill")
+    assert answer["text"] == prefix + answer["generated"] + suffix
+    assert answer["generated"]
+
+
+def test_the_api_streams(client):
+    """The chunks of one request grow, and only the last one has a finish reason."""
+    job = client.submit("x = ", max_new_tokens=60, temperature=1.0, api_name="/complete")
+    job.result()
+    tokens = [chunk["tokens"] for chunk in job.outputs()]
+    assert len(tokens) > 2
+    assert tokens == sorted(tokens)
+    assert [chunk["finish_reason"] for chunk in job.outputs()] == [None] * (len(tokens) - 1) + ["length"]
+
+
+def test_a_seed_gives_one_text_whoever_else_is_asking(client):
+    """Two visitors served at once get, for each seed, the text that a lone visitor gets."""
+
+    def text(seed):
+        return client.predict("def f(", max_new_tokens=16, temperature=1.0, seed=seed, api_name="/complete")[
+            "generated"
+        ]
+
+    alone = [text(seed) for seed in (1, 2, 1, 3)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(text, (1, 2, 1, 3)))
+    assert together == alone
+    assert len({*alone}) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "changes", "words"),
+    [
+        ("x = 1", {}, "no <FILL_HERE> marker"),
+        ("", {}, "no <FILL_HERE> marker"),
+        ("<FILL_HERE> <FILL-HERE>", {}, "2 markers"),
+        ("<FILL_HERE>" + "x" * 1_000_000, {}, "at most 100,000"),
+        (7, {}, "must be a string"),
+        ("<FILL_HERE>", {"max_new_tokens": 10**6}, "max_new_tokens=1000000 is out of range"),
+        ("<FILL_HERE>", {"temperature": -1}, "temperature=-1 is out of range"),
+        ("<FILL_HERE>", {"top_p": "most"}, "top_p arrived as str"),
+        ("<FILL_HERE>", {"seed": 1.5}, "seed=1.5 is out of range"),
+    ],
+)
+def test_a_bad_request_is_refused_in_words(client, prompt, changes, words):
+    """The error names what was seen and what to do, and quotes nothing of a long text."""
+    with pytest.raises(Exception, match=words) as refusal:
+        client.predict(prompt, **changes, api_name="/infill")
+    assert len(str(refusal.value)) < 250
+
+
+def test_a_full_queue_refuses_in_words(client):
+    """While two long requests run, 20 more wait and are served, and the next eight are told that the queue is full."""
+    long = [client.submit("x", max_new_tokens=512, temperature=1.0, api_name="/complete") for _ in range(2)]
+    while not all(job.outputs() for job in long):
+        time.sleep(0.05)
+    short = [client.submit("x", max_new_tokens=1, api_name="/complete") for _ in range(28)]
+    wait(short, timeout=30, return_when="FIRST_EXCEPTION")
+    for job in long:
+        job.cancel()
+    refusals = [str(error) for job in short if (error := job.exception())]
+    assert len(refusals) == 8
+    assert {"full" in refusal for refusal in refusals} == {True}
+
+
+def test_the_server_logs_no_prompt_and_calls_no_one(client, space):
+    """After good and bad requests the process has printed its one ready line and reached no other machine."""
+    client.predict("sesame_completed", max_new_tokens=2, api_name="/complete")
+    with pytest.raises(Exception, match="marker"):
+        client.predict("sesame_refused", api_name="/infill")
+    assert space.output.count("\n") == 1
+    assert "sesame" not in space.output
+    assert space.outside_hosts == []
+
+
+# Starting
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("/nowhere/santa", "neither an existing folder nor a Hub repo id"),
+        ("someone/santa", "not a full commit sha"),
+        ("", "not set"),
+    ],
+)
+def test_a_missing_model_ends_with_one_line(tmp_path, model, words):
+    """app.py without a usable model exits with 1 and one clear line."""
+    ended = run_to_end(tmp_path, "--port", str(free_port()), SANTA_MODEL=model)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert words in ended.stderr
+
+
+def test_a_port_in_use_ends_with_one_line(tmp_path):
+    """app.py on a port that another program holds exits with 1 and one clear line."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        ended = run_to_end(tmp_path, "--port", str(port), SANTA_MODEL="unused")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert f"Port {port} on 127.0.0.1 cannot be used" in ended.stderr
+
+
+def test_only_a_pinned_repo_is_trusted(demo):
+    """A repo id needs all 40 digits of a commit, unless a moving one is accepted explicitly."""
+    find, sha = demo.settings.find_source, "0123456789" * 4
+    assert find({"SANTA_MODEL": "org/santa", "SANTA_REVISION": sha}).revision == sha
+    assert find({"SANTA_MODEL": "org/santa", "SANTA_ALLOW_FLOATING": "1"}).revision is None
+    for revision in ("main", sha[:39], sha.upper().replace("0", "A"), ""):
+        with pytest.raises(demo.settings.StartError, match="not a full commit sha"):
+            find({"SANTA_MODEL": "org/santa", "SANTA_REVISION": revision})
+
+
+def test_pickled_weights_are_refused(demo, tmp_path):
+    """A folder whose weights are a pickle is not loaded."""
+    model = save_tiny_model(tmp_path / "pickled")
+    (model / "model.safetensors").unlink()
+    torch.save({}, model / "pytorch_model.bin")
+    with pytest.raises(demo.settings.StartError, match=r"cannot be loaded: .*safetensors"):
+        demo.loading.load(demo.settings.find_source({"SANTA_MODEL": str(model)}))
+
+
+def test_damaged_weights_are_refused(demo, tmp_path):
+    """A truncated weight file is named as a model that cannot be loaded."""
+    model = save_tiny_model(tmp_path / "damaged")
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(demo.settings.StartError, match="cannot be loaded"):
+        demo.loading.load(demo.settings.find_source({"SANTA_MODEL": str(model)}))
+
+
+# Generation
+
+
+def test_typed_sentinels_are_plain_text(demo, loaded):
+    """An infill prompt holds exactly the three sentinels that frame it, whatever the visitor typed."""
+    text = "".join(SPECIALS)
+    ids, _ = demo.generation.prompt_ids(demo.prompt.Prompt(text, text), loaded, room=200)
+    specials = [token for token in ids if token in loaded.special_ids]
+    assert specials == loaded.tokenizer.convert_tokens_to_ids(["<fim-prefix>", "<fim-suffix>", "<fim-middle>"])
+    assert loaded.tokenizer.decode(ids) == f"<fim-prefix>{text}<fim-suffix>{text}<fim-middle>"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [(50, 50, (20, 20)), (50, 5, (35, 5)), (5, 50, (5, 35)), (0, 50, (0, 40)), (50, 0, (40, 0)), (7, 8, (7, 8))],
+)
+def test_a_long_infill_keeps_the_text_next_to_the_gap(demo, loaded, before, after, kept):
+    """Each side gets half of the room, and what the other side leaves over."""
+    prefix, suffix = "p" * (before - 1) + "P" * (before > 0), "S" * (after > 0) + "s" * (after - 1)
+    ids, whole = demo.generation.prompt_ids(demo.prompt.Prompt(prefix, suffix), loaded, room=43)
+    expected = f"<fim-prefix>{prefix[before - kept[0] :]}<fim-suffix>{suffix[: kept[1]]}<fim-middle>"
+    assert (loaded.tokenizer.decode(ids), whole) == (expected, before + after + 3)
+
+
+def test_the_draws_follow_the_nucleus_distribution(demo):
+    """Over 4,000 seeds the chosen tokens are as frequent as temperature and top-p say, within four deviations."""
+    scores = torch.tensor([[2.0, 1.0, 0.0, -1.0, 9.0]])  # the last row lies past the tokenizer's vocabulary
+    settings = demo.prompt.Settings
+    picks = [
+        int(
+            demo.generation.SeededSampling(settings(temperature=0.8, top_p=0.9, seed=seed), 4)(
+                None, scores.clone()
+            ).argmax()
+        )
+        for seed in range(4000)
+    ]
+    wanted = torch.softmax(scores[0, :4] / 0.8, 0)
+    wanted[2:] = 0  # 0.72 and 0.20 reach a mass of 0.9
+    wanted /= wanted.sum()
+    counts = torch.bincount(torch.tensor(picks), minlength=5)
+    assert counts[2:].tolist() == [0, 0, 0]
+    assert abs(counts[0] / 4000 - wanted[0]) < 4 * (wanted[0] * wanted[1] / 4000) ** 0.5
+
+
+def test_greedy_equals_generate(demo, loaded):
+    """Temperature 0 writes what the model's own greedy generate() writes."""
+    prompt = demo.prompt.Prompt("def f(x):\n")
+    *_, last = demo.generation.stream(prompt, demo.prompt.Settings(max_new_tokens=32, temperature=0), loaded)
+    ids = loaded.tokenizer("def f(x):\n", return_tensors="pt")["input_ids"]
+    expected = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32)[0, ids.shape[1] :]
+    assert last.middle == loaded.tokenizer.decode(expected[expected < 256])
+
+
+def test_an_end_token_ends_the_text(demo, tmp_path):
+    """A model that writes a special token has ended, and the token is no part of the text."""
+    ending = demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path / "ending", ends_at_once=True))))
+    (only,) = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(), ending)
+    assert (only.middle, only.tokens, only.finish) == ("", 0, "end")
+
+
+def test_closing_the_stream_stops_the_model(demo, loaded):
+    """No thread of the request is left within a second of closing it, long before its tokens are spent."""
+    before = threading.active_count()
+    chunks = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0), loaded)
+    next(chunks)
+    started = time.perf_counter()
+    chunks.close()
+    assert time.perf_counter() - started < 1
+    assert threading.active_count() == before
+
+
+def test_the_doctests_hold(demo):
+    """Every example in the Space's docstrings gives what it shows."""
+    results = [doctest.testmod(getattr(demo, name)) for name in MODULES]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) >= 6
+
+
+def test_examples_fit_their_mode(demo):
+    """Every infill example has one gap, no completion example has one, and each language and mode has some."""
+    for (mode, language), examples in demo.examples.EXAMPLES.items():
+        gaps = [len(demo.prompt.find_markers(example.text)) for example in examples]
+        assert gaps == [int(mode == demo.examples.INFILL)] * len(examples)
+        assert language in demo.examples.EDITOR_LANGUAGE
+    assert len(demo.examples.EXAMPLES) == 6
+
+
+# In the browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("the program chromium is not on PATH: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, space):
+    """A function that opens the page; at the end no page may have logged an error or asked another machine."""
+    faults, contexts = [], []
+
+    def open_page(width=1280):
+        context = browser.new_context(viewport={"width": width, "height": 850})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: message.type == "error" and faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((space.url, "data:", "blob:")) or faults.append(request.url),
+        )
+        page.goto(space.url)
+        page.wait_for_selector("#editor .cm-content")
+        page.wait_for_function("document.querySelector('#status').innerText.includes('ready')")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def write(page, text):
+    page.locator("#editor .cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+
+
+@pytest.mark.browser
+def test_the_page_infills_and_marks_the_middle(visit):
+    """What the visitor wrote and the marked middle are the whole result; typed HTML stays text."""
+    page = visit()
+    page.get_by_label("Infill", exact=True).check()
+    page.get_by_text("Put <FILL_HERE> where code is missing").wait_for()
+    write(page, "<img src=x onerror=alert(1)>${1+1}{{2}}\n<FILL-HERE>\n&amp;")
+    page.keyboard.press("Control+Enter")
+    page.locator("#status", has_text="length limit").wait_for()
+    assert page.evaluate("[...document.querySelectorAll('#view span')].map((part) => part.textContent)") == [
+        "<img src=x onerror=alert(1)>${1+1}{{2}}\n",
+        "\n&amp;",
+    ]
+    assert len(page.locator("#view mark").inner_text()) > 0
+
+
+@pytest.mark.browser
+def test_stop_stops_within_a_second(visit, space):
+    """Text appears while the model writes; Stop freezes it within a second and the server falls idle."""
+    page = visit()
+    page.get_by_text("Sampling").click()
+    page.get_by_label("number input for Max new tokens").fill("512")
+    page.get_by_label("number input for Temperature").fill("1")
+    page.click("#run")
+    page.locator("#status", has_text="writing").wait_for()
+    first = page.locator("#view mark").text_content()
+    page.wait_for_function(
+        "(before) => document.querySelector('#view mark').textContent.length > before", arg=len(first)
+    )
+    started = time.perf_counter()
+    page.click("#halt")
+    page.locator("#status", has_text="stopped").wait_for()
+    assert time.perf_counter() - started < 1
+    assert page.locator("#view .caret").count() == 0
+    frozen, busy = page.locator("#view mark").text_content(), space.cpu_seconds()
+    time.sleep(1)
+    assert page.locator("#view mark").text_content() == frozen
+    assert space.cpu_seconds() - busy < 0.4
+
+
+@pytest.mark.browser
+def test_an_error_shows_its_marker(visit):
+    """The toast for a missing marker spells the marker out."""
+    page = visit()
+    page.get_by_label("Infill", exact=True).check()
+    page.get_by_text("Put <FILL_HERE> where code is missing").wait_for()
+    write(page, "x = 1")
+    page.click("#run")
+    assert "no <FILL_HERE> marker" in page.get_by_test_id("toast-text").inner_text()
+
+
+@pytest.mark.browser
+def test_a_language_brings_its_examples(visit):
+    """Choosing a language replaces an untouched example, and leaves the visitor's own text alone."""
+    page = visit()
+    page.get_by_label("Java", exact=True).check()
+    page.locator("#editor", has_text="isPrime").wait_for()
+    page.get_by_role("button", name="Point").click()
+    page.locator("#editor", has_text="class Point").wait_for()
+    write(page, "my_own_text")
+    page.get_by_label("JavaScript").check()
+    page.get_by_role("button", name="Debounce").wait_for()
+    assert "my_own_text" in page.locator("#editor").inner_text()
+
+
+@pytest.mark.browser
+def test_a_phone_needs_no_sideways_scroll(visit):
+    """At 390 px the page is no wider than the screen, before and after a long line was generated."""
+    page = visit(width=390)
+    write(page, "x = " + "1" * 300)
+    page.click("#run")
+    page.locator("#status", has_text="length limit").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

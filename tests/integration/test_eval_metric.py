@@ -1,0 +1,218 @@
+"""The metric as its users meet it: evaluate.load in a clean process, the command line, the README, the page."""
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import eval_multipl_e
+from eval_multipl_e import cli, complete, read_problems, score
+from eval_multipl_e.languages import LANGUAGES, missing_tool
+from eval_multipl_e.sandbox import available
+
+ROOM = Path(eval_multipl_e.__file__).parent
+PROBLEMS = ROOM.parent / "hf_santa/demo/problems.jsonl"
+LACKING = [said for row in LANGUAGES.values() if (said := missing_tool(row))]
+
+pytestmark = pytest.mark.skipif(
+    available() is None, reason="namespaces do not work here: no way of sandbox.available()"
+)
+all_toolchains = [pytest.mark.toolchain, pytest.mark.skipif(bool(LACKING), reason="; ".join(LACKING))]
+
+
+@pytest.fixture(autouse=True)
+def _open_gate(monkeypatch):
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+
+
+def _clean_python(code, tmp_path, *args):
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON"))}
+    env |= {"HF_HOME": str(tmp_path / "hf"), "HF_ALLOW_CODE_EVAL": "1", "HF_EVALUATE_OFFLINE": "1"}
+    command = [sys.executable, "-c", code, *map(str, args)]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+LOADED = """
+import json, sys
+import evaluate
+metric = evaluate.load(sys.argv[1])
+given = dict(predictions=[["    return 1\\n", "    return 2\\n"]], references=["assert f() == 1"], languages=["py"])
+first = metric.compute(**given, prompts=["def f():\\n"])
+for row in zip(*given.values()):
+    metric.add(**dict(zip(given, row)))
+second = metric.compute(prompts=["def f():\\n"])
+errors = []
+for settings in (dict(given, languages=["x"]), dict(given, k=[5]), dict(given, predictions=[]), dict(given, predictions=None)):
+    try:
+        metric.compute(**settings)
+    except ValueError as error:
+        errors.append(str(error))
+print(json.dumps({"first": first, "second": second, "errors": errors, "ours": "eval_multipl_e" in sys.modules}))
+"""
+
+
+@pytest.mark.slow
+def test_evaluate_loads_the_folder_in_a_clean_process(tmp_path):
+    """From another folder, with an empty cache, compute and add give the same scores, and mistakes are explained."""
+    said = json.loads(_clean_python(LOADED, tmp_path, ROOM).splitlines()[-1])
+    assert said["first"]["pass@1"] == 0.5
+    assert said["first"]["counts"]["py"] == {"programs": 2, "OK": 1, "AssertionError": 1}
+    for row in said["first"]["results"] + said["second"]["results"]:
+        row.pop("seconds")
+    assert said["first"] == said["second"]
+    assert [error.split(".")[0].partition(": ")[2] for error in said["errors"]] == [
+        "language 'x' is unknown",
+        "k=5 exceeds the 2 completions that the problem with the fewest has",
+        "0 predictions, 1 references, 1 languages",
+        "predictions is NoneType, not a list",
+    ]
+    assert not said["ours"]
+
+
+@pytest.mark.slow
+def test_the_readme_s_example_gives_what_it_shows(tmp_path):
+    """The README's code prints the line that the README shows below it."""
+    text = (ROOM / "README.md").read_text(encoding="utf-8")
+    code, shown = re.findall(r"```(?:python)?\n(.*?)```", text, flags=re.DOTALL)[:2]
+    assert shown == _clean_python(code.replace('"./eval_multipl_e"', repr(str(ROOM))), tmp_path)
+
+
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=all_toolchains) for mode in ("strict", "compat")])
+def test_every_solution_passes_and_every_empty_completion_fails(mode):
+    """Of the demo's problems each canonical solution is OK and each empty completion is not; pass@1 is a half."""
+    rows = read_problems(PROBLEMS)
+    solutions = {row["prompt"]: row["canonical_solution"] for row in rows}
+    done = complete(rows, lambda prompts, n: [[solutions[prompt], ""][:n] for prompt in prompts], n=2)
+    result = score(
+        [row["completions"] for row in done],
+        [row["tests"] for row in rows],
+        [row["language"] for row in rows],
+        prompts=[row["prompt"] for row in rows],
+        mode=mode,
+    )
+    passed = {(row["problem"], row["completion"]) for row in result["results"] if row["status"] == "OK"}
+    assert passed == {(i, 0) for i in range(len(rows))}
+    assert dict.fromkeys(("pass@1", "pass@1/py", "pass@1/js", "pass@1/java"), 0.5) == {
+        key: value for key, value in result.items() if key.startswith("pass@")
+    }
+    assert result["missing_toolchains"] == []
+    assert len(result["results"]) == 48
+
+
+def test_a_missing_toolchain_is_left_out_and_said(monkeypatch):
+    """Problems of a missing toolchain do not count; the result and a warning name them."""
+    monkeypatch.setattr("eval_multipl_e.languages.shutil.which", lambda *_: None)
+    with pytest.warns(RuntimeWarning, match="toolchain for 'js' not found"):
+        result = score([["1"], ["1"]], ["", ""], ["py", "js"], sandbox="none")
+    assert {key: value for key, value in result.items() if "pass@" in key} == {"pass@1": 1.0, "pass@1/py": 1.0}
+    assert result["counts"]["js"] == {"programs": 1, "ToolMissing": 1}
+    assert [(row["language"], row["problems"], row["whole_language"]) for row in result["missing_toolchains"]] == [
+        ("js", 1, True)
+    ]
+    assert result["toolchains"]["js"] is None
+
+
+def test_workers_and_order_change_no_status():
+    """One worker and four give the same rows, in the order of the problems, and repeated programs the same row."""
+    predictions = [["1", "0/0", "1"], ["assert 0", "(", "exit(0)"]]
+    rows = []
+    for workers in (1, 4):
+        result = score(predictions, ["", ""], ["py", "py"], num_workers=workers)
+        rows.append([(r["problem"], r["completion"], r["status"], r["reason"]) for r in result["results"]])
+    assert rows[0] == rows[1]
+    assert [row[2] for row in rows[0]] == ["OK", "Exception", "OK", "AssertionError", "SyntaxError", "Exception"]
+
+
+def test_default_ks_are_those_that_fit():
+    """With ten completions pass@1 and pass@10 are given, pass@100 is not."""
+    result = score([["1"] * 9 + ["0/0"]], [""], ["py"])
+    assert {key: value for key, value in result.items() if key in result["intervals"] and "/" not in key} == {
+        "pass@1": 0.9,
+        "pass@10": 1.0,
+    }
+
+
+def _command(*words):
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+    args = parser.parse_args(["eval", *map(str, words)])
+    return args.func(args)
+
+
+def test_eval_run_writes_the_results(tmp_path, capsys):
+    """`eval run` prints the scores and writes all of the result, with the problems' names, into one file."""
+    rows = [row for row in read_problems(PROBLEMS) if row["language"] == "py"]
+    files = [tmp_path / name for name in ("p.jsonl", "c.jsonl", "results/r.json")]
+    files[0].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = complete(rows, lambda prompts, _: [["    pass\n", ""] for _ in prompts], n=2)
+    done[0]["completions"][0] = rows[0]["canonical_solution"]
+    files[1].write_text("".join(json.dumps(row) + "\n" for row in done), encoding="utf-8")
+    code = _command("run", *files[:2], "--out", files[2], "--k", 1, 2, "--json")
+    assert code == 0
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads(files[2].read_text(encoding="utf-8"))
+    assert printed["pass@2"] == written["pass@2"] == 1 / 8
+    assert written["results"][0]["name"] == rows[0]["name"]
+    assert [path.name for path in files[2].parent.iterdir()] == ["r.json"]
+    assert _command("run", *files[:2], "--out", files[2]) == 0
+    assert capsys.readouterr().out.startswith("pass@1")
+
+
+def test_doctor_reports_every_language(capsys):
+    """The doctor prints one row a language, as a table and as JSON, and 0 only if nothing is missing."""
+    code = _command("doctor")
+    table = capsys.readouterr().out
+    assert code == _command("doctor", "--json")
+    rows = json.loads(capsys.readouterr().out)["toolchains"]
+    assert list(eval_multipl_e.LANGUAGES) == [row["language"] for row in rows]
+    assert all(row["name"] in table for row in rows)
+    assert (code == 0) == (all(row["version"] for row in rows) and "none works here" not in table)
+
+
+@pytest.mark.slow
+def test_the_page_starts_and_runs_a_program(tmp_path):
+    """The page serves its text and, with HF_ALLOW_CODE_EVAL=1, its named check runs a program; without, there is none."""
+    from gradio_client import Client
+
+    for is_allowed in (True, False):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "HF_HOME": str(tmp_path), "HF_EVALUATE_OFFLINE": "1"}
+        env["HF_ALLOW_CODE_EVAL"] = "1" if is_allowed else "0"
+        with (tmp_path / "log").open("w+") as log:
+            page = subprocess.Popen([sys.executable, "app.py"], cwd=ROOM, env=env, stdout=log, stderr=log)
+            try:
+                text = _fetch(f"http://127.0.0.1:{port}/config", page)
+                assert "MultiPL-E metric" in text
+                assert ("/check" in text or '"check"' in text) == is_allowed
+                if is_allowed:
+                    client = Client(f"http://127.0.0.1:{port}/", verbose=False)
+                    status, output = client.predict("print(6 * 7)", "py", api_name="/check")
+                    assert status.startswith("OK in ")
+                    assert output == "42\n"
+                    client.close()
+            finally:
+                page.send_signal(signal.SIGINT)
+                page.wait(30)
+
+
+def _fetch(url, process):
+    for _ in range(240):
+        assert process.poll() is None
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(f"{url} did not answer in a minute")

@@ -1,0 +1,58 @@
+"""Tokens and shingles in bulk."""
+
+import re
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_recipes import shingles
+from data_recipes.shingles import jaccard, ngram_set, token_hashes, unigram_set
+
+_CODE = st.lists(st.sampled_from(["ab", "b", "_", "1", " ", "\n", "(", "é", "日", "😀", "x" * 40]), max_size=80).map(
+    "".join
+)
+
+
+def _tokens(text):
+    return re.split("[^A-Za-z_0-9]", text)
+
+
+@given(_CODE)
+def test_tokens_are_those_of_the_reference_split(text):
+    """Number, emptiness and equality of tokens are those of the reference's `re.split`."""
+    expected = _tokens(text)
+    hashes, filled = token_hashes(text)
+    assert filled.tolist() == [bool(token) for token in expected]
+    assert len(set(zip(hashes.tolist(), expected, strict=True))) == len(set(hashes.tolist())) == len(set(expected))
+
+
+@given(_CODE, _CODE)
+def test_similarities_equal_those_of_string_sets(left, right):
+    """Jaccard over hashes is Jaccard over the strings, for distinct tokens and for 5-grams."""
+
+    def reference(a, b):
+        return len(a & b) / len(a | b) if a and b else 0.0
+
+    def grams(text):
+        tokens = _tokens(text)
+        return {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
+
+    assert jaccard(unigram_set(left)[0], unigram_set(right)[0]) == reference(
+        set(_tokens(left)) - {""},
+        set(_tokens(right)) - {""},
+    )
+    assert jaccard(ngram_set(left)[0], ngram_set(right)[0]) == reference(grams(left), grams(right))
+
+
+def test_blocks_do_not_change_tokens(monkeypatch):
+    """Cutting a long text into blocks gives the hashes of the text in one piece, also with one endless token."""
+    text = "def f(x):\n    return x * 2\n" * 300 + "y" * 3000 + " end"
+    whole = token_hashes(text)[0]
+    monkeypatch.setattr(shingles, "_BLOCK_BYTES", 64)
+    assert np.array_equal(token_hashes(text)[0], whole)
+
+
+def test_lone_surrogates_are_separators():
+    """A text that is no valid Unicode is still cut into tokens."""
+    assert unigram_set("a\ud800b")[1] == 2

@@ -1,0 +1,59 @@
+"""Infilling tasks and exact match."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval_multipl_e.infilling import exact_match, single_line_tasks
+
+
+def _problem(solution, language="py"):
+    return {"name": "p", "language": language, "prompt": "def f():\n", "tests": "", "canonical_solution": solution}
+
+
+@given(st.lists(st.text("ab #/*\t", max_size=6), max_size=8), st.booleans())
+def test_every_task_puts_the_solution_together_again(lines, ends_with_newline):
+    """The texts prefix + middle + suffix make prompt + solution, byte for byte, in every task."""
+    solution = "\n".join(lines) + ("\n" if ends_with_newline else "")
+    for task in single_line_tasks([_problem(solution)]):
+        assert "def f():\n" + solution == task["prefix"] + task["middle"] + task["suffix"]
+        assert task["middle"].strip()
+        assert not task["middle"].strip().startswith("#")
+
+
+@pytest.mark.parametrize(("language", "comment"), [("py", "# c"), ("js", "// c"), ("java", "/* c */")])
+def test_blank_and_comment_lines_are_not_masked(language, comment):
+    """Only lines with code become tasks, named by their line."""
+    tasks = single_line_tasks([_problem(f"    {comment}\n\n    x = 1\n", language)])
+    assert [(task["name"], task["middle"]) for task in tasks] == [("p/L2", "    x = 1\n")]
+
+
+def test_a_draw_is_repeatable_and_bounded():
+    """`per_problem` lines are drawn by seed, the same ones each time, in the order of the source."""
+    solution = "".join(f"    x{i} = {i}\n" for i in range(30))
+    draws = [[t["name"] for t in single_line_tasks([_problem(solution)], per_problem=3, seed=s)] for s in (0, 0, 1)]
+    assert draws[0] == draws[1]
+    assert draws[0] != draws[2]
+    assert sorted(draws[0], key=lambda name: int(name[3:])) == draws[0]
+
+
+def test_a_problem_without_solution_is_named():
+    """A problem that lacks a solution is an error that names it."""
+    with pytest.raises(ValueError, match=r"problem 1 \(p\) has no 'canonical_solution'"):
+        single_line_tasks([{**_problem(""), "canonical_solution": None}])
+
+
+def test_the_modes_differ_only_after_the_first_line():
+    """A right first line followed by more matches in first_line mode alone."""
+    assert exact_match(["\n  a\nb"], ["a"], mode="strip") == 0.0
+    assert exact_match(["\n  a\nb"], ["a"], mode="first_line") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "mode", "message"),
+    [([], [], "strip", "no predictions"), (["a"], [], "strip", "1 predictions and 0"), (["a"], ["a"], "x", "mode='x'")],
+)
+def test_wrong_arguments_of_exact_match_are_refused(predictions, references, mode, message):
+    """Empty lists, unequal lengths and unknown modes are errors that say so."""
+    with pytest.raises(ValueError, match=message):
+        exact_match(predictions, references, mode)
