@@ -1,7 +1,19 @@
 """Data recipes: Stack rows in, a dataset folder out, with every dropped file accounted for."""
 
+import sys
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data_recipes.decontaminate import decontaminate
+    from data_recipes.near_dedup import near_duplicates
+    from data_recipes.recipes import RECIPES
+    from data_recipes.recognizers import pii_registry
+    from data_recipes.redact import find_pii, redact
+    from data_recipes.run import run
+
+__all__ = ["RECIPES", "decontaminate", "find_pii", "near_duplicates", "pii_registry", "redact", "run"]
 
 _HOME = {
     "RECIPES": "recipes",
@@ -13,7 +25,17 @@ _HOME = {
     "run": "run",
 }
 
-__all__ = ["RECIPES", "decontaminate", "find_pii", "near_duplicates", "pii_registry", "redact", "run"]
+
+class _Package(ModuleType):
+    """The package, on which `run` is the function even after the module `data_recipes.run` was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system binds every imported submodule to its package, which would hide three public functions.
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

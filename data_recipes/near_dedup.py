@@ -111,6 +111,9 @@ def _texts_in_order(source: Sequence[str] | pa.Table, priority: Sequence[str]) -
     if missing := [name for name in ("content", *priority) if name not in source.column_names]:
         found = ", ".join(source.column_names)
         raise DataError(f"near_duplicates: the table has no column {missing[0]!r}. Columns found: {found}.")
+    if source["content"].null_count:
+        row = source["content"].to_pylist().index(None)
+        raise DataError(f"near_duplicates: row {row} has no content. Drop such rows, or give them an empty string.")
     texts = source["content"].combine_chunks() if source.num_rows else source["content"]
     names = source["hexsha"].to_pylist() if "hexsha" in source.column_names else None
     if names is None:

@@ -222,7 +222,7 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     content = record["content"]
     path = record.get("path") or place
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content or b""
-    ext = (record.get("ext") or path.rpartition(".")[2]).lower().removeprefix(".")
+    ext = (record.get("ext") or Path(path).suffix).lower().removeprefix(".")
     lang = record.get("lang") or LANGUAGES.get(ext)
     if lang is None:
         detail = "neither 'lang' nor a known extension"

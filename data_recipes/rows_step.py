@@ -8,9 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, rejects_table
+from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, Row, rejects_table
 from data_recipes.source_tree import fingerprint, read_tree
-from data_recipes.store import SHARD_BYTES, RowWriter, digest, finished, mark_done, write_json, write_table
+from data_recipes.store import SHARD_BYTES, RowWriter, digest, finished, mark_done, remove, write_json, write_table
 
 _MARKER = ".done.json"
 
@@ -41,12 +41,27 @@ def write_rows(
     if problem:
         report(f"step=rows redone: {problem}")
     for stale in (folder / _MARKER, folder / "rows.json"):
-        stale.unlink(missing_ok=True)
-    writer, rejects = RowWriter(folder, shard_bytes), []
+        remove(stale)
+    source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
+    shown = tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress)
+    summary, files = _write(shown, folder, shard_bytes)
+    mark_done(folder / _MARKER, key, files, summary)
+    out_rows = sum(entry["files"] for entry in summary["files"].values())
+    dropped = sum(entry["files"] for entry in summary["rejects"])
+    report(
+        f"step=rows in={out_rows + dropped} out={out_rows} dropped={100 * dropped / max(out_rows + dropped, 1):.1f}% "
+        f"{time.monotonic() - started:.0f}s",
+    )
+    return summary
+
+
+def _write(source: Iterable[Row | Reject], folder: Path, shard_bytes: int) -> tuple[dict[str, Any], list[Path]]:
+    """Write shards, rejects and rows.json; what rows.json holds, and the files written."""
+    writer = RowWriter(folder, shard_bytes)
+    rejects: list[Reject] = []
     files: Counter[str] = Counter()
     volume: Counter[str] = Counter()
-    source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
-    for item in tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress):
+    for item in source:
         if isinstance(item, Reject):
             rejects.append(item)
             continue
@@ -56,7 +71,7 @@ def write_rows(
     writer.flush()
     for stale in folder.glob("rows-*.parquet"):
         if stale not in writer.files:
-            stale.unlink()
+            remove(stale)
     write_table(folder / "rejects.parquet", rejects_table(rejects))
     summary = {
         "files": {lang: {"files": files[lang], "bytes": volume[lang]} for lang in sorted(files)},
@@ -64,13 +79,7 @@ def write_rows(
         "shards": [path.name for path in writer.files],
     }
     write_json(folder / "rows.json", summary)
-    mark_done(folder / _MARKER, key, [*writer.files, folder / "rejects.parquet", folder / "rows.json"], summary)
-    seen = len(rejects) + files.total()
-    report(
-        f"step=rows in={seen} out={files.total()} dropped={100 * len(rejects) / max(seen, 1):.1f}% "
-        f"bytes={volume.total()} {time.monotonic() - started:.0f}s",
-    )
-    return summary
+    return summary, [*writer.files, folder / "rejects.parquet", folder / "rows.json"]
 
 
 def _reject_counts(rejects: Iterable[Reject]) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from data_recipes.store import (
     digest,
     finished,
     mark_done,
+    remove,
     shards,
     write_json,
     write_table,
@@ -163,7 +164,7 @@ class _Run:
         for folder in (self.out / "data", self.out / "rejects"):
             for stale in sorted(folder.glob("*.parquet")):
                 if stale not in outputs:
-                    stale.unlink()
+                    remove(stale)
         if not any(entry["stages"][2]["files"] for entry in entries):
             dropped = sum(reject["files"] for entry in entries for reject in entry["rejects"])
             raise DataError(

@@ -36,6 +36,15 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def remove(path: Path) -> None:
+    """Delete a file that may be there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        advice = "Expected a writable folder. Choose another output folder."
+        raise StoreError(f"{path}: can't be deleted ({error.strerror}). {advice}") from error
+
+
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a parquet file in one step."""
     with replacing(path) as temporary:

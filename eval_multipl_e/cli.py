@@ -34,25 +34,32 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from .languages import LANGUAGES, missing_tool, toolchain_version  # keeps --help fast
-    from .sandbox import available  # keeps --help fast
+    from .execution import toolchain_problem
+    from .languages import LANGUAGES, toolchain_version
+    from .sandbox import available
 
+    way = available()
     rows = [
-        {"language": row.code, "name": row.name, "version": toolchain_version(row.code), "install": row.install}
+        {
+            "language": row.code,
+            "name": row.name,
+            "version": toolchain_version(row.code),
+            "problem": toolchain_problem(row.code, "auto" if way else "none"),
+            "install": row.install,
+        }
         for row in LANGUAGES.values()
     ]
-    way = available()
     if args.json:
         print(json.dumps({"toolchains": rows, "sandbox": way}, indent=2))
     else:
         for row in rows:
-            found = row["version"] or f"missing; install it with: {row['install']}"
-            print(f"{row['language']:<6}{row['name']:<12}{found}")
+            print(f"{row['language']:<6}{row['name']:<12}{row['version'] or 'missing'}")
+            if row["problem"]:
+                print(f"      {row['problem']}")
         print(
             f"sandbox: {way or 'none works here; allow user namespaces, or pass --sandbox none for trusted programs'}"
         )
-    complete = way is not None and not any(missing_tool(row) for row in LANGUAGES.values())
-    return 0 if complete else 1
+    return 0 if way and not any(row["problem"] for row in rows) else 1
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ OURS = ("modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa")
 class Absent:
     """Makes an import of this project fail, as it does on a machine without it."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, path: object = None, _target: object = None) -> None:
         """Refuse our packages and know nothing of others."""
         if path is None and name in OURS:
             raise ModuleNotFoundError(f"No module named {name!r}: this process stands for a machine without it.")
@@ -22,7 +22,7 @@ class Absent:
 
 def main(folder: str) -> None:
     """Open the folder with remote code and with the native class, compare, and print the result."""
-    sys.meta_path.insert(0, Absent())  # type: ignore[arg-type]  # a finder needs only find_spec
+    sys.meta_path.insert(0, Absent())
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -154,4 +154,4 @@ def _copy(source: Path, target: Path) -> None:
 
 def _finish(partial: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
-    os.replace(partial, out)
+    partial.replace(out)

@@ -68,7 +68,7 @@ class SantaConfig(GPTBigCodeConfig):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the canonical config: native architectures, `gpt_bigcode`, and the auto_map to our classes."""
-        canonical = super().to_dict()
+        canonical: dict[str, Any] = super().to_dict()
         names = canonical.get("architectures") or ["SantaForCausalLM"]
         canonical["architectures"] = [NATIVE_ARCHITECTURES.get(name, name) for name in names]
         canonical["auto_map"] = dict(AUTO_MAP)

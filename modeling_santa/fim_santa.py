@@ -98,16 +98,14 @@ def split(
     return FimParts(mode, text[:first], text[first:second], text[second:])
 
 
-def permute(
-    text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5
-) -> str:
-    """Return the training text of a document: as it is, or cut and reordered with the FIM sentinels.
+def permute(text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5) -> str:
+    r"""Return the training text of a document: as it is, or cut and reordered with the FIM sentinels.
 
     A text that itself holds one of the special tokens is returned as it is: written as one string, its own
     sentinels could not be told from ours. `split` has no such limit.
 
-    >>> permute("def f():\\n    return 1\\n", seed=0, epoch=0, index=4, fim_rate=1.0, spm_rate=0.0)
-    '<fim-prefix>def f():\\n    return <fim-suffix>1\\n<fim-middle>'
+    >>> permute("def f():\n    return 1\n", seed=0, epoch=0, index=3, fim_rate=1.0, spm_rate=0.0)
+    '<fim-prefix>def f<fim-suffix>:\n    return 1\n<fim-middle>()'
     """
     parts = split(text, seed=seed, epoch=epoch, index=index, fim_rate=fim_rate, spm_rate=spm_rate)
     if parts is None or TOKENS.find_in(text) is not None:
@@ -116,13 +114,13 @@ def permute(
 
 
 def infill_prompt(prefix: str, suffix: str, mode: FimMode = "psm") -> str:
-    """Return the prompt after which the model writes the middle.
+    r"""Return the prompt after which the model writes the middle.
 
     Either side may be empty. Sentinels inside `prefix` or `suffix` raise ValueError; `SantaForCausalLM.infill`
     takes such text, because it encodes the parts one by one.
 
-    >>> infill_prompt("def f():\\n    return ", "\\n")
-    '<fim-prefix>def f():\\n    return <fim-suffix>\\n<fim-middle>'
+    >>> infill_prompt("def f():\n    return ", "\n")
+    '<fim-prefix>def f():\n    return <fim-suffix>\n<fim-middle>'
     """
     if mode not in ("psm", "spm"):
         raise ValueError(f"infill_prompt: mode={mode!r} is unknown. Choose 'psm' or 'spm'.")

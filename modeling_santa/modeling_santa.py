@@ -9,7 +9,7 @@ state dicts interchange. Source: report section 5.1.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import transformers.initialization as init
@@ -122,7 +122,8 @@ class SantaMLP(nn.Module):
 
     def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
         """Return the residual update (B, T, C)."""
-        return self.dropout(self.c_proj(self.act(self.c_fc(x_BTC))))
+        y_BTC: torch.Tensor = self.dropout(self.c_proj(self.act(self.c_fc(x_BTC))))
+        return y_BTC
 
 
 class SantaBlock(GradientCheckpointingLayer):
@@ -139,7 +140,8 @@ class SantaBlock(GradientCheckpointingLayer):
         """Return the residual stream (B, T, C) after attention and MLP."""
         update_BTC, _ = self.attn(self.ln_1(x_BTC), **kwargs)
         x_BTC = x_BTC + update_BTC
-        return x_BTC + self.mlp(self.ln_2(x_BTC))
+        y_BTC: torch.Tensor = x_BTC + self.mlp(self.ln_2(x_BTC))
+        return y_BTC
 
 
 class SantaPreTrainedModel(PreTrainedModel):
@@ -207,10 +209,10 @@ class SantaModel(SantaPreTrainedModel):
     @capture_outputs
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
@@ -250,7 +252,8 @@ class Middle(str):
     __slots__ = ("is_truncated",)
     is_truncated: bool
 
-    def __new__(cls, text: str, *, is_truncated: bool) -> "Middle":
+    def __new__(cls, text: str, *, is_truncated: bool) -> Self:
+        """Return `text` with the fact attached."""
         middle = super().__new__(cls, text)
         middle.is_truncated = is_truncated
         return middle
@@ -274,12 +277,12 @@ class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
@@ -319,14 +322,14 @@ class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
         suffix: str | Sequence[str],
         *,
         mode: FimMode = "psm",
-        max_new_tokens: int = 256,
+        max_new_tokens: int | None = None,
         allow_truncated: bool = False,
         **generate_kwargs: Any,
     ) -> Middle | list[Middle]:
         """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
 
         Generation ends at any special token and only the middle is returned. Special tokens spelled out in the
-        caller's text are encoded as plain text. Greedy unless `do_sample=True` and its settings are passed; a
+        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. Greedy unless `do_sample=True` and its settings are passed; a
         `streamer` receives the token ids as they come.
 
         Raises:
@@ -336,7 +339,9 @@ class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
         """
         prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
         if len(prefixes) != len(suffixes):
-            raise ValueError(f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix.")
+            raise ValueError(
+                f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix."
+            )
         if not prefixes:
             return []
         end_ids = tokenizer.convert_tokens_to_ids(list(TOKENS.in_id_order()))
@@ -345,6 +350,8 @@ class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
             for before, after in zip(prefixes, suffixes, strict=True)
         ]
         longest = max(map(len, prompts))
+        if max_new_tokens is None:
+            max_new_tokens = max(1, min(256, self.config.n_positions - longest))
         if longest + max_new_tokens > self.config.n_positions:
             raise ValueError(
                 f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "

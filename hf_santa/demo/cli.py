@@ -31,7 +31,11 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--steps", metavar="A,B", help=f"only these and what they need: {','.join(STEP_NAMES)}")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument(
-        "--train-tokens", type=int, default=TRAIN_TOKENS, metavar="N", help=f"tokens to train on (default: {TRAIN_TOKENS})"
+        "--train-tokens",
+        type=int,
+        default=TRAIN_TOKENS,
+        metavar="N",
+        help=f"tokens to train on (default: {TRAIN_TOKENS})",
     )
     parser.add_argument("--samples", type=int, default=5, metavar="N", help="completions a problem (default: 5)")
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")

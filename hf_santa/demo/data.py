@@ -34,8 +34,8 @@ def fingerprint(roots: list[Path]) -> str:
         DemoError: nothing is there.
     """
     from data_recipes.errors import DataError
-    from data_recipes.source_tree import fingerprint as tree_fingerprint
     from data_recipes.rows import parquet_files
+    from data_recipes.source_tree import fingerprint as tree_fingerprint
 
     try:
         if not _is_parquet(roots):

@@ -34,7 +34,7 @@ def write_the_page(out: Path, settings: Mapping[str, Any], steps: Mapping[str, M
     partial = out / ".index.html.partial"
     partial.write_text(render(report), encoding="utf-8")
     page = out / "index.html"
-    os.replace(partial, page)
+    partial.replace(page)
     return page
 
 

@@ -20,7 +20,7 @@ START_S = 90.0
 READY = re.compile(r"ready url=(\S+)")
 
 
-def stage_the_model(out: Path, settings: dict[str, Any]) -> str:
+def stage_the_model(out: Path, _: dict[str, Any]) -> str:
     """Write `model/` and open it in a process without this package, by both classes; write `parity.json`.
 
     Raises:
@@ -36,7 +36,7 @@ def stage_the_model(out: Path, settings: dict[str, Any]) -> str:
     return f"classes={classes} max_abs_logit_difference={difference:.3g} (logits up to {scale:.3g})"
 
 
-def write_the_card(out: Path, settings: dict[str, Any]) -> str:
+def write_the_card(out: Path, _: dict[str, Any]) -> str:
     """Write `model/README.md`; every number comes from the funnel, the measures and the results."""
     measures = json.loads((out / "trained" / "measures.json").read_text())
     results = json.loads((out / "results.json").read_text())
@@ -63,7 +63,7 @@ def write_the_card(out: Path, settings: dict[str, Any]) -> str:
     return f"card=model/README.md pass@1={numbers['pass_at_1']}"
 
 
-def try_the_space(out: Path, settings: dict[str, Any]) -> str:
+def try_the_space(out: Path, _: dict[str, Any]) -> str:
     """Stage the Space, start it on the staged model, ask its named API, stop it; write `space.json`."""
     stage_space(out / "space")
     with open_space(out, 0) as url:

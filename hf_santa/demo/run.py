@@ -103,7 +103,9 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoError(f"--out {out}: another run is using this folder. Wait for it, or choose another --out.") from None
+            raise DemoError(
+                f"--out {out}: another run is using this folder. Wait for it, or choose another --out."
+            ) from None
         yield
 
 

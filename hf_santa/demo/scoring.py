@@ -64,9 +64,7 @@ def _sampler(model: Any, tokenizer: Any) -> Callable[[list[str], int], list[list
 
 def _infill(model: Any, tokenizer: Any, task: dict[str, str]) -> dict[str, Any]:
     """Return the model's greedy middle for one masked line, and whether it was cut off."""
-    middle = model.infill(
-        tokenizer, task["prefix"], task["suffix"], max_new_tokens=LINE_TOKENS, allow_truncated=True
-    )
+    middle = model.infill(tokenizer, task["prefix"], task["suffix"], max_new_tokens=LINE_TOKENS, allow_truncated=True)
     return {"generated": str(middle), "is_truncated": middle.is_truncated}
 
 
@@ -106,7 +104,9 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
     completions = read_completions(out / "completions" / "completions.jsonl")
     results = {
         "completions": scored([row["completions"] for row in completions], problems, prompts),
-        "infills": scored([[row["generated"] + row["suffix"]] for row in infills], infills, [r["prefix"] for r in infills]),
+        "infills": scored(
+            [[row["generated"] + row["suffix"]] for row in infills], infills, [r["prefix"] for r in infills]
+        ),
         "control": scored([[problem["canonical_solution"]] for problem in problems], problems, prompts),
         "infill_exact_match": _exact_matches(infills, settings["seed"]),
     }

@@ -6,7 +6,6 @@ wrote still has the recorded SHA-256. Nothing else is trusted: a half-written or
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,14 +179,17 @@ def why_stale(out: Path, step: Step, settings: Mapping[str, Any]) -> str | None:
         return "not done yet"
     try:
         stamp = json.loads(path.read_text())
-        is_same = stamp["fingerprint"] == fingerprint(out, step, settings)
-        files: dict[str, str] = stamp["files"]
+        if stamp["fingerprint"] != fingerprint(out, step, settings):
+            return "settings, code or inputs changed"
+        return _damage(out, stamp["files"])
     except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
         return "its stamp cannot be read"
     except FileNotFoundError:
         return "a step it needs is not done"
-    if not is_same:
-        return "settings, code or inputs changed"
+
+
+def _damage(out: Path, files: Mapping[str, str]) -> str | None:
+    """Return which recorded file is missing or altered, or None."""
     for name, expected in files.items():
         if not (out / name).is_file():
             return f"{name} is missing"
@@ -212,7 +214,7 @@ def write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def manifest(out: Path, steps: Iterable[Step]) -> dict[str, str]:

@@ -1,12 +1,15 @@
 """Steps tokenizer, corpus and train: from the dataset folder to trained weights."""
 
+import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps import DemoError, write_json
+from hf_santa.demo.steps import DemoError, code_digest, write_json
 
 SEQ_LEN = 256
 BATCH_SIZE = 8
@@ -30,7 +33,7 @@ def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
             yield row["content"]
 
 
-def train_the_tokenizer(out: Path, settings: dict[str, Any]) -> str:
+def train_the_tokenizer(out: Path, _: dict[str, Any]) -> str:
     """Train the 4,096-token BPE on the training files; write `tokenizer/`."""
     from modeling_santa.training.tokenizer import save_tokenizer, train_tokenizer
 
@@ -42,7 +45,7 @@ def train_the_tokenizer(out: Path, settings: dict[str, Any]) -> str:
     return f"tokens={sizes[0]} special={sizes[1] - sizes[0]}"
 
 
-def pack_the_corpus(out: Path, settings: dict[str, Any]) -> str:
+def pack_the_corpus(out: Path, _: dict[str, Any]) -> str:
     """Encode the training and the held-back files; write `corpus/train/` and `corpus/heldout/`."""
     from modeling_santa.training.corpus import pack
     from modeling_santa.training.tokenizer import load_tokenizer
@@ -106,7 +109,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
             model,
             dataset,
             plan,
-            out / "checkpoints",
+            checkpoints_of(out, plan, config.to_dict()),
             heldout=windows,
             heldout_bytes=heldout_bytes,
             on_step=_shown_on(bar),
@@ -135,6 +138,18 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         f"parameters={measures['parameters']} tokens={measures['tokens']} bits_per_byte={final:.3f} "
         f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%}{late}"
     )
+
+
+def checkpoints_of(out: Path, plan: Any, config: dict[str, Any]) -> Path:
+    """Return the folder for this very run's checkpoints; those of any other plan, corpus or code are removed."""
+    corpus = json.loads((out / "corpus" / "train" / "corpus.json").read_text())
+    identity = json.dumps([asdict(plan), config, corpus, code_digest(("modeling_santa",))], sort_keys=True, default=str)
+    folder = out / "checkpoints" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    for other in (out / "checkpoints").glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def heldout_windows(tokens: Any) -> Any:

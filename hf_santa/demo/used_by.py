@@ -100,12 +100,10 @@ def run_one(use: Use, folder: Path, code: str | None = None) -> str:
     return done.stdout
 
 
-def run_the_lines(out: Path, settings: dict[str, Any]) -> str:
+def run_the_lines(out: Path, _: dict[str, Any]) -> str:
     """Run the four uses against what was staged; write `used_by.json`. The Space's answer is the one it gave above."""
     asked = json.loads((out / "space.json").read_text())
-    answers = [
-        {"title": use.title, "code": use.code, "output": run_one(use, out)} for use in (MODEL, DATASET, METRIC)
-    ]
+    answers = [{"title": use.title, "code": use.code, "output": run_one(use, out)} for use in (MODEL, DATASET, METRIC)]
     answers.append({"title": SPACE.title, "code": SPACE.code, "output": asked["output"]})
     write_json(out / "used_by.json", answers)
     return f"lines={len(answers)} all_ran=yes"

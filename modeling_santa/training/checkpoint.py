@@ -1,31 +1,39 @@
 """Training checkpoints: safetensors and JSON, never pickles; a folder appears whole or not at all."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 KEPT = 2  # the last good one stays while the next is written
+RANDOM = "random_state"  # dropout draws from it
 
 
 def save_checkpoint(
-    out: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, seconds: float, log: list[Any]
+    out: Path,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    *,
+    step: int,
+    seconds: float,
+    log: list[Any],
 ) -> None:
-    """Write `out/step-NNNNNN/` with weights, optimizer state, progress and loss curve, then drop older ones."""
+    """Write `out/step-NNNNNN/` with weights, optimizer and random state, progress and loss curve, then drop older ones."""
     final, partial = out / f"step-{step:06d}", out / f".partial-{step:06d}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = {name: value.detach() for name, value in model.named_parameters()}
     save_file(weights, partial / "model.safetensors")
-    save_file(_flat_state(optimizers), partial / "optimizer.safetensors")
+    state = {**_flat_state(optimizers), RANDOM: torch.get_rng_state()}
+    save_file(state, partial / "optimizer.safetensors")
     (partial / "progress.json").write_text(json.dumps({"step": step, "seconds": seconds, "log": log}))
     shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
+    partial.replace(final)
     for old in sorted(out.glob("step-*"))[:-KEPT]:
         shutil.rmtree(old)
 
@@ -42,13 +50,14 @@ def load_latest(
             weights = load_file(folder / "model.safetensors")
             state = load_file(folder / "optimizer.safetensors")
             progress = json.loads((folder / "progress.json").read_text())
-        except Exception as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             set_aside = folder.with_name(f"corrupt-{folder.name}")
             print(f"train: {folder.name} cannot be read ({error}); set aside as {set_aside.name}, going back one.")
             shutil.rmtree(set_aside, ignore_errors=True)
-            os.replace(folder, set_aside)
+            folder.replace(set_aside)
             continue
-        model.load_state_dict(weights, strict=False)
+        model.load_state_dict(weights, strict=False)  # the tied head is not stored twice
+        torch.set_rng_state(state.pop(RANDOM))
         _restore_state(optimizers, state)
         return progress["step"], progress["seconds"], progress["log"]
     return 0, 0.0, []

@@ -117,7 +117,8 @@ class FimDataset:
         self.length = seq_len + 1
         self.seed, self.fim_rate, self.spm_rate = seed, fim_rate, spm_rate
         self.bytes_of = token_bytes(tokenizer)
-        self.end_id, self.pad_id = (tokenizer.token_to_id(token) for token in (TOKENS.end_of_text, TOKENS.pad))
+        self.mark_ids = {token: _id(tokenizer, token) for token in TOKENS.in_id_order()}
+        self.end_id, self.pad_id = self.mark_ids[TOKENS.end_of_text], self.mark_ids[TOKENS.pad]
 
     def __len__(self) -> int:
         """Return the number of samples in one epoch."""
@@ -159,7 +160,7 @@ class FimDataset:
         # behind the window. Otherwise a short context would hardly ever show the model where a middle stops.
         """
         runs = [self._encode(text) for _, text in parts.segments()]
-        marks = [self.tokenizer.token_to_id(token) for token, _ in parts.segments()]
+        marks = [self.mark_ids[token] for token, _ in parts.segments()]
         excess = sum(map(len, runs)) + len(runs) + 1 - room
         from_suffix = min(max(excess, 0), len(runs[1]))
         runs[1] = runs[1][: len(runs[1]) - from_suffix]
@@ -178,6 +179,13 @@ class FimDataset:
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids) if text else []
+
+
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    token_id = tokenizer.token_to_id(token)
+    if token_id is None:
+        raise ValueError(f"FimDataset: the tokenizer lacks {token}. Use one that train_tokenizer made.")
+    return token_id
 
 
 def _whole_characters(raw: bytes) -> str:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,12 @@ def optimizers_for(model: nn.Module, plan: TrainingPlan) -> list[torch.optim.Opt
     ]
 
 
+@cache
 def has_fast_bf16() -> bool:
     """Return whether this CPU multiplies bfloat16 in hardware; elsewhere autocast only costs time."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
+    cpu = Path("/proc/cpuinfo")
+    flags = set(cpu.read_text().split()) if cpu.is_file() else set()
+    return bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
 def heldout_bits(model: nn.Module, windows: Ids, batch_size: int = 32) -> float:
@@ -106,7 +108,9 @@ def train(
         loss = _step(model, dataset, optimizers, plan, step)
         step += 1
         if not math.isfinite(loss):
-            raise ValueError(f"train: the loss at step {step} is {loss}. Lower matrix_lr and other_lr, or check the data.")
+            raise ValueError(
+                f"train: the loss at step {step} is {loss}. Lower matrix_lr and other_lr, or check the data."
+            )
         seconds += time.perf_counter() - started
         is_timed_out = seconds > plan.time_limit_s
         is_last = step == plan.steps or is_timed_out
@@ -119,7 +123,7 @@ def train(
         if step % plan.log_every == 0 or is_last or "heldout_bits_per_byte" in record:
             log.append(record)
         if step % plan.save_every == 0 or is_last:
-            save_checkpoint(out, model, optimizers, step, seconds, log)
+            save_checkpoint(out, model, optimizers, step=step, seconds=seconds, log=log)
         on_step(record)
     (out / "loss.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
     return {"steps": step, "seconds": seconds, "log": log, "is_timed_out": step < plan.steps}
@@ -139,7 +143,7 @@ def _step(
     with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
         logits = model.train()(torch.from_numpy(inputs)).logits
     loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), torch.from_numpy(labels).flatten())
-    loss.backward()
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
     for optimizer in optimizers:
         optimizer.step()

@@ -81,8 +81,16 @@ def _editor_column(loaded: LoadedModel) -> dict[str, Any]:
         type="index",
         elem_id="examples",
     )
+    settings = _sampling_controls(loaded.max_new_tokens)
+    return {
+        "mode": mode, "language": language, "hint": hint, "editor": editor, "examples": examples, "run": run,
+        "halt": halt, "settings": settings,
+    }  # fmt: skip
+
+
+def _sampling_controls(limit: int) -> list[Any]:
+    """Lay out the four settings in the order of Settings' fields."""
     with gr.Accordion("Sampling", open=False):
-        limit = loaded.max_new_tokens
         length = gr.Slider(1, limit, min(DEFAULTS.max_new_tokens, limit), step=1, label="Max new tokens")
         temperature = gr.Slider(0, MAX_TEMPERATURE, DEFAULTS.temperature, step=0.05, label="Temperature (0 is greedy)")
         top_p = gr.Slider(0.05, 1, DEFAULTS.top_p, step=0.01, label="Top-p")
@@ -97,10 +105,7 @@ def _editor_column(loaded: LoadedModel) -> dict[str, Any]:
             )
             another = gr.Button("Draw another seed", size="sm", min_width=120, elem_id="another-seed")
     another.click(fn=None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})")
-    return {
-        "mode": mode, "language": language, "hint": hint, "editor": editor, "examples": examples, "run": run,
-        "halt": halt, "settings": [length, temperature, top_p, seed],
-    }  # fmt: skip
+    return [length, temperature, top_p, seed]
 
 
 def _result_column() -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _result_column() -> dict[str, Any]:
     middle = gr.Textbox(visible="hidden", label="Generated text", elem_id="middle")
     with gr.Row(elem_id="copy-row"):
         copy_whole = gr.Button("Copy all", size="sm", min_width=80)
-        copy_middle = gr.Button("Copy generated", size="sm", min_width=80)
+        copy_middle = gr.Button("Copy marked", size="sm", min_width=80)
         reuse = gr.Button("Use as input", size="sm", min_width=80)
     copy_whole.click(fn=None, inputs=whole, js=COPY_JS)
     copy_middle.click(fn=None, inputs=middle, js=COPY_JS)
@@ -299,9 +304,7 @@ def _offer_api(loaded: LoadedModel, concurrency: int) -> None:
             seed: The same seed and settings give the same text.
 
         Returns:
-            An object with text (prompt and answer), generated, finish_reason (end, length, time, or null while it
-            is being written), tokens, prompt_tokens, prompt_tokens_seen, seconds, tokens_per_second, seed, model and
-            fingerprint.
+            An object with text (all of it), generated, finish_reason (end, length, time; null until then) and figures.
         """
         yield from answers(completion_prompt, prompt, Settings(max_new_tokens, temperature, top_p, seed))
 
@@ -318,9 +321,7 @@ def _offer_api(loaded: LoadedModel, concurrency: int) -> None:
             seed: The same seed and settings give the same text.
 
         Returns:
-            An object with text (the code with its gap filled), generated (the middle alone), finish_reason (end,
-            length, time, or null while it is being written), tokens, prompt_tokens, prompt_tokens_seen, seconds,
-            tokens_per_second, seed, model and fingerprint.
+            The same object as /complete; generated is the middle alone.
         """
         yield from answers(prompt_with_gap, prompt, Settings(max_new_tokens, temperature, top_p, seed))
 

@@ -28,7 +28,7 @@ def theme() -> gr.themes.Base:
         button_secondary_border_color="*neutral_300",
         button_secondary_border_color_dark="*neutral_600",
         checkbox_label_background_fill_selected="*primary_50",
-        checkbox_label_background_fill_selected_dark="*neutral_700",
+        checkbox_label_background_fill_selected_dark="*primary_900",
         checkbox_label_border_color_selected="*primary_700",
         slider_color="*primary_700",
         slider_color_dark="*primary_600",

@@ -45,11 +45,12 @@ def store(tmp_path_factory):
 
 
 def _load(folder, name, *, streaming):
-    return list(load_dataset(str(folder), name, split="train", streaming=streaming))
+    cache = str(folder.parent / "cache")
+    return list(load_dataset(str(folder), name, split="train", streaming=streaming, cache_dir=cache))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_configs_load_the_expected_rows(store, streaming, tmp_path, monkeypatch):
+def test_configs_load_the_expected_rows(store, streaming):
     """`base` and `near_dedup` give the rows that the funnel says, whole and streamed, over all and per language."""
     folder, funnel, original = store
     left = {entry["lang"]: [stage["files"] for stage in entry["stages"]] for entry in funnel["funnel"]}

@@ -123,6 +123,18 @@ def test_a_missing_toolchain_is_left_out_and_said(monkeypatch):
     assert result["toolchains"]["js"] is None
 
 
+def test_a_broken_toolchain_is_not_counted_as_failure(monkeypatch, tmp_path):
+    """Where node fails the simplest program, JavaScript is left out of the score, with what node said."""
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho no such library >&2\nexit 127\n")
+    node.chmod(0o755)
+    monkeypatch.setattr("eval_multipl_e.languages.shutil.which", lambda *_: str(node))
+    with pytest.warns(RuntimeWarning, match=r"toolchain for 'js' is broken: .* no such library"):
+        result = score([["1"]], [""], ["js"], sandbox="none")
+    assert "pass@1" not in result
+    assert result["counts"]["js"] == {"programs": 1, "ToolMissing": 1}
+
+
 def test_workers_and_order_change_no_status():
     """One worker and four give the same rows, in the order of the problems, and repeated programs the same row."""
     predictions = [["1", "0/0", "1"], ["assert 0", "(", "exit(0)"]]
@@ -177,7 +189,7 @@ def test_doctor_reports_every_language(capsys):
     rows = json.loads(capsys.readouterr().out)["toolchains"]
     assert list(eval_multipl_e.LANGUAGES) == [row["language"] for row in rows]
     assert all(row["name"] in table for row in rows)
-    assert (code == 0) == (all(row["version"] for row in rows) and "none works here" not in table)
+    assert (code == 0) == (not any(row["problem"] for row in rows) and "none works here" not in table)
 
 
 @pytest.mark.slow

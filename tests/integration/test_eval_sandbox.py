@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -90,6 +91,27 @@ def test_a_process_that_left_its_group_ends_with_the_program():
     )
     assert run_program(program, "py").status == "OK"
     assert _processes_with(word) == []
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "none"])
+def test_a_program_ends_with_the_process_that_started_it(sandbox, tmp_path):
+    """When the scoring process is killed, the program it was running is ended by the kernel."""
+    word = f"santa-tied-{sandbox}-{os.getpid()}"
+    program = f"import os, sys\nos.execv(sys.executable, ['python', '-c', 'import time; time.sleep(60)', {word!r}])"
+    code = f"from eval_multipl_e import run_program; run_program({program!r}, 'py', timeout_s=50, sandbox={sandbox!r})"
+    scorer = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+    # Two: the scorer's own command line holds the word, too.
+    _until(lambda: len(_processes_with(word)) == 2)
+    scorer.kill()
+    scorer.wait()
+    _until(lambda: not _processes_with(word))
+
+
+def _until(is_so):
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_fork_bomb_is_contained():

@@ -5,7 +5,7 @@ import hashlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
@@ -45,6 +45,7 @@ def test_line_statistics_are_those_of_the_stack(content, expected):
 
 
 @given(st.text(min_size=1))
+@settings(deadline=None)
 def test_alphanumeric_share_equals_the_plain_definition(content):
     """The table-driven count is the share of characters for which `str.isalnum` holds."""
     assert line_statistics(content)[2] == sum(map(str.isalnum, content)) / len(content)

@@ -14,6 +14,10 @@ from data_recipes.store import write_text
 _CODE = "def function_{0}(first, second):\n    total = first + second * {0}\n    return [total, '{0}', first]\n"
 
 
+def _quiet(line):
+    """Take a report line and say nothing."""
+
+
 @pytest.fixture
 def rows(tmp_path):
     tree = tmp_path / "src"
@@ -24,16 +28,12 @@ def rows(tmp_path):
     (tree / "mail.py").write_text("# bob@corp.io and 93.184.216.34\nimport os\nprint(os.sep)\n")
     (tree / "long.py").write_text("x = '" + "a" * 1200 + "'\n")
     (tree / "bad.py").write_bytes(b"\xff\xfe")
-    write_rows(tree, tmp_path / "rows", shard_bytes=2000, report=lambda line: None)
+    write_rows(tree, tmp_path / "rows", shard_bytes=2000, report=_quiet)
     return tmp_path / "rows"
 
 
 def _bytes(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def _quiet(line):
-    """Take a report line and say nothing."""
 
 
 def test_rows_are_written_in_shards_with_their_counts(rows):
@@ -171,8 +171,10 @@ def test_a_source_of_which_nothing_is_left_is_an_error(tmp_path):
 def test_an_output_that_is_no_folder_is_an_error(rows, tmp_path):
     """A path below a file can't be written to, which is said with what to do."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="can't be written .* choose another output folder"):
+    with pytest.raises(StoreError, match=r"can't be written .* choose another output folder"):
         run(rows, tmp_path / "file" / "out", report=_quiet)
+    with pytest.raises(StoreError, match=r"can't be deleted .* Choose another output folder"):
+        write_rows(rows.parent / "src", tmp_path / "file" / "rows", report=_quiet)
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):

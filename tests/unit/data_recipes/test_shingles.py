@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes import shingles
@@ -19,6 +19,7 @@ def _tokens(text):
 
 
 @given(_CODE)
+@settings(deadline=None)
 def test_tokens_are_those_of_the_reference_split(text):
     """Number, emptiness and equality of tokens are those of the reference's `re.split`."""
     expected = _tokens(text)
@@ -28,6 +29,7 @@ def test_tokens_are_those_of_the_reference_split(text):
 
 
 @given(_CODE, _CODE)
+@settings(deadline=None)
 def test_similarities_equal_those_of_string_sets(left, right):
     """Jaccard over hashes is Jaccard over the strings, for distinct tokens and for 5-grams."""
 

@@ -1,0 +1,213 @@
+"""The model equals GPTBigCode where that one is right, and is right where it is not."""
+
+import doctest
+import json
+
+import pytest
+import torch
+from transformers import GPTBigCodeForCausalLM
+
+from modeling_santa import configuration_santa
+from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.modeling_santa import SantaForCausalLM
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*generation flags.*")
+
+
+@pytest.fixture(params=[True, False], ids=["multi_query", "multi_head"])
+def pair(request, tiny_config):
+    """Our model and the native one with the same weights."""
+    torch.manual_seed(1)
+    config = SantaConfig(**{**tiny_config.to_dict(), "multi_query": request.param})
+    ours = SantaForCausalLM(config).eval()
+    native = GPTBigCodeForCausalLM(config).eval()
+    native.load_state_dict(ours.state_dict())
+    return ours, native
+
+
+def ids_of(shape, seed=0):
+    return torch.randint(0, 300, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_close(expected, found):
+    assert (expected - found).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_doctests():
+    """The examples in the docstrings are what the code does."""
+    assert 0 == doctest.testmod(configuration_santa).failed
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_logits_equal_the_native_class(pair, attention):
+    """Same weights, same ids: same logits, with either attention."""
+    ours, native = pair
+    for model in pair:
+        model.set_attn_implementation(attention)
+    ids = ids_of((2, 40))
+    with torch.no_grad():
+        assert_close(native(ids).logits, ours(ids).logits)
+
+
+def test_loss_and_gradients_equal_the_native_class(pair):
+    """Same labels: same loss, and the same gradient for every parameter."""
+    ours, native = pair
+    ids = ids_of((2, 40))
+    losses = [model(ids, labels=ids).loss for model in pair]
+    assert_close(losses[1], losses[0])
+    for loss in losses:
+        loss.backward()
+    for name, parameter in native.named_parameters():
+        found = dict(ours.named_parameters())[name].grad
+        assert (parameter.grad - found).abs().max() <= 1e-5 * parameter.grad.abs().max(), name
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing(pair, side):
+    """A padded row gives the logits of the row alone, without position ids from the caller; GPTBigCode does not."""
+    ours, _ = pair
+    ids = ids_of((1, 20))
+    padding = ids_of((1, 7), seed=5)
+    parts = (padding, ids) if side == "left" else (ids, padding)
+    mask = torch.cat([torch.zeros_like(p) if p is padding else torch.ones_like(p) for p in parts], dim=1)
+    with torch.no_grad():
+        padded = ours(torch.cat(parts, dim=1), attention_mask=mask).logits[mask.bool()]
+        assert_close(ours(ids).logits[0], padded)
+
+
+@pytest.mark.parametrize("chunks", [[1] * 24, [10, 1, 13], [23, 1], [5, 19]])
+def test_a_cache_changes_nothing(pair, chunks):
+    """Reading in pieces, one token or many at a time, gives the logits of reading at once."""
+    ours, _ = pair
+    ids, cache, logits = ids_of((2, 24)), None, []
+    with torch.no_grad():
+        for chunk in ids.split(chunks, dim=1):
+            out = ours(chunk, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            logits.append(out.logits)
+        assert_close(ours(ids).logits, torch.cat(logits, dim=1))
+
+
+def test_greedy_text_equals_the_native_class(pair):
+    """48 greedy tokens from a padded batch are the same, also by beam search."""
+    ids = ids_of((2, 20))
+    mask = torch.ones_like(ids)
+    mask[0, :6] = 0
+    for settings in ({"num_beams": 1}, {"num_beams": 3}):
+        texts = [
+            model.generate(ids, attention_mask=mask, max_new_tokens=48, do_sample=False, pad_token_id=0, **settings)
+            for model in pair
+        ]
+        assert torch.equal(*texts)
+
+
+def test_multi_query_caches_one_head(tiny_model, tiny_config):
+    """The cache holds 2 * layers * tokens * head width numbers a row: one head, not n_head."""
+    with torch.no_grad():
+        cache = tiny_model(ids_of((1, 16)), use_cache=True).past_key_values
+    numbers = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
+    assert 2 * tiny_config.n_layer * 16 * tiny_config.head_dim == numbers
+
+
+def test_the_report_s_models_have_their_size():
+    """1,124,886,528 parameters with multi-query attention, 1,313,722,368 with multi-head."""
+    with torch.device("meta"):
+        sizes = [
+            sum(weight.numel() for weight in SantaForCausalLM(SantaConfig(multi_query=multi_query)).parameters())
+            for multi_query in (True, False)
+        ]
+    assert [1_124_886_528, 1_313_722_368] == sizes
+
+
+def test_a_context_that_is_too_long_is_refused(tiny_model):
+    """The message has both lengths and what to do; GPTBigCode gives a bare IndexError."""
+    with pytest.raises(ValueError, match=r"0 cached \+ 129 new = 129 tokens exceed the context of n_positions=128"):
+        tiny_model(torch.zeros(1, 129, dtype=torch.long))
+
+
+def test_exactly_one_input_is_wanted(tiny_model):
+    """Ids or embeddings: both or none are a mistake."""
+    with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
+        tiny_model()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_embd": 2050}, r"n_embd=2050 is not divisible by n_head=16. Choose n_embd as a multiple of n_head"),
+        ({"attention_head_type": "grouped"}, r"attention_head_type='grouped' is unknown"),
+        ({"add_cross_attention": True}, r"add_cross_attention=True is not part of SantaCoder"),
+    ],
+)
+def test_a_wrong_config_is_refused(settings, message):
+    """Each mistake is named with what was expected."""
+    with pytest.raises(ValueError, match=message):
+        SantaConfig(**settings)
+
+
+def test_saving_writes_the_canonical_folder(tiny_model, tmp_path):
+    """Native architecture and model type, the auto_map, the code files; the native class opens it bit for bit."""
+    tiny_model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert ["GPTBigCodeForCausalLM"] == config["architectures"]
+    assert "gpt_bigcode" == config["model_type"]
+    assert {"AutoConfig", "AutoModel", "AutoModelForCausalLM"} == set(config["auto_map"])
+    assert {"configuration_santa.py", "fim_santa.py", "modeling_santa.py"} == {p.name for p in tmp_path.glob("*.py")}
+    native = GPTBigCodeForCausalLM.from_pretrained(tmp_path)
+    for name, weight in tiny_model.state_dict().items():
+        assert torch.equal(weight, native.state_dict()[name]), name
+
+
+def test_hidden_states_and_attentions_are_returned(tiny_model):
+    """One hidden state more than layers; attention weights (batch, heads, new, seen) that sum to one."""
+    tiny_model.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = tiny_model(ids_of((2, 9)), output_hidden_states=True, output_attentions=True)
+    assert [(2, 9, 32)] * 3 == [tuple(state.shape) for state in out.hidden_states]
+    assert [(2, 4, 9, 9)] * 2 == [tuple(weights.shape) for weights in out.attentions]
+    assert torch.allclose(out.attentions[0].sum(-1), torch.ones(2, 4, 9))
+
+
+def test_infill_returns_the_middle_and_says_if_it_was_cut(tiny_model, hf_tokenizer):
+    """One string for one gap, a list for many; the same text alone and in a batch of other lengths."""
+    settings = {"max_new_tokens": 8, "allow_truncated": True}
+    alone = tiny_model.infill(hf_tokenizer, "def f():\n    return ", "\n", **settings)
+    both = tiny_model.infill(hf_tokenizer, ["def f():\n    return ", "x"], ["\n", " = 1\nprint(x)\n"], **settings)
+    assert alone == both[0]
+    assert isinstance(alone, str)
+    assert isinstance(alone.is_truncated, bool)
+    assert 2 == len(both)
+
+
+def test_infill_stops_at_any_special_token(tiny_model, hf_tokenizer, monkeypatch):
+    """Whatever special token comes first ends the middle, and none of it is in the text."""
+    ids = hf_tokenizer("return a", add_special_tokens=False)["input_ids"]
+    for token in ("<|endoftext|>", "<fim-suffix>", "<fim-pad>"):
+        stop = hf_tokenizer.convert_tokens_to_ids(token)
+
+        def generate(input_ids, stop=stop, **_):
+            return torch.cat([input_ids, torch.tensor([[*ids, stop, ids[0]]])], dim=1)
+
+        monkeypatch.setattr(tiny_model, "generate", generate)
+        middle = tiny_model.infill(hf_tokenizer, "x", "y")
+        assert ("return a", False) == (middle, middle.is_truncated)
+
+
+def test_infill_encodes_sentinels_in_the_text_as_text(tiny_model, hf_tokenizer, monkeypatch):
+    """A sentinel in the caller's code is not one of the three that frame the prompt."""
+    seen = []
+    monkeypatch.setattr(tiny_model, "generate", lambda input_ids, **_: seen.append(input_ids) or input_ids)
+    tiny_model.infill(hf_tokenizer, "print('<fim-middle>')", "<|endoftext|>", allow_truncated=True)
+    special = set(hf_tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>"]))
+    assert 3 == sum(token in special for token in seen[0][0].tolist())
+
+
+def test_infill_refuses_what_it_cannot_do(tiny_model, hf_tokenizer):
+    """Lists of different lengths, no room in the context, and a cut middle each have their message."""
+    with pytest.raises(ValueError, match="2 prefixes but 1 suffixes"):
+        tiny_model.infill(hf_tokenizer, ["a", "b"], ["c"])
+    with pytest.raises(ValueError, match=r"max_new_tokens=500 exceed the context of n_positions=128"):
+        tiny_model.infill(hf_tokenizer, "a", "b", max_new_tokens=500)
+    with pytest.raises(ValueError, match=r"reached max_new_tokens=2 without <\|endoftext\|>; the middle may be cut"):
+        tiny_model.infill(hf_tokenizer, "def add_1(a, b):", "", max_new_tokens=2)
+    assert [] == tiny_model.infill(hf_tokenizer, [], [])
