@@ -178,6 +178,16 @@ def parquet_files(source: PathLike) -> list[Path]:
     return found
 
 
+def tables_of(roots: Sequence[PathLike]) -> list[Path]:
+    """The parquet files, if the one source is such a file or a folder with some in it or in its `data/`.
+
+    A source tree is none, even where parquet files lie deeper inside it.
+    """
+    only = Path(roots[0])
+    is_table = only.suffix == ".parquet" or any(only.glob("*.parquet")) or any(only.glob("data/*.parquet"))
+    return parquet_files(only) if len(roots) == 1 and is_table else []
+
+
 def read_parquet(
     source: PathLike,
     *,

@@ -8,9 +8,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, Row, rejects_table
+from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, Row, read_parquet, rejects_table, tables_of
 from data_recipes.source_tree import fingerprint, read_tree
-from data_recipes.store import SHARD_BYTES, RowWriter, digest, finished, mark_done, remove, write_json, write_table
+from data_recipes.store import (
+    SHARD_BYTES,
+    RowWriter,
+    checksum,
+    digest,
+    finished,
+    mark_done,
+    remove,
+    write_json,
+    write_table,
+)
 
 _MARKER = ".done.json"
 
@@ -27,13 +37,17 @@ def write_rows(
 ) -> dict[str, Any]:
     """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
 
+    `roots` are source trees and zip archives, or one parquet file or folder of them (limits do not apply to those).
+
     Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
     `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
     """
     started, folder = time.monotonic(), Path(out)
     given = [roots] if not isinstance(roots, Iterable) or isinstance(roots, str) else list(roots)
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
-    key = digest([fingerprint(given), limits, max_file_bytes, shard_bytes])
+    tables = tables_of(given)
+    source_key = [checksum(path) for path in tables] if tables else fingerprint(given)
+    key = digest([source_key, limits, max_file_bytes, shard_bytes])
     facts, problem = finished(folder / _MARKER, key)
     if facts is not None:
         report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
@@ -42,7 +56,11 @@ def write_rows(
         report(f"step=rows redone: {problem}")
     for stale in (folder / _MARKER, folder / "rows.json"):
         remove(stale)
-    source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
+    source = (
+        read_parquet(given[0], max_file_bytes=max_file_bytes)
+        if tables
+        else read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
+    )
     shown = tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress)
     summary, files = _write(shown, folder, shard_bytes)
     mark_done(folder / _MARKER, key, files, summary)

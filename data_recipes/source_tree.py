@@ -13,6 +13,9 @@ from pathlib import Path
 from data_recipes.errors import DataError
 from data_recipes.rows import LANGUAGES, MAX_FILE_BYTES, PathLike, Reject, Row, first_of_its_bytes, make_row
 
+SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "dist-packages", "site-packages"})
+"""Folders inside a tree that hold its history or other people's installed packages; as roots they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -34,7 +37,7 @@ def read_tree(
 ) -> Iterator[Row | Reject]:
     """Rows and rejects of source trees and `.zip` archives of sources, ordered by path.
 
-    Paths begin with the name of their root. Symbolic links are not followed. A file of more than `max_file_bytes`
+    Paths begin with the name of their root. Symbolic links and SKIPPED_FOLDERS are not followed. A file of more than `max_file_bytes`
     is rejected by its size and never read. The second and further files with the same bytes are rejected as
     `exact_duplicate`, with the path that was kept as detail.
 
@@ -119,6 +122,8 @@ def _walk(label: str, folder: Path, rejects: list[Reject]) -> Iterator[_Candidat
     for entry in entries:
         path = f"{label}/{_printable(entry.name)}"
         if entry.is_dir(follow_symlinks=False):
+            if entry.name in SKIPPED_FOLDERS:
+                continue
             yield from _walk(path, Path(entry.path), rejects)
             continue
         ext = _extension(entry.name)

@@ -34,15 +34,20 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of a mean over problems; the same values and seed give the same interval.
 
-    Problems all alike give an interval of no width: the bootstrap knows only the problems it was given.
+    Where no problem, or every problem, was solved, resampling would give an interval of no width; it is the exact
+    binomial one of Clopper and Pearson then. None of 24 problems solved leaves up to 14 % possible.
 
-    >>> bootstrap_interval([1.0, 1.0, 1.0])
-    (1.0, 1.0)
+    >>> [round(end, 2) for end in bootstrap_interval([0.0] * 24)]
+    [0.0, 0.14]
     """
     if not values:
         raise ValueError("bootstrap_interval: no values. Give one value for each problem.")
     sample = np.asarray(values, dtype=np.float64)
     draws = np.random.default_rng(seed).integers(0, len(sample), size=(resamples, len(sample)))
     tail = (1.0 - level) / 2.0
+    if not sample.any():
+        return 0.0, 1.0 - tail ** (1.0 / len(sample))
+    if (sample == 1.0).all():
+        return tail ** (1.0 / len(sample)), 1.0
     low, high = np.quantile(sample[draws].mean(axis=1), [tail, 1.0 - tail])
     return float(low), float(high)

@@ -34,24 +34,17 @@ def fingerprint(roots: list[Path]) -> str:
         DemoError: nothing is there.
     """
     from data_recipes.errors import DataError
-    from data_recipes.rows import parquet_files
+    from data_recipes.rows import tables_of
     from data_recipes.source_tree import fingerprint as tree_fingerprint
 
     try:
-        if not _is_parquet(roots):
+        tables = tables_of(roots)
+        if not tables:
             return tree_fingerprint(roots)
-        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in parquet_files(roots[0])]
     except DataError as error:
         raise DemoError(f"--corpus: {error}") from error
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in tables]
     return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
-
-
-def _is_parquet(roots: list[Path]) -> bool:
-    """Return whether the corpus is one parquet file, or a folder that holds parquet files."""
-    if len(roots) != 1:
-        return False
-    root = roots[0]
-    return root.suffix == ".parquet" or (root.is_dir() and any(root.rglob("*.parquet")))
 
 
 def write_the_rows(out: Path, settings: dict[str, Any]) -> str:

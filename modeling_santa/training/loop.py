@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from modeling_santa.training.checkpoint import load_latest, save_checkpoint
+from modeling_santa.training.chunked_loss import chunked_loss
 from modeling_santa.training.corpus import FimDataset, Ids
 
 
@@ -29,7 +31,7 @@ class TrainingPlan:
     """
 
     steps: int
-    batch_size: int = 16  # sequences a step
+    batch_size: int = 8  # sequences a step
     matrix_lr: float = 0.02  # Muon, for the two-dimensional weights inside the blocks
     other_lr: float = 3e-3  # Adam, for embeddings, biases and norms
     weight_decay: float = 0.1
@@ -49,7 +51,7 @@ class TrainingPlan:
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
 
 
-def optimizers_for(model: nn.Module, plan: TrainingPlan) -> list[torch.optim.Optimizer]:
+def optimizers_for(model: PreTrainedModel, plan: TrainingPlan) -> list[torch.optim.Optimizer]:
     """Return Muon over the blocks' matrices and Adam over everything else; decay on matrices only."""
     named = list(model.named_parameters())
     matrices = [p for name, p in named if p.dim() == 2 and ".h." in name]
@@ -64,13 +66,17 @@ def optimizers_for(model: nn.Module, plan: TrainingPlan) -> list[torch.optim.Opt
 
 @cache
 def has_fast_bf16() -> bool:
-    """Return whether this CPU multiplies bfloat16 in hardware; elsewhere autocast only costs time."""
+    """Return whether bfloat16 autocast pays on this CPU: with AMX, or on AMD with AVX512-BF16.
+
+    Measured on the demo's model: 2.2 times the speed of float32 on AMD Zen 5, 0.7 times on an Intel CPU that has
+    AVX512-BF16 but no AMX.
+    """
     cpu = Path("/proc/cpuinfo")
-    flags = set(cpu.read_text().split()) if cpu.is_file() else set()
-    return bool({"avx512_bf16", "amx_bf16"} & flags)
+    words = set(cpu.read_text().split()) if cpu.is_file() else set()
+    return "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
 
 
-def heldout_bits(model: nn.Module, windows: Ids, batch_size: int = 32) -> float:
+def heldout_bits(model: PreTrainedModel, windows: Ids, batch_size: int = 32) -> float:
     """Return the cost in bits of all but the first token of `windows` (n, seq_len + 1), left to right."""
     nats = 0.0
     with torch.no_grad():
@@ -82,7 +88,7 @@ def heldout_bits(model: nn.Module, windows: Ids, batch_size: int = 32) -> float:
 
 
 def train(
-    model: nn.Module,
+    model: PreTrainedModel,
     dataset: FimDataset,
     plan: TrainingPlan,
     out: Path,
@@ -130,7 +136,7 @@ def train(
 
 
 def _step(
-    model: nn.Module, dataset: FimDataset, optimizers: list[torch.optim.Optimizer], plan: TrainingPlan, step: int
+    model: PreTrainedModel, dataset: FimDataset, optimizers: list[torch.optim.Optimizer], plan: TrainingPlan, step: int
 ) -> float:
     """Take one optimizer step on batch number `step` and return its loss in nats a token."""
     steps_per_epoch = max(1, len(dataset) // plan.batch_size)
@@ -141,8 +147,8 @@ def _step(
         for group in optimizer.param_groups:
             group["lr"] = full_rate * plan.rate(step)
     with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
-        logits = model.train()(torch.from_numpy(inputs)).logits
-    loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), torch.from_numpy(labels).flatten())
+        hidden = model.train().base_model(torch.from_numpy(inputs), use_cache=False).last_hidden_state
+    loss = chunked_loss(hidden, model.get_output_embeddings().weight, torch.from_numpy(labels))
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
     for optimizer in optimizers:

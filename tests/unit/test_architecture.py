@@ -53,7 +53,7 @@ def test_nobody_imports_a_private_name():
         and (node.level or (node.module or "").split(".")[0] in PACKAGES)
         and any(alias.name.startswith("_") and not alias.name.startswith("__") for alias in node.names)
     ]
-    assert [] == found
+    assert found == []
 
 
 @pytest.mark.parametrize("path", HUB_FILES, ids=lambda path: path.name)
@@ -94,7 +94,7 @@ def test_packages_import_nothing_heavy(package):
     heavy = "{'torch', 'transformers', 'datasets', 'presidio_analyzer', 'gradio', 'pyarrow', 'numpy', 'evaluate'}"
     code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "[]\n" == done.stdout
+    assert done.stdout == "[]\n"
 
 
 def test_no_file_has_a_name_without_meaning():
@@ -102,7 +102,7 @@ def test_no_file_has_a_name_without_meaning():
     files = [path for folder in (*PACKAGES, "spaces") for path in sources(folder)]
     assert set() == {path.stem for path in files} & FORBIDDEN_STEMS
     assert not (ROOT / "data_recipes" / "data_recipes.py").exists()
-    assert [] == list((ROOT / "spaces").rglob("__init__.py"))
+    assert list((ROOT / "spaces").rglob("__init__.py")) == []
 
 
 def test_modules_stay_readable():

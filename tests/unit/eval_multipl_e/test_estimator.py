@@ -29,7 +29,8 @@ def test_impossible_numbers_are_refused(n, c, k):
 def test_the_interval_is_ordered_and_repeatable(values, seed):
     """An interval lies in order between the extreme values, and a seed gives it again."""
     low, high = bootstrap_interval(values, seed=seed, resamples=200)
-    assert min(values) - 1e-12 <= low <= high <= max(values) + 1e-12
+    if set(values) not in ({0.0}, {1.0}):
+        assert min(values) - 1e-12 <= low <= high <= max(values) + 1e-12
     assert (low, high) == bootstrap_interval(values, seed=seed, resamples=200)
 
 
@@ -37,6 +38,17 @@ def test_the_interval_covers_a_coin():
     """The interval of a hundred fair coins is about as wide as the normal approximation says."""
     low, high = bootstrap_interval([0.0, 1.0] * 50)
     assert math.isclose(2 * 1.96 * 0.05, high - low, abs_tol=0.03)
+
+
+@pytest.mark.parametrize("count", [1, 24, 164])
+def test_nothing_solved_is_not_certainly_nothing(count):
+    """With no problem solved, the upper end p is where that has a chance of 2.5 %; all solved mirrors it."""
+    low, high = bootstrap_interval([0.0] * count)
+    assert 0.0 == low
+    assert math.isclose(0.025, (1 - high) ** count)
+    mirrored = bootstrap_interval([1.0] * count)
+    assert math.isclose(1 - high, mirrored[0])
+    assert 1.0 == mirrored[1]
 
 
 def test_an_interval_of_nothing_is_refused():

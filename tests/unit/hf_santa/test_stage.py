@@ -31,7 +31,9 @@ def test_an_import_the_hub_lacks_is_named(tmp_path, line, module):
 
 def test_a_missing_part_is_named(tmp_path):
     """Staging without weights says which file is missing, and leaves nothing under the final name."""
-    with pytest.raises(stage.StageError, match=r"config.json does not exist, but config.json is part of the repository"):
+    with pytest.raises(
+        stage.StageError, match=r"config.json does not exist, but config.json is part of the repository"
+    ):
         stage.stage_model(tmp_path / "none", tmp_path / "none", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

@@ -36,36 +36,36 @@ def out(tmp_path):
 
 def test_what_was_just_written_is_up_to_date(out):
     """A step with its stamp, its files and the same settings need not run."""
-    assert [None, None] == [why_stale(out, step, SETTINGS) for step in (FIRST, SECOND)]
+    assert [why_stale(out, step, SETTINGS) for step in (FIRST, SECOND)] == [None, None]
 
 
 def test_a_setting_the_step_does_not_use_changes_nothing(out):
     """Only the step's own settings count."""
     assert why_stale(out, FIRST, {**SETTINGS, "other": 2}) is None
-    assert "settings, code or inputs changed" == why_stale(out, FIRST, {**SETTINGS, "seed": 1})
+    assert why_stale(out, FIRST, {**SETTINGS, "seed": 1}) == "settings, code or inputs changed"
 
 
 def test_an_altered_or_missing_file_is_noticed(out):
     """A changed byte, a truncated file and a missing one each have their reason."""
     (out / "folder" / "c.txt").write_text("C")
-    assert "folder/c.txt is not what was written" == why_stale(out, FIRST, SETTINGS)
+    assert why_stale(out, FIRST, SETTINGS) == "folder/c.txt is not what was written"
     (out / "a.txt").unlink()
-    assert "a.txt is missing" == why_stale(out, FIRST, SETTINGS)
+    assert why_stale(out, FIRST, SETTINGS) == "a.txt is missing"
 
 
 def test_a_step_follows_its_inputs(out):
     """When an earlier step wrote something else, the later one is stale, although its own file is there."""
     (out / "a.txt").write_text("another a")
     write_stamp(out, FIRST, SETTINGS, "in=1")
-    assert "settings, code or inputs changed" == why_stale(out, SECOND, SETTINGS)
+    assert why_stale(out, SECOND, SETTINGS) == "settings, code or inputs changed"
 
 
 def test_a_broken_stamp_is_no_stamp(out):
     """A half-written stamp makes the step run again."""
     stamp_path(out, FIRST).write_text('{"fingerprint": "x"')
-    assert "its stamp cannot be read" == why_stale(out, FIRST, SETTINGS)
+    assert why_stale(out, FIRST, SETTINGS) == "its stamp cannot be read"
     stamp_path(out, FIRST).unlink()
-    assert ["not done yet", "a step it needs is not done"] == [why_stale(out, s, SETTINGS) for s in (FIRST, SECOND)]
+    assert [why_stale(out, s, SETTINGS) for s in (FIRST, SECOND)] == ["not done yet", "a step it needs is not done"]
 
 
 def test_other_files_beside_the_outputs_do_no_harm(out):
@@ -77,12 +77,12 @@ def test_other_files_beside_the_outputs_do_no_harm(out):
 
 def test_the_manifest_lists_every_file(out):
     """Paths below the output folder, with their SHA-256."""
-    assert ["a.txt", "b.txt", "folder/c.txt"] == list(manifest(out, [FIRST, SECOND]))
+    assert list(manifest(out, [FIRST, SECOND])) == ["a.txt", "b.txt", "folder/c.txt"]
 
 
 def test_named_steps_bring_what_they_need():
     """The order is that of the pipeline, whatever order was asked for."""
-    assert ["rows", "recipe", "tokenizer"] == [step.name for step in with_needs(["tokenizer", "rows"])]
+    assert [step.name for step in with_needs(["tokenizer", "rows"])] == ["rows", "recipe", "tokenizer"]
     assert list(STEP_NAMES) == [step.name for step in with_needs(STEP_NAMES)]
 
 
@@ -103,4 +103,4 @@ def test_every_step_has_a_function_and_code():
 
 def test_stamps_say_what_the_step_said(out):
     """The summary line of an up-to-date step can be shown again."""
-    assert "in=1" == json.loads(stamp_path(out, FIRST).read_text())["summary"]
+    assert json.loads(stamp_path(out, FIRST).read_text())["summary"] == "in=1"

@@ -25,7 +25,7 @@ def recombined(permuted):
 
 def test_doctests():
     """The examples in the docstrings are what the code does."""
-    assert 0 == doctest.testmod(fim_santa).failed
+    assert doctest.testmod(fim_santa).failed == 0
 
 
 @given(text=ANY_TEXT, seed=st.integers(0, 9), epoch=st.integers(0, 3), index=st.integers(0, 10**12))
@@ -94,8 +94,8 @@ def test_a_prompt_with_a_sentinel_in_its_text_is_refused():
 
 def test_empty_sides_are_a_prompt():
     """Infilling at the start or the end of a file is a normal request."""
-    assert "<fim-prefix><fim-suffix><fim-middle>" == infill_prompt("", "")
-    assert "<fim-prefix><fim-suffix>b<fim-middle>a" == infill_prompt("a", "b", mode="spm")
+    assert infill_prompt("", "") == "<fim-prefix><fim-suffix><fim-middle>"
+    assert infill_prompt("a", "b", mode="spm") == "<fim-prefix><fim-suffix>b<fim-middle>a"
 
 
 def test_tokens_are_spelled_with_hyphens_in_id_order():

@@ -35,7 +35,7 @@ def assert_close(expected, found):
 
 def test_doctests():
     """The examples in the docstrings are what the code does."""
-    assert 0 == doctest.testmod(configuration_santa).failed
+    assert doctest.testmod(configuration_santa).failed == 0
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -116,7 +116,7 @@ def test_the_report_s_models_have_their_size():
             sum(weight.numel() for weight in SantaForCausalLM(SantaConfig(multi_query=multi_query)).parameters())
             for multi_query in (True, False)
         ]
-    assert [1_124_886_528, 1_313_722_368] == sizes
+    assert sizes == [1_124_886_528, 1_313_722_368]
 
 
 def test_a_context_that_is_too_long_is_refused(tiny_model):
@@ -149,8 +149,8 @@ def test_saving_writes_the_canonical_folder(tiny_model, tmp_path):
     """Native architecture and model type, the auto_map, the code files; the native class opens it bit for bit."""
     tiny_model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert ["GPTBigCodeForCausalLM"] == config["architectures"]
-    assert "gpt_bigcode" == config["model_type"]
+    assert config["architectures"] == ["GPTBigCodeForCausalLM"]
+    assert config["model_type"] == "gpt_bigcode"
     assert {"AutoConfig", "AutoModel", "AutoModelForCausalLM"} == set(config["auto_map"])
     assert {"configuration_santa.py", "fim_santa.py", "modeling_santa.py"} == {p.name for p in tmp_path.glob("*.py")}
     native = GPTBigCodeForCausalLM.from_pretrained(tmp_path)
@@ -163,8 +163,8 @@ def test_hidden_states_and_attentions_are_returned(tiny_model):
     tiny_model.set_attn_implementation("eager")
     with torch.no_grad():
         out = tiny_model(ids_of((2, 9)), output_hidden_states=True, output_attentions=True)
-    assert [(2, 9, 32)] * 3 == [tuple(state.shape) for state in out.hidden_states]
-    assert [(2, 4, 9, 9)] * 2 == [tuple(weights.shape) for weights in out.attentions]
+    assert [tuple(state.shape) for state in out.hidden_states] == [(2, 9, 32)] * 3
+    assert [tuple(weights.shape) for weights in out.attentions] == [(2, 4, 9, 9)] * 2
     assert torch.allclose(out.attentions[0].sum(-1), torch.ones(2, 4, 9))
 
 
@@ -176,7 +176,7 @@ def test_infill_returns_the_middle_and_says_if_it_was_cut(tiny_model, hf_tokeniz
     assert alone == both[0]
     assert isinstance(alone, str)
     assert isinstance(alone.is_truncated, bool)
-    assert 2 == len(both)
+    assert len(both) == 2
 
 
 def test_infill_stops_at_any_special_token(tiny_model, hf_tokenizer, monkeypatch):
@@ -190,7 +190,7 @@ def test_infill_stops_at_any_special_token(tiny_model, hf_tokenizer, monkeypatch
 
         monkeypatch.setattr(tiny_model, "generate", generate)
         middle = tiny_model.infill(hf_tokenizer, "x", "y")
-        assert ("return a", False) == (middle, middle.is_truncated)
+        assert (middle, middle.is_truncated) == ("return a", False)
 
 
 def test_infill_encodes_sentinels_in_the_text_as_text(tiny_model, hf_tokenizer, monkeypatch):
@@ -199,7 +199,7 @@ def test_infill_encodes_sentinels_in_the_text_as_text(tiny_model, hf_tokenizer, 
     monkeypatch.setattr(tiny_model, "generate", lambda input_ids, **_: seen.append(input_ids) or input_ids)
     tiny_model.infill(hf_tokenizer, "print('<fim-middle>')", "<|endoftext|>", allow_truncated=True)
     special = set(hf_tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>"]))
-    assert 3 == sum(token in special for token in seen[0][0].tolist())
+    assert sum(token in special for token in seen[0][0].tolist()) == 3
 
 
 def test_infill_refuses_what_it_cannot_do(tiny_model, hf_tokenizer):
@@ -210,4 +210,4 @@ def test_infill_refuses_what_it_cannot_do(tiny_model, hf_tokenizer):
         tiny_model.infill(hf_tokenizer, "a", "b", max_new_tokens=500)
     with pytest.raises(ValueError, match=r"reached max_new_tokens=2 without <\|endoftext\|>; the middle may be cut"):
         tiny_model.infill(hf_tokenizer, "def add_1(a, b):", "", max_new_tokens=2)
-    assert [] == tiny_model.infill(hf_tokenizer, [], [])
+    assert tiny_model.infill(hf_tokenizer, [], []) == []

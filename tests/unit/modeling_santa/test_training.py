@@ -68,14 +68,14 @@ def test_the_saved_tokenizer_is_the_same_for_transformers(tokenizer, hf_tokenize
     """AutoTokenizer opens the folder and gives the same ids; it pads on the left with <fim-pad>."""
     for text in TEXTS[:5]:
         assert tokenizer.encode(text).ids == hf_tokenizer(text, split_special_tokens=True)["input_ids"]
-    assert ("<fim-pad>", "left") == (hf_tokenizer.pad_token, hf_tokenizer.padding_side)
+    assert (hf_tokenizer.pad_token, hf_tokenizer.padding_side) == ("<fim-pad>", "left")
 
 
 def test_packing_keeps_every_document(stream, tokenizer, tmp_path):
     """The stream cut at <|endoftext|> gives every document back, byte for byte."""
     end = tokenizer.token_to_id("<|endoftext|>")
     documents = np.split(stream, np.flatnonzero(stream == end) + 1)[:-1]
-    assert TEXTS == [tokenizer.decode(document[:-1].tolist(), skip_special_tokens=False) for document in documents]
+    assert [tokenizer.decode(document[:-1].tolist(), skip_special_tokens=False) for document in documents] == TEXTS
     about = json.loads((tmp_path / "corpus" / "corpus.json").read_text())
     assert (60, len(stream), sum(len(text.encode()) for text in TEXTS)) == (
         about["documents"],
@@ -91,7 +91,7 @@ def test_a_damaged_corpus_is_refused(stream, tmp_path):
     with pytest.raises(ValueError, match=rf"holds {len(stream) - 1} tokens, expected {len(stream)}"):
         corpus.read_tokens(tmp_path / "corpus")
     (tmp_path / "corpus" / "corpus.json").unlink()
-    with pytest.raises(ValueError, match="has no corpus.json, so it was never finished"):
+    with pytest.raises(ValueError, match=r"has no corpus\.json, so it was never finished"):
         corpus.read_tokens(tmp_path / "corpus")
 
 
@@ -108,7 +108,7 @@ def test_samples_have_their_length_and_shifted_labels(dataset):
     pad = dataset.pad_id
     for index in range(len(dataset)):
         inputs, labels = dataset.sample(0, index)
-        assert (48, 48) == (len(inputs), len(labels))
+        assert (len(inputs), len(labels)) == (48, 48)
         known = labels[:-1] != corpus.IGNORED
         assert np.array_equal(inputs[1:][known], labels[:-1][known])
         assert np.all(inputs[1:][~known] == pad)
@@ -168,7 +168,7 @@ def test_training_lowers_the_loss(dataset, tiny_config, tmp_path):
     _, result = run(dataset, tiny_config, tmp_path)
     costs = [record["heldout_bits_per_byte"] for record in result["log"] if "heldout_bits_per_byte" in record]
     assert costs[-1] < costs[0]
-    assert (12, False) == (result["steps"], result["is_timed_out"])
+    assert (result["steps"], result["is_timed_out"]) == (12, False)
 
 
 @pytest.mark.parametrize("killed_at", [1, 4, 5, 11])
@@ -209,7 +209,7 @@ def test_a_damaged_checkpoint_is_set_aside(dataset, tiny_config, tmp_path, capsy
 def test_the_time_limit_ends_a_run(dataset, tiny_config, tmp_path):
     """A run that is out of time stops after the step, saves, and says so."""
     _, result = run(dataset, tiny_config, tmp_path, replace(PLAN, time_limit_s=0.0))
-    assert (1, True) == (result["steps"], result["is_timed_out"])
+    assert (result["steps"], result["is_timed_out"]) == (1, True)
     assert (tmp_path / "step-000001").is_dir()
 
 
@@ -223,6 +223,6 @@ def test_a_loss_that_is_not_a_number_stops_the_run(dataset, tiny_config, tmp_pat
 def test_the_schedule_warms_up_and_falls_to_zero():
     """The rate rises to one in 2 % of the steps and ends near zero."""
     rates = [replace(PLAN, steps=1000).rate(step) for step in range(1000)]
-    assert 1.0 == max(rates)
-    assert 20 >= rates.index(max(rates))
-    assert 1e-3 > rates[-1]
+    assert max(rates) == 1.0
+    assert rates.index(max(rates)) <= 20
+    assert rates[-1] < 1e-3
