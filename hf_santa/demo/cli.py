@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TRAIN_TOKENS = 1_200_000
+TRAIN_TOKENS = 1_800_000
 TRAIN_LIMIT_S = 170.0
 
 

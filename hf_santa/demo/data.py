@@ -52,9 +52,8 @@ def write_the_rows(out: Path, settings: dict[str, Any]) -> str:
     from data_recipes.rows_step import write_rows
 
     roots = [Path(root) for root in settings["corpus_roots"]]
-    about = write_rows(
-        roots, out / "rows", limit_bytes_per_language=BYTES_PER_LANGUAGE if settings["is_default_corpus"] else None
-    )
+    limits = BYTES_PER_LANGUAGE if settings["is_default_corpus"] else None
+    about = write_rows(roots, out / "rows", limit_bytes_per_language=limits, report=_note)
     files = sum(entry["files"] for entry in about["files"].values())
     volume = sum(entry["bytes"] for entry in about["files"].values())
     rejected = sum(entry["files"] for entry in about["rejects"])
@@ -66,10 +65,18 @@ def run_the_recipe(out: Path, settings: dict[str, Any]) -> str:
     """Run the recipe near_dedup over the rows, decontaminated against the demo's own problems; write `dataset/`."""
     from data_recipes.run import run
 
-    funnel = run(out / "rows", out / "dataset", "near_dedup", benchmarks=[PROBLEMS], seed=settings["seed"])
+    funnel = run(
+        out / "rows", out / "dataset", "near_dedup", benchmarks=[PROBLEMS], seed=settings["seed"], report=_note
+    )
     before, after = (sum(entry["stages"][at]["files"] for entry in funnel["funnel"]) for at in (0, -1))
     redacted = funnel["redactions"]
     return (
         f"in={before} out={after} dropped={1 - after / before:.1%} "
         f"emails={redacted['EMAIL_ADDRESS']} ips={redacted['IP_ADDRESS']}"
     )
+
+
+def _note(line: str) -> None:
+    """Print what a killed or damaged run left to say; the step's own summary says the rest."""
+    if " reused" in line or " redone" in line:
+        print(line, flush=True)

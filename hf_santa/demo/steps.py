@@ -104,7 +104,7 @@ STEPS = (
         "start the Space, ask it, stop it",
         ("model",),
         ("space", "space.json"),
-        ("spaces/santa_demo", "hf_santa/demo/release.py", "hf_santa/stage.py"),
+        ("spaces/santa_demo", "hf_santa/demo/release.py", "hf_santa/demo/used_by.py", "hf_santa/stage.py"),
     ),
     Step(
         "used-by",

@@ -14,8 +14,8 @@ from hf_santa.demo.steps import DemoError, code_digest, write_json
 SEQ_LEN = 256
 BATCH_SIZE = 8
 HELDOUT_SHARE = 0.03  # of the files, chosen by their hexsha
-HELDOUT_WINDOWS = 400
-SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 4, "n_head": 4}
+HELDOUT_WINDOWS = 200
+SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 3, "n_head": 4}
 
 
 def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
@@ -153,7 +153,7 @@ def checkpoints_of(out: Path, plan: Any, config: dict[str, Any]) -> Path:
 
 
 def heldout_windows(tokens: Any) -> Any:
-    """Return up to 400 windows of the held-back stream, (n, 257) int64, spread evenly over it.
+    """Return up to 200 windows of the held-back stream, (n, 257) int64, spread evenly over it.
 
     Raises:
         DemoError: the held-back files do not fill one window.

@@ -26,10 +26,16 @@ MODEL = Use(
     """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained("model", trust_remote_code=True)
+model = AutoModelForCausalLM.from_pretrained(
+    "model", trust_remote_code=True
+)
 tokenizer = AutoTokenizer.from_pretrained("model")
+before, after = "def add(a, b):\\n    return ", "\\n"
+middle = model.infill(
+    tokenizer, before, after, max_new_tokens=12, allow_truncated=True
+)
 print(type(model).__name__, f"{model.num_parameters():,} parameters")
-print(repr(model.infill(tokenizer, "def add(a, b):\\n    return ", "\\n", max_new_tokens=12, allow_truncated=True)))
+print(repr(before + middle + after))
 """,
 )
 DATASET = Use(
@@ -39,7 +45,8 @@ from datasets import load_dataset
 
 for recipe in ("base", "near_dedup"):
     files = load_dataset("dataset", recipe, split="train")
-    print(recipe, files.num_rows, "files", files.column_names[:5])
+    print(recipe, files.num_rows, "files")
+print(files[0]["lang"], files[0]["path"])
 """,
 )
 METRIC = Use(
@@ -65,8 +72,10 @@ SPACE = Use(
 from gradio_client import Client
 
 space = Client("http://127.0.0.1:7860", verbose=False)
-answer = space.predict("def add(a, b):\\n    return <FILL_HERE>\\n", 12, api_name="/infill")
-print(answer["finish_reason"], repr(answer["generated"]))
+answer = space.predict(
+    "def add(a, b):\\n    return <FILL_HERE>\\n", 12, api_name="/infill"
+)
+print(answer["finish_reason"], repr(answer["text"]))
 """,
 )
 

@@ -33,13 +33,13 @@ class TrainingPlan:
     steps: int
     batch_size: int = 8  # sequences a step
     matrix_lr: float = 0.02  # Muon, for the two-dimensional weights inside the blocks
-    other_lr: float = 3e-3  # Adam, for embeddings, biases and norms
+    other_lr: float = 2e-2  # Adam, for embeddings, biases and norms
     weight_decay: float = 0.1
     warmup_share: float = 0.02
     clip: float = 1.0
     seed: int = 0
     log_every: int = 10
-    evaluate_every: int = 100
+    evaluate_every: int = 80
     save_every: int = 100
     time_limit_s: float = 170.0
 

@@ -39,7 +39,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         pack(texts, tokenizer, Path(folder))
         dataset = FimDataset(read_tokens(Path(folder)), tokenizer, seq_len=SEQ_LEN)
-        config = SantaConfig(vocab_size=padded_vocab_size(tokenizer), n_positions=SEQ_LEN, n_embd=128, n_layer=4, n_head=4)
+        config = SantaConfig(
+            vocab_size=padded_vocab_size(tokenizer), n_positions=SEQ_LEN, n_embd=128, n_layer=4, n_head=4
+        )
         plan = loop.TrainingPlan(steps=1000)
         ours, seconds, models = loop.chunked_loss, {name: [] for name in VARIANTS}, {}
         for name in VARIANTS:

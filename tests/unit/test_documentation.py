@@ -44,7 +44,9 @@ def test_the_reference_page_names_everything():
         for package in PACKAGES
         for path in (ROOT / package).rglob("cli.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"--[a-z][a-z-]*", node.value)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"--[a-z][a-z-]*", node.value)
     }
     missing = [name for name in (*RECIPES, *LANGUAGES, *STEP_NAMES, *flags) if name not in page]
     assert [] == missing
