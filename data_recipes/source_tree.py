@@ -66,17 +66,29 @@ def read_tree(
 def fingerprint(roots: PathLike | Iterable[PathLike]) -> str:
     """A digest of path, size and modification time of every source file; an archive counts as one file.
 
-    Reads no file, so that a later run learns quickly whether its source is still the same.
+    Reads no file, so that a later run learns quickly whether its source is still the same. Raises `DataError` as
+    `read_tree` does.
     """
-    digest = hashlib.sha256()
-    for label, root in _labelled(roots):
+    digest, count = hashlib.sha256(), 0
+    labelled = _labelled(roots)
+    for label, root in labelled:
         if root.is_file():
             status = root.stat()
             digest.update(f"{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            count += 1
             continue
         for c in _walk(label, root, []):
             digest.update(f"{c.path}\0{c.size}\0{c.mtime_ns}\n".encode())
+            count += 1
+    if not count:
+        raise _nothing_found(labelled)
     return digest.hexdigest()
+
+
+def _nothing_found(labelled: Iterable[tuple[str, Path]]) -> DataError:
+    names = ", ".join(str(root) for _, root in labelled)
+    wanted = ", ".join(f".{ext}" for ext in LANGUAGES)
+    return DataError(f"{names}: no source file found. Looked for {wanted}. Pass a folder that holds such files.")
 
 
 def _labelled(roots: PathLike | Iterable[PathLike]) -> list[tuple[str, Path]]:
@@ -105,9 +117,7 @@ def _candidates(roots: PathLike | Iterable[PathLike]) -> tuple[list[_Candidate],
     for label, root in labelled:
         found.extend(_walk(label, root, rejects) if root.is_dir() else _members(label, root))
     if not found:
-        names = ", ".join(str(root) for _, root in labelled)
-        wanted = ", ".join(f".{ext}" for ext in LANGUAGES)
-        raise DataError(f"{names}: no source file found. Looked for {wanted}. Pass a folder that holds such files.")
+        raise _nothing_found(labelled)
     return sorted(found, key=lambda c: c.path), rejects
 
 

@@ -25,7 +25,7 @@ def complete_the_problems(out: Path, settings: dict[str, Any]) -> str:
 
     folder = str(out / "model")
     model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
     problems = read_problems(PROBLEMS)
     torch.manual_seed(settings["seed"])
     sample = _sampler(model, tokenizer)
@@ -45,7 +45,8 @@ def _sampler(model: Any, tokenizer: Any) -> Callable[[list[str], int], list[list
     import torch
 
     def generate(prompts: list[str], n: int) -> list[list[str]]:
-        inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+        longest = model.config.n_positions - BODY_TOKENS
+        inputs = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=longest)
         length = inputs["input_ids"].shape[1]
         with torch.no_grad():
             ids = model.generate(
@@ -54,7 +55,7 @@ def _sampler(model: Any, tokenizer: Any) -> Callable[[list[str], int], list[list
                 temperature=TEMPERATURE,
                 top_p=TOP_P,
                 num_return_sequences=n,
-                max_new_tokens=min(BODY_TOKENS, model.config.n_positions - length),
+                max_new_tokens=BODY_TOKENS,
             )
         texts = tokenizer.batch_decode(ids[:, length:], skip_special_tokens=True)
         return [texts[at : at + n] for at in range(0, len(texts), n)]
@@ -64,8 +65,24 @@ def _sampler(model: Any, tokenizer: Any) -> Callable[[list[str], int], list[list
 
 def _infill(model: Any, tokenizer: Any, task: dict[str, str]) -> dict[str, Any]:
     """Return the model's greedy middle for one masked line, and whether it was cut off."""
-    middle = model.infill(tokenizer, task["prefix"], task["suffix"], max_new_tokens=LINE_TOKENS, allow_truncated=True)
+    room = model.config.n_positions - LINE_TOKENS - 3
+    prefix, suffix = nearest_lines(tokenizer, task["prefix"], task["suffix"], room)
+    middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=LINE_TOKENS, allow_truncated=True)
     return {"generated": str(middle), "is_truncated": middle.is_truncated}
+
+
+def nearest_lines(tokenizer: Any, prefix: str, suffix: str, room: int) -> tuple[str, str]:
+    """Return as many whole lines around the gap as fit into `room` tokens; the far ends of both sides go first."""
+    before, after = prefix.splitlines(keepends=True), suffix.splitlines(keepends=True)
+    while before or after:
+        sides = "".join(before), "".join(after)
+        if sum(map(len, tokenizer(list(sides))["input_ids"])) <= room:
+            return sides
+        if len(before) >= len(after):
+            before.pop(0)
+        else:
+            after.pop()
+    return "", ""
 
 
 def score_the_completions(out: Path, settings: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
     from datasets import load_dataset
     from tqdm import tqdm
 
-    rows = load_dataset(str(dataset), "near_dedup", split="train").select_columns(["hexsha", "content"])
+    rows = load_dataset(str(dataset), "near_dedup", split="train", streaming=True)
     for row in tqdm(rows, desc="files", unit="file", disable=None):
         if (int(row["hexsha"][:8], 16) < HELDOUT_SHARE * 2**32) == is_heldout:
             yield row["content"]

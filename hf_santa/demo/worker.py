@@ -1,9 +1,9 @@
 """Runs one step of the demo in a process of its own: `python -P -m hf_santa.demo.worker STEP OUT SETTINGS`.
 
-The step's summary goes to the file descriptor's end of the pipe as one line of JSON; everything else that it prints
-is for the person who watches.
+The step's summary goes to `OUT/.steps/STEP.summary`; what it prints is for the person who watches.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RUNS = {
     "rows": "data:write_the_rows",
     "recipe": "data:run_the_recipe",
@@ -32,19 +33,30 @@ def main(step: str, out: str, settings: str) -> int:
     module, function = RUNS[step].split(":")
     try:
         summary = getattr(importlib.import_module(f"hf_santa.demo.{module}"), function)(Path(out), json.loads(settings))
-    except (OSError, RuntimeError, ValueError) as error:
-        if "HF_SANTA_TRACEBACK" in os.environ:
+        Path(out, ".steps", f"{step}.summary").write_text(summary)
+    except Exception as error:
+        if (reason := reason_for(error)) is None:
             raise
-        print(f"hf-santa demo: step {step} cannot be done: {_said(error)}", file=sys.stderr)
+        print(f"hf-santa demo: step {step} cannot be done: {reason}", file=sys.stderr)
         return 1
-    Path(out, ".steps", f"{step}.summary").write_text(summary)
     return 0
 
 
-def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename or 'the output folder'}. Free space or choose another --out, then run again."
-    return str(error)
+def reason_for(error: BaseException) -> str | None:
+    """Return what to tell the user, or None for a fault of ours, which deserves its traceback.
+
+    Libraries wrap a full disk in errors of their own, so the whole chain of causes is searched for it.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if getattr(link, "errno", None) in DISK_ERRORS or any(os.strerror(code) in str(link) for code in DISK_ERRORS):
+            return (
+                str(link)
+                if "run again" in str(link)
+                else f"{link}. Free space, or choose another --out, and run again: it goes on from there."
+            )
+        link = link.__cause__ or link.__context__
+    return str(error) if isinstance(error, OSError | RuntimeError | ValueError) else None
 
 
 if __name__ == "__main__":
