@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data_recipes.decontaminate import decontaminate
+    from data_recipes.findings import find_pii
     from data_recipes.near_dedup import near_duplicates
     from data_recipes.recipes import RECIPES
     from data_recipes.recognizers import pii_registry
-    from data_recipes.redact import find_pii, redact
+    from data_recipes.redact import redact
     from data_recipes.run import run
 
 __all__ = ["RECIPES", "decontaminate", "find_pii", "near_duplicates", "pii_registry", "redact", "run"]
@@ -18,7 +19,7 @@ __all__ = ["RECIPES", "decontaminate", "find_pii", "near_duplicates", "pii_regis
 _HOME = {
     "RECIPES": "recipes",
     "decontaminate": "decontaminate",
-    "find_pii": "redact",
+    "find_pii": "findings",
     "near_duplicates": "near_dedup",
     "pii_registry": "recognizers",
     "redact": "redact",

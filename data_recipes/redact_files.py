@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from data_recipes.redact import Finding, redact
+from data_recipes.findings import Finding
+from data_recipes.redact import redact
 from data_recipes.store import replacing
 
 

@@ -14,9 +14,10 @@ from presidio_analyzer import AnalyzerEngine
 from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
 from data_recipes.errors import DataError
+from data_recipes.findings import find_pii
 from data_recipes.pii_rules import DNS_SERVERS
 from data_recipes.recognizers import pii_registry
-from data_recipes.redact import find_pii, redact
+from data_recipes.redact import redact
 
 
 def _found(text):
