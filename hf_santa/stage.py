@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = Path(__file__).resolve().parents[1]
-MODEL_CODE = ("configuration_santa.py", "fim_santa.py", "modeling_santa.py")
+MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
 METRIC_LEFT_OUT = ("__init__.py", "cli.py")
 HUB_IMPORTS = {"torch", "transformers"}
 

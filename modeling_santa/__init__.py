@@ -12,10 +12,20 @@ _HOME_OF = {
     "SantaConfig": "configuration_santa",
     "SantaForCausalLM": "modeling_santa",
     "SantaModel": "modeling_santa",
+    "convert_checkpoint": "checkpoints",
     "infill_prompt": "fim_santa",
     "permute": "fim_santa",
 }
-__all__ = ["FimTokens", "SantaConfig", "SantaForCausalLM", "SantaModel", "infill_prompt", "permute", "register"]
+__all__ = [
+    "FimTokens",
+    "SantaConfig",
+    "SantaForCausalLM",
+    "SantaModel",
+    "convert_checkpoint",
+    "infill_prompt",
+    "permute",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:

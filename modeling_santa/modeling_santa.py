@@ -8,13 +8,13 @@ state dicts interchange. Source: report section 5.1.
 """
 
 import math
-from collections.abc import Sequence
+import os
 from typing import Any, Self
 
 import torch
 import transformers.initialization as init
 from torch import nn
-from transformers import DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import DynamicCache, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
@@ -25,7 +25,10 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_santa import SantaConfig
-from .fim_santa import TOKENS, FimMode, FimParts
+from .infill_santa import InfillMixin
+from .layouts_santa import canonical_fields, is_original, read_original, to_canonical
+
+HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 def eager_attention(
@@ -163,6 +166,33 @@ class SantaPreTrainedModel(PreTrainedModel):
         "attentions": OutputRecorder(SantaAttention, index=1, layer_name="attn"),
     }
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *model_args: Any,
+        config: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Open a canonical checkpoint, or an original one (GPT2LMHeadCustomModel), which is converted in memory.
+
+        Everything else is as transformers does it. Original checkpoints are read from safetensors or, with weights
+        only, from `.bin`; saving writes the canonical layout.
+
+        Raises:
+            ValueError: an original checkpoint's tensors do not belong to its config.
+        """
+        place = pretrained_model_name_or_path
+        if place is not None and kwargs.get("state_dict") is None:
+            hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
+            raw, _ = PreTrainedConfig.get_config_dict(place, **hub)
+            if is_original(raw):
+                config = config if isinstance(config, SantaConfig) else SantaConfig(**canonical_fields(raw))
+                kwargs["state_dict"] = to_canonical(read_original(place, hub), config)
+                place = None
+        opened: Self = super().from_pretrained(place, *model_args, config=config, **kwargs)
+        return opened
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -246,20 +276,7 @@ class SantaModel(SantaPreTrainedModel):
         return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), past_key_values=past_key_values)
 
 
-class Middle(str):
-    """An infilled middle: a plain string that also knows whether it was cut off."""
-
-    __slots__ = ("is_truncated",)
-    is_truncated: bool
-
-    def __new__(cls, text: str, *, is_truncated: bool) -> Self:
-        """Return `text` with the fact attached."""
-        middle = super().__new__(cls, text)
-        middle.is_truncated = is_truncated
-        return middle
-
-
-class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
+class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
     """SantaCoder with its language modelling head, tied to the token embedding.
 
     Saving writes the canonical folder: it opens with this class under `trust_remote_code=True`, and with
@@ -313,77 +330,6 @@ class SantaForCausalLM(SantaPreTrainedModel, GenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
-
-    @torch.no_grad()
-    def infill(
-        self,
-        tokenizer: Any,
-        prefix: str | Sequence[str],
-        suffix: str | Sequence[str],
-        *,
-        mode: FimMode = "psm",
-        max_new_tokens: int | None = None,
-        allow_truncated: bool = False,
-        **generate_kwargs: Any,
-    ) -> Middle | list[Middle]:
-        """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
-
-        Generation ends at any special token and only the middle is returned. Special tokens spelled out in the
-        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. Greedy unless `do_sample=True` and its settings are passed; a
-        `streamer` receives the token ids as they come.
-
-        Raises:
-            ValueError: lists of different lengths, a prompt that leaves no room in the context, or a middle that
-                reached `max_new_tokens` without an end, unless `allow_truncated`; each result's `is_truncated`
-                says which.
-        """
-        prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
-        if len(prefixes) != len(suffixes):
-            raise ValueError(
-                f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix."
-            )
-        if not prefixes:
-            return []
-        end_ids = tokenizer.convert_tokens_to_ids(list(TOKENS.in_id_order()))
-        prompts = [
-            _encode_segments(tokenizer, FimParts(mode, before, "", after))
-            for before, after in zip(prefixes, suffixes, strict=True)
-        ]
-        longest = max(map(len, prompts))
-        if max_new_tokens is None:
-            max_new_tokens = max(1, min(256, self.config.n_positions - longest))
-        if longest + max_new_tokens > self.config.n_positions:
-            raise ValueError(
-                f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "
-                f"n_positions={self.config.n_positions}. Shorten prefix or suffix, or lower max_new_tokens."
-            )
-        input_ids = torch.tensor([[end_ids[4]] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
-        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": end_ids[4], **generate_kwargs}
-        out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
-        middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
-        if not allow_truncated and any(middle.is_truncated for middle in middles):
-            raise ValueError(
-                f"infill: the completion reached max_new_tokens={max_new_tokens} without {TOKENS.end_of_text}; "
-                "the middle may be cut. Raise max_new_tokens or pass allow_truncated=True."
-            )
-        return middles[0] if isinstance(prefix, str) else middles
-
-
-def _encode_segments(tokenizer: Any, parts: FimParts) -> list[int]:
-    """Return the ids of a FIM prompt; text is encoded as text even where it spells a special token."""
-    ids: list[int] = []
-    for token, text in parts.segments():
-        ids.append(tokenizer.convert_tokens_to_ids(token))
-        ids += tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return ids
-
-
-def _decode_middle(tokenizer: Any, ids: list[int], end_ids: list[int]) -> Middle:
-    """Return the text before the first special token; truncated if there is none."""
-    end = next((at for at, token_id in enumerate(ids) if token_id in end_ids), None)
-    text = tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
-    return Middle(text, is_truncated=end is None)
 
 
 SantaModel.register_for_auto_class("AutoModel")

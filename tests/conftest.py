@@ -1,8 +1,13 @@
-"""What all tests share: on CI a skipped test is a failed one."""
+"""What all tests share: on CI a skipped test is a failed one, and properties are tried on the same examples each time."""
 
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
+settings.load_profile("repeatable" if os.environ.get("CI") else "searching")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,140 @@
+"""Checkpoint folders: read safely, converted to the canonical layout and back."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
+ORIGINAL_FIELDS = {
+    "architectures": ["GPT2LMHeadCustomModel"],
+    "model_type": "gpt2",
+    "activation_function": "gelu_fast",
+}
+
+
+def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canonical") -> Path:
+    """Write the checkpoint folder `src` to `out` in the canonical layout, or, with layout="original", in the first one.
+
+    Reads safetensors (sharded or not) and `.bin` files, which are unpickled with weights only: one that asks for
+    code is refused. Writes safetensors, config.json and, for the canonical layout, the code files and the tokenizer.
+    The numbers are only moved: every bit and the dtype are kept. `out` appears whole or not at all.
+
+    Raises:
+        ValueError: no folder, no config, no weights, unreadable or unsafe weights, or tensors that do not belong to
+            the config; with what was found.
+        FileExistsError: `out` is there already.
+
+    Source: layouts in `layouts_santa`.
+    """
+    source, target = Path(src), Path(out)
+    if layout not in ("canonical", "original"):
+        raise ValueError(f"convert_checkpoint: layout={layout!r} is unknown. Choose 'canonical' or 'original'.")
+    if target.exists():
+        raise FileExistsError(f"convert_checkpoint: {target} exists. Name a folder that does not, or remove it.")
+    raw = read_config(source)
+    config = SantaConfig(**canonical_fields(raw))
+    state = read_weights(source)
+    canonical = to_canonical(state, config) if is_original(raw) else _canonical(state, config)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if layout == "canonical":
+        _write_canonical(canonical, config, partial)
+    else:
+        _write_original(to_original(canonical, config), config, partial)
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, partial / name)
+    partial.replace(target)
+    return target
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return config.json of a checkpoint folder.
+
+    Raises:
+        ValueError: there is none, or it is not JSON.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise ValueError(f"{folder} has no config.json ({found}). Name the folder of a saved model.")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}). Save or download the model again.") from error
+    return config
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint folder, safetensors before `.bin`, all shards together.
+
+    Raises:
+        ValueError: there are none, a file is damaged, or a pickle asks for more than weights.
+    """
+    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            return {key: value for shard in shards for key, value in read(folder / Path(shard).name).items()}
+        if (folder / name).is_file():
+            return read(folder / name)
+    raise ValueError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Name the folder of a saved model.")
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read ({error}). The file is damaged: save or download it again.") from error
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch raises UnpicklingError, RuntimeError, EOFError or OSError here, by what is wrong with the file.
+        reason = str(error).split("\n", 1)[0]
+        raise ValueError(
+            f"{path} is refused ({type(error).__name__}: {reason[:200]}). Only tensors are unpickled, never code. "
+            "Use a safetensors file, or download it again if it is damaged."
+        ) from error
+    return state
+
+
+def _canonical(state: Mapping[str, torch.Tensor], config: SantaConfig) -> dict[str, torch.Tensor]:
+    named = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
+    check(named, config)
+    return named
+
+
+def _write_canonical(state: dict[str, torch.Tensor], config: SantaConfig, folder: Path) -> None:
+    from modeling_santa.modeling_santa import SantaForCausalLM
+
+    with torch.device("meta"):
+        model = SantaForCausalLM(config).to(next(iter(state.values())).dtype)
+    model.save_pretrained(folder, state_dict=state)
+
+
+def _write_original(state: dict[str, torch.Tensor], config: SantaConfig, folder: Path) -> None:
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    fields = {name: value for name, value in config.to_dict().items() if name not in ("auto_map", "multi_query")}
+    head_type = "multiquery" if config.multi_query else "multihead"
+    original = {**fields, **ORIGINAL_FIELDS, "attention_head_type": head_type}
+    (folder / "config.json").write_text(json.dumps(original, indent=2, sort_keys=True, default=str) + "\n")
