@@ -58,9 +58,10 @@ class InfillMixin:
             )
         if not prefixes:
             return []
-        end_ids = tokenizer.convert_tokens_to_ids(list(TOKENS.in_id_order()))
+        ids_of = special_ids(tokenizer)
+        end_ids, pad_id = list(ids_of.values()), ids_of[TOKENS.pad]
         prompts = [
-            _encode_segments(tokenizer, FimParts(mode, before, "", after))
+            _encode_segments(tokenizer, FimParts(mode, before, "", after), ids_of)
             for before, after in zip(prefixes, suffixes, strict=True)
         ]
         longest = max(map(len, prompts))
@@ -71,9 +72,9 @@ class InfillMixin:
                 f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "
                 f"n_positions={self.config.n_positions}. Shorten prefix or suffix, or lower max_new_tokens."
             )
-        input_ids = torch.tensor([[end_ids[4]] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
+        input_ids = torch.tensor([[pad_id] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": end_ids[4], **generate_kwargs}
+        settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": pad_id, **generate_kwargs}
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
         if not allow_truncated and any(middle.is_truncated for middle in middles):
@@ -84,11 +85,27 @@ class InfillMixin:
         return middles[0] if isinstance(prefix, str) else middles
 
 
-def _encode_segments(tokenizer: Any, parts: FimParts) -> list[int]:
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """Return the ids of the five special tokens, by SantaCoder's spelling.
+
+    A tokenizer that spells them with underscores, as StarCoder's does, is accepted too.
+
+    Raises:
+        ValueError: the tokenizer lacks one of them in both spellings.
+    """
+    vocabulary = tokenizer.get_vocab()
+    found = {token: vocabulary.get(token, vocabulary.get(token.replace("-", "_"))) for token in TOKENS.in_id_order()}
+    missing = [token for token, token_id in found.items() if token_id is None]
+    if missing:
+        raise ValueError(f"infill: the tokenizer lacks {', '.join(missing)}. Use the tokenizer of a SantaCoder model.")
+    return found
+
+
+def _encode_segments(tokenizer: Any, parts: FimParts, ids_of: dict[str, int]) -> list[int]:
     """Return the ids of a FIM prompt; text is encoded as text even where it spells a special token."""
     ids: list[int] = []
     for token, text in parts.segments():
-        ids.append(tokenizer.convert_tokens_to_ids(token))
+        ids.append(ids_of[token])
         ids += tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return ids
 

@@ -9,7 +9,7 @@ state dicts interchange. Source: report section 5.1.
 
 import math
 import os
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 import transformers.initialization as init
@@ -21,6 +21,7 @@ from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
@@ -245,7 +246,7 @@ class SantaModel(SantaPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPast:
         """Return hidden states (B, T, C) of `input_ids` (B, T) or `inputs_embeds` (B, T, C).
 
@@ -302,7 +303,7 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutputWithPast:
         """Return logits (B, T, V) and, with `labels` (B, T), the mean next-token loss in nats.
 

@@ -1,0 +1,148 @@
+"""The commands `hf-santa model info`, `convert`, `complete` and `infill`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+MARKERS = ("<FILL_HERE>", "<FILL-HERE>")
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `model` and its commands to the command line."""
+    parser = subparsers.add_parser("model", help="look at, convert and try a SantaCoder model")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    info = commands.add_parser("info", help="show layout, size and memory of a model folder")
+    info.add_argument("folder", type=Path, help="a saved model, in any published layout")
+    info.set_defaults(func=_info)
+    convert = commands.add_parser("convert", help="write a model in the canonical layout, or in the original one")
+    convert.add_argument("src", type=Path, help="a saved model, in any published layout")
+    convert.add_argument("out", type=Path, help="the folder to write; it must not exist")
+    convert.add_argument("--layout", choices=("canonical", "original"), default="canonical", help="default: canonical")
+    convert.set_defaults(func=_convert)
+    complete = commands.add_parser("complete", help="go on with a text, streaming")
+    complete.add_argument("model", help="a model folder or a repository")
+    complete.add_argument("prompt", nargs="?", default="-", help="the text, or - for standard input (default)")
+    _add_sampling(complete)
+    complete.set_defaults(func=_complete)
+    infill = commands.add_parser("infill", help="fill the gap in a text, streaming; only the middle is printed")
+    infill.add_argument("model", help="a model folder or a repository")
+    infill.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        help=f"a file with {MARKERS[0]} where the gap is, or - for standard input (default)",
+    )
+    _add_sampling(infill)
+    infill.set_defaults(func=_infill)
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N", help="longest answer (default: 128)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
+    parser.add_argument(
+        "--top-p", type=float, default=0.95, help="share of the likeliest tokens drawn from (default: 0.95)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of sampling (default: 0)")
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        from modeling_santa.checkpoints import read_config, read_weights
+        from modeling_santa.configuration_santa import SantaConfig
+        from modeling_santa.layouts_santa import canonical_fields, is_original
+
+        raw = read_config(arguments.folder)
+        config = SantaConfig(**canonical_fields(raw))
+        state = {name: value for name, value in read_weights(arguments.folder).items() if name != "lm_head.weight"}
+        first = next(iter(state.values()))
+        heads = 1 if config.multi_query else config.n_head
+        cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
+        print(f"layout      {'original (GPT2LMHeadCustomModel)' if is_original(raw) else 'canonical (GPTBigCode)'}")
+        print(
+            f"attention   {'multi-query' if config.multi_query else 'multi-head'}, {config.n_head} heads of {config.head_dim}"
+        )
+        print(f"shape       {config.n_layer} layers, {config.n_embd} wide, context {config.n_positions}")
+        print(f"vocabulary  {config.vocab_size}")
+        print(f"parameters  {sum(value.numel() for value in state.values()):,}")
+        print(f"weights     {sum(value.nbytes for value in state.values()) / 1e9:.3f} GB, {first.dtype}")
+        print(f"cache       {cache:,} bytes a token, {cache * config.n_positions / 1e6:.1f} MB at full context")
+
+    return _said("info", work)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        from modeling_santa.checkpoints import convert_checkpoint
+
+        out = convert_checkpoint(arguments.src, arguments.out, layout=arguments.layout)
+        print(f"{out}: {arguments.layout} layout")
+
+    return _said("convert", work)
+
+
+def _complete(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+        model, tokenizer = _open(arguments.model)
+        inputs = tokenizer(prompt, return_tensors="pt", split_special_tokens=True, return_token_type_ids=False)
+        length = inputs["input_ids"].shape[1]
+        if not length:
+            raise ValueError("the prompt is empty. Give some text, as an argument or on standard input.")
+        if length + arguments.max_new_tokens > model.config.n_positions:
+            raise ValueError(
+                f"a prompt of {length} tokens and --max-new-tokens {arguments.max_new_tokens} exceed the context of "
+                f"{model.config.n_positions}. Shorten the prompt or lower --max-new-tokens."
+            )
+        model.generate(**inputs, **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens)
+
+    return _said("complete", work)
+
+
+def _infill(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
+        found = [marker for marker in MARKERS for _ in range(text.count(marker))]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} gap markers found, expected one. Put {MARKERS[0]} where the gap is.")
+        prefix, suffix = text.split(found[0])
+        model, tokenizer = _open(arguments.model)
+        settings = _settings(arguments, tokenizer)
+        limit = arguments.max_new_tokens
+        middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=limit, allow_truncated=True, **settings)
+        if middle.is_truncated:
+            print(f"\nhf-santa model infill: cut at --max-new-tokens {limit}", file=sys.stderr)
+
+    return _said("infill", work)
+
+
+def _open(place: str) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    from modeling_santa.modeling_santa import SantaForCausalLM
+
+    logging.disable_progress_bar()
+    return SantaForCausalLM.from_pretrained(place), AutoTokenizer.from_pretrained(place)
+
+
+def _settings(arguments: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
+    """Return generate's settings, with a streamer that prints each word as it comes."""
+    import torch
+    from transformers import TextStreamer
+
+    torch.manual_seed(arguments.seed)
+    streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    if arguments.temperature <= 0:
+        return {"streamer": streamer, "do_sample": False, "temperature": None, "top_p": None}
+    return {"streamer": streamer, "do_sample": True, "temperature": arguments.temperature, "top_p": arguments.top_p}
+
+
+def _said(command: str, work: Any) -> int:
+    """Do the work; a mistake of the user's is one line and exit code 1."""
+    try:
+        work()
+    except (OSError, ValueError) as error:
+        print(f"hf-santa model {command}: {error}", file=sys.stderr)
+        return 1
+    return 0

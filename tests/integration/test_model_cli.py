@@ -1,0 +1,137 @@
+"""The model's commands on a real, tiny model folder: what they print, and what they say of a mistake."""
+
+import io
+
+import pytest
+import torch
+
+from hf_santa.cli import build_parser
+from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.infill_santa import special_ids
+from modeling_santa.modeling_santa import SantaForCausalLM
+from modeling_santa.training.tokenizer import padded_vocab_size, save_tokenizer, train_tokenizer
+
+TEXTS = [f"def f_{n}(a, b):\n    return a + b + {n}\n" for n in range(80)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("model")
+    tokenizer = train_tokenizer(TEXTS, vocab_size=300)
+    end = tokenizer.token_to_id("<|endoftext|>")
+    torch.manual_seed(0)
+    size = padded_vocab_size(tokenizer)
+    config = SantaConfig(
+        vocab_size=size, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=end, eos_token_id=end
+    )
+    SantaForCausalLM(config).save_pretrained(out)
+    save_tokenizer(tokenizer, out, n_positions=64)
+    return out
+
+
+def run(*words):
+    arguments = build_parser().parse_args(["model", *map(str, words)])
+    return arguments.func(arguments)
+
+
+def test_info_names_layout_size_and_cache(folder, capsys):
+    """Parameters are counted, and the cache is 2 * layers * one head's width * 4 bytes a token."""
+    assert 0 == run("info", folder)
+    said = capsys.readouterr().out
+    model = SantaForCausalLM.from_pretrained(folder)
+    assert "canonical (GPTBigCode)" in said
+    assert f"{model.num_parameters():,}" in said
+    assert f"{2 * 2 * 8 * 4:,} bytes a token" in said
+
+
+def test_convert_writes_the_original_layout_and_back(folder, tmp_path, capsys):
+    """Both ways by name; the weights file comes back byte for byte."""
+    assert 0 == run("convert", folder, tmp_path / "original", "--layout", "original")
+    assert 0 == run("convert", tmp_path / "original", tmp_path / "back")
+    capsys.readouterr()
+    assert 0 == run("info", tmp_path / "original")
+    assert "original (GPT2LMHeadCustomModel)" in capsys.readouterr().out
+    assert (folder / "model.safetensors").read_bytes() == (tmp_path / "back" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("temperature", ["0", "0.8"])
+def test_complete_prints_the_same_text_for_a_seed(folder, capsys, temperature):
+    """The prompt is not repeated, and a seed gives its text again."""
+    words = (
+        "complete",
+        folder,
+        "def f_1(a, b):",
+        "--max-new-tokens",
+        "12",
+        "--temperature",
+        temperature,
+        "--seed",
+        "3",
+    )
+    assert [0, 0] == [run(*words), run(*words)]
+    said = capsys.readouterr().out
+    assert said[: len(said) // 2] == said[len(said) // 2 :] != ""
+    assert "def f_1(a, b):" not in said
+
+
+def test_infill_prints_the_middle_alone(folder, tmp_path, capsys):
+    """The file's text is not repeated; a middle that was cut is said to be on standard error."""
+    source = tmp_path / "gap.py"
+    source.write_text("def f_1(a, b):\n    return <FILL-HERE>\n")
+    assert 0 == run("infill", folder, source, "--max-new-tokens", "4")
+    said = capsys.readouterr()
+    expected = SantaForCausalLM.from_pretrained(folder).infill(
+        _tokenizer(folder), "def f_1(a, b):\n    return ", "\n", max_new_tokens=4, allow_truncated=True
+    )
+    assert expected.strip() == said.out.strip()
+    assert expected.is_truncated == ("cut at --max-new-tokens 4" in said.err)
+
+
+def _tokenizer(folder):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "message"),
+    [
+        (("infill", "{folder}"), "no gap", "0 gap markers found, expected one"),
+        (("infill", "{folder}"), "<FILL_HERE> <FILL-HERE>", "2 gap markers found, expected one"),
+        (("complete", "{folder}"), "", "the prompt is empty"),
+        (("complete", "{folder}", "--max-new-tokens", "64"), "x", "exceed the context of 64"),
+        (("infill", "{folder}", "/no/such/file"), "", "No such file"),
+        (("info", "/no/such/folder"), "", "has no config.json"),
+        (("convert", "{folder}", "{folder}"), "", "exists. Name a folder that does not"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(folder, monkeypatch, capsys, words, text, message):
+    """What was seen and what to do, and no traceback."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert 1 == run(*(word.format(folder=folder) for word in words))
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("hf-santa model ")
+
+
+def test_underscore_spellings_are_accepted(folder):
+    """A tokenizer with StarCoder's spelling gives its ids under SantaCoder's names; one with neither is refused."""
+
+    class Vocabulary:
+        def __init__(self, *names):
+            self.names = names
+
+        def get_vocab(self):
+            return {name: number for number, name in enumerate(self.names)}
+
+    underscored = Vocabulary("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>")
+    assert [0, 1, 2, 3, 4] == list(special_ids(underscored).values())
+    assert list(special_ids(_tokenizer(folder))) == [
+        "<|endoftext|>",
+        "<fim-prefix>",
+        "<fim-middle>",
+        "<fim-suffix>",
+        "<fim-pad>",
+    ]
+    with pytest.raises(ValueError, match=r"the tokenizer lacks <fim-prefix>, .*<fim-pad>"):
+        special_ids(Vocabulary("<|endoftext|>"))
