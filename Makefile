@@ -1,4 +1,5 @@
 # The verbs: setup demo test check bench toolchains docs space. `make demo` and `make test` set everything up.
+# More arguments: make demo ARGS="--corpus ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -9,21 +10,22 @@ BIN := .venv/bin
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "hf-santa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
 	  echo "Name another one: make demo PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	@echo "Setting up .venv: one to three minutes, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
 	@touch $@
 
 setup: .venv/installed
 
 demo: setup
-	$(BIN)/hf-santa demo
+	@$(BIN)/hf-santa demo $(ARGS)
 
 space: setup
-	$(BIN)/hf-santa demo --serve
+	@$(BIN)/hf-santa demo --serve $(ARGS)
 
 test: setup
-	$(BIN)/pytest
+	@$(BIN)/pytest $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -65,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     except DemoError as error:
         print(f"hf-santa demo: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"hf-santa demo: {error}. Free space or choose another --out, then run again.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nhf-santa demo: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
         return 130

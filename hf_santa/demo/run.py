@@ -15,6 +15,7 @@ from hf_santa.demo.steps import DemoError, Step, manifest, stamp_path, why_stale
 from hf_santa.stage import clean_environment
 
 MIB = 1024  # ru_maxrss counts KiB
+UNKNOWN = {"seconds": 0.0, "peak_rss_mb": 0}  # for a step whose timings were deleted
 
 
 def run_steps(out: Path, steps: list[Step], settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def run_steps(out: Path, steps: list[Step], settings: Mapping[str, Any], lines_t
         for step in steps:
             reason = why_stale(out, step, settings)
             if reason is None:
-                report[step.name] = {**timings.get(step.name, {}), "reused": True}
+                report[step.name] = {**timings.get(step.name, UNKNOWN), "reused": True}
             else:
                 if stamp_path(out, step).exists():
                     say(f"step={step.name} again: {reason}")

@@ -92,6 +92,7 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
     they show that a zero is the model's and not the metric's.
     """
     import evaluate
+    from tqdm import tqdm
 
     from eval_multipl_e.completions import read_completions, read_problems
     from eval_multipl_e.sandbox import available
@@ -106,6 +107,10 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
     problems = read_problems(PROBLEMS)
     infills = [json.loads(line) for line in (out / "completions" / "infills.jsonl").read_text().split("\n") if line]
 
+    bar = tqdm(
+        total=len(problems) * (settings["samples"] + 1) + len(infills), desc="score", unit="program", disable=None
+    )
+
     def scored(texts: list[list[str]], rows: list[dict[str, Any]], prompts: list[str]) -> dict[str, Any]:
         found = metric.compute(
             predictions=texts,
@@ -115,6 +120,7 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
             sandbox=sandbox,
             seed=settings["seed"],
         )
+        bar.update(len(found["results"]))
         return _without_times(found)
 
     prompts = [problem["prompt"] for problem in problems]
@@ -127,6 +133,7 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
         "control": scored([[problem["canonical_solution"]] for problem in problems], problems, prompts),
         "infill_exact_match": _exact_matches(infills, settings["seed"]),
     }
+    bar.close()
     write_json(out / "results.json", results)
     missing = "".join(f" missing={row['language']}" for row in results["completions"]["missing_toolchains"])
     return (

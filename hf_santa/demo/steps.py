@@ -37,7 +37,7 @@ STEPS = (
         (),
         ("rows",),
         ("data_recipes/rows.py", "hf_santa/demo/data.py"),
-        ("corpus_fingerprint",),
+        ("corpus_fingerprint", "is_default_corpus"),
     ),
     Step(
         "recipe",
