@@ -14,6 +14,7 @@ from data_recipes.store import (
     SHARD_BYTES,
     RowWriter,
     checksum,
+    code_digest,
     digest,
     finished,
     mark_done,
@@ -47,7 +48,7 @@ def write_rows(
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
     tables = tables_of(given)
     source_key = [checksum(path) for path in tables] if tables else fingerprint(given)
-    key = digest([source_key, limits, max_file_bytes, shard_bytes])
+    key = digest([code_digest(), source_key, limits, max_file_bytes, shard_bytes])
     facts, problem = finished(folder / _MARKER, key)
     if facts is not None:
         report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")

@@ -31,6 +31,7 @@ from data_recipes.rows_step import write_rows
 from data_recipes.store import (
     SHARD_BYTES,
     checksum,
+    code_digest,
     digest,
     finished,
     mark_done,
@@ -43,7 +44,6 @@ from data_recipes.store import (
 
 __all__ = ["run", "write_rows"]
 
-_FORMAT = 1  # raise it when the same input and settings give other bytes
 _STAGES = ("read", "base", "decontaminated")
 
 
@@ -100,7 +100,7 @@ class _Run:
         started = time.monotonic()
         inputs = _finished_inputs(self.source)
         sums = [checksum(path) for path in inputs]
-        settings = {"format": _FORMAT, **annotator.settings()}
+        settings = {"code": code_digest(), **annotator.settings()}
         layout = [self.recipe.name, self.shard_bytes]
         key = digest([sums, settings, layout, [path.name for path in inputs]])
         marker = self.out / ".done.json"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def checksum(path: Path) -> str:
 def digest(value: Any) -> str:
     """A short digest of a JSON value, for markers."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def code_digest() -> str:
+    """A digest of this package's source files: other code may give other bytes, so work of old code is not reused."""
+    folder = Path(__file__).parent
+    sources = sorted(path for path in folder.iterdir() if path.suffix in {".py", ".toml", ".md"})
+    return digest([[path.name, checksum(path)] for path in sources])
 
 
 def mark_done(marker: Path, key: str, outputs: Sequence[Path], facts: Mapping[str, Any]) -> None:
