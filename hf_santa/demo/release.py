@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -104,7 +103,7 @@ def open_space(out: Path, port: int) -> Iterator[str]:
         yield found[1]
     finally:
         killer.cancel()
-        child.send_signal(signal.SIGINT)
+        child.terminate()
         try:
             child.wait(10)
         except subprocess.TimeoutExpired:

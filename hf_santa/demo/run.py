@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,8 @@ def _run(out: Path, step: Step, settings: Mapping[str, Any], lines_to: TextIO) -
         child.wait()
         raise
     child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt  # Ctrl-C reaches the whole group; the step may end before it reaches us
     if child.returncode:
         raise DemoError(_failure(step.name, child.returncode))
     note = out / ".steps" / f"{step.name}.summary"

@@ -149,8 +149,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished, corpus, tmp_path, step
 
 def test_ctrl_c_says_how_to_go_on(corpus, tmp_path):
     """Exit code 130 and one line."""
+    # A background job would ignore the signal, and so would what it starts.
     process = subprocess.Popen(
-        [COMMAND, "demo", "--corpus", corpus, "--out", tmp_path / "out", *QUICK],
+        ["env", "--default-signal=INT", COMMAND, "demo", "--corpus", corpus, "--out", tmp_path / "out", *QUICK],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -215,7 +214,7 @@ def test_the_page_starts_and_runs_a_program(tmp_path):
                     assert output == "42\n"
                     client.close()
             finally:
-                page.send_signal(signal.SIGINT)
+                page.terminate()
                 page.wait(30)
 
 
