@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from data_recipes.decontaminate import BenchmarkString, Matcher
 from data_recipes.filters import FILTERS
-from data_recipes.funnel import PII_COLUMNS
 from data_recipes.recipes import find_recipe
 from data_recipes.redact import redact
+from data_recipes.redactor import PII_COLUMNS
+from data_recipes.replacements import POLICY_VERSION
 from data_recipes.rows import Reject, Row, read_parquet, rejects_table, rows_table
 
 
@@ -37,7 +38,13 @@ class Annotator:
     def settings(self) -> dict[str, Any]:
         """All that the result depends on besides the shard, as JSON values."""
         strings = [[s.benchmark, s.problem, s.string] for s in self._strings]
-        return {"filters": self._filters, "seed": self.seed, "max_file_bytes": self._max_file_bytes, "strings": strings}
+        return {
+            "filters": self._filters,
+            "seed": self.seed,
+            "max_file_bytes": self._max_file_bytes,
+            "strings": strings,
+            "redaction": POLICY_VERSION,
+        }
 
     def strings_per_benchmark(self) -> dict[str, int]:
         """How many strings of each benchmark are searched for."""

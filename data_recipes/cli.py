@@ -15,12 +15,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     stats = commands.add_parser("stats", help="the funnel of a dataset folder as a table")
     stats.add_argument("out", metavar="OUT", help="a folder that `data run` wrote")
     stats.set_defaults(func=_guarded(_stats))
-    redacting = commands.add_parser("redact", help="replace e-mail and public IP addresses in files")
-    redacting.add_argument("files", metavar="FILE", nargs="+", help="UTF-8 text files, changed in place")
-    redacting.add_argument("--check", action="store_true", help="change nothing; exit code 1 on a find")
-    redacting.add_argument("--diff", action="store_true", help="change nothing; print what would change")
-    redacting.add_argument("--seed", type=int, default=0, help="key of the replacements (default: 0)")
-    redacting.set_defaults(func=_guarded(_redact))
+    _add_redact(commands.add_parser("redact", help="replace e-mail addresses and public IP addresses in files"))
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +45,28 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="drop files that hold a string of this benchmark; may be repeated",
     )
     parser.set_defaults(func=_guarded(_run))
+
+
+def _add_redact(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="text files, changed in place; binary ones are skipped"
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 on a find")
+    parser.add_argument("--diff", action="store_true", help="change nothing; print what would change")
+    parser.add_argument("--report", metavar="HTML", help="write a page that shows every find in its lines")
+    parser.add_argument("--log", metavar="JSONL", help="write the audit log, which holds no value")
+    parser.add_argument(
+        "--style",
+        default="santacoder",
+        help="santacoder (the report's formats), starcoder (tags) or preserve (same length); default: santacoder",
+    )
+    parser.add_argument(
+        "--types",
+        metavar="TYPE,TYPE",
+        help="EMAIL_ADDRESS, IP_ADDRESS (default: both)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="key of the replacements (default: 0)")
+    parser.set_defaults(func=_guarded(_redact))
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -111,6 +128,16 @@ def _stats(args: argparse.Namespace) -> int:
 
 
 def _redact(args: argparse.Namespace) -> int:
-    from data_recipes.redact_files import redact_files
+    from data_recipes.redact_files import Options, redact_files
 
-    return redact_files(args.files, seed=args.seed, is_check=args.check, is_diff=args.diff)
+    types = None if args.types is None else tuple(name.strip() for name in args.types.split(",") if name.strip())
+    options = Options(
+        seed=args.seed,
+        style=args.style,
+        types=types,
+        is_check=args.check,
+        is_diff=args.diff,
+        report=args.report,
+        log=args.log,
+    )
+    return redact_files(args.files, options)

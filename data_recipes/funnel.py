@@ -8,8 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PII_COLUMNS: Mapping[str, str] = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses"}
-"""The store's column with the number of redactions of each type."""
+from data_recipes.redactor import PII_COLUMNS
 
 
 def language_entry(lang: str, stages: Sequence[str], store: pa.Table, rejects: pa.Table) -> dict[str, Any]:
