@@ -39,9 +39,9 @@ docs: setup
 	$(BIN)/python docs/generate.py
 
 toolchains:
-	@missing=$$(for tool in node:nodejs javac:default-jdk-headless chromium:chromium unshare:util-linux; do \
+	@missing=$$(for tool in node:nodejs javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch; do \
 	  command -v $${tool%%:*} >/dev/null || echo $${tool##*:}; done); \
-	if [ -z "$$missing" ]; then echo "toolchains: node, javac, chromium and unshare are there"; \
+	if [ -z "$$missing" ]; then echo "toolchains: node, javac, chromium, unshare and patch are there"; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "Install with your system's package manager: $$missing"; exit 1; fi

@@ -17,6 +17,8 @@ _PARTS = re.compile(
     rf"|(?:Comment|Private-MAC|Private-Hash):|<KEY>|{ESCAPE}|(?P<run>[A-Za-z0-9](?:[A-Za-z0-9+/]*[A-Za-z0-9])?)",
     re.DOTALL,
 )
+# A whole first line, which a replaced block keeps: half of one may be a password.
+_HEADER = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]+?-{4,5}|PuTTY-User-Key-File-[0-9]:")
 # No vowel: a run that was a name between two literals must not become a keyword.
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 _CHARS = _LETTERS + "0123456789"
@@ -26,7 +28,7 @@ _LONG = 16
 
 def is_block(value: str) -> bool:
     """Whether a find is a key block and not a key of one line."""
-    return "\n" in value or value.startswith(("-----BEGIN", "---- BEGIN", "PuTTY-User-Key-File"))
+    return "\n" in value or _HEADER.match(value) is not None
 
 
 def is_replaced_block(block: str) -> bool:

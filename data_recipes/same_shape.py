@@ -50,7 +50,9 @@ def same_shape_email(value: str, stream: bytes) -> str:
     if domain.startswith("["):
         prefix = "[IPv6:" if domain.startswith("[IPv6:") else "["
         address = same_shape_address(domain[len(prefix) : -1], rest)
-        return f"{_drawn(local, stream, _NO_TOP_LEVEL)}@{prefix}{address}]"
+        # The letters of other scripts too: one that stayed apart from q and j would make it an address again.
+        plain = "".join("q" if char.isalpha() and not char.isascii() else char for char in local)
+        return f"{_drawn(plain, stream, _NO_TOP_LEVEL)}@{prefix}{address}]"
     before, dot, last = domain.rpartition(".")
     # Without vowels no label becomes com, net or org, after which a sentence may go on.
     return f"{_drawn(local, stream)}@{_drawn(before, rest, _CONSONANTS)}{dot}{_drawn(last, rest[-64:], _NO_TOP_LEVEL)}"

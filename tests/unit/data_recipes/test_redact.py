@@ -77,6 +77,17 @@ def test_redacting_twice_is_redacting_once(pieces, seed, style):
     assert redact(once.text, seed=seed + 1, style=style).text == once.text
 
 
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("local", ["m\u00fcnchen.deuser", "\u00e91", "\u00dcn\u00ef.co+1", "bob"])
+def test_letters_of_other_scripts_before_an_ip_address_stay_redacted(style, local):
+    """A replaced local part of any script is no address again, whatever stands behind the @."""
+    text = f"x@{local}@[93.184.216.34]"
+    for seed in range(4):
+        once = redact(text, seed=seed, style=style).text
+        assert find_pii(once) == []
+        assert redact(once, seed=seed, style=style).text == once
+
+
 @given(PIECES, st.integers(0, 3))
 @settings(deadline=None)
 def test_redaction_is_consistent_and_local(pieces, seed):
