@@ -14,6 +14,7 @@ _HOME_OF = {
     "SantaModel": "modeling_santa",
     "convert_checkpoint": "checkpoints",
     "infill_prompt": "fim_santa",
+    "optimize_for_cpu": "cpu_santa",
     "permute": "fim_santa",
 }
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SantaModel",
     "convert_checkpoint",
     "infill_prompt",
+    "optimize_for_cpu",
     "permute",
     "register",
 ]

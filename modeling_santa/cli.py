@@ -44,17 +44,25 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--top-p", type=float, default=0.95, help="share of the likeliest tokens drawn from (default: 0.95)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of sampling (default: 0)")
+    parser.add_argument(
+        "--optimize",
+        choices=("off", "packed", "int8", "int4"),
+        default="off",
+        help="CPU inference: packed gives the same text sooner, int8 and int4 round the weights (default: off)",
+    )
 
 
 def _info(arguments: argparse.Namespace) -> int:
     def work() -> None:
         from modeling_santa.checkpoints import read_config, read_weights
         from modeling_santa.configuration_santa import SantaConfig
-        from modeling_santa.layouts_santa import canonical_fields, is_original
+        from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical
 
         raw = read_config(arguments.folder)
         config = SantaConfig(**canonical_fields(raw))
         state = {name: value for name, value in read_weights(arguments.folder).items() if name != "lm_head.weight"}
+        state = to_canonical(state, config) if is_original(raw) else state
+        check(state, config)
         first = next(iter(state.values()))
         heads = 1 if config.multi_query else config.n_head
         cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
@@ -66,6 +74,7 @@ def _info(arguments: argparse.Namespace) -> int:
         print(f"vocabulary  {config.vocab_size}")
         print(f"parameters  {sum(value.numel() for value in state.values()):,}")
         print(f"weights     {sum(value.nbytes for value in state.values()) / 1e9:.3f} GB, {first.dtype}")
+        print(f"tensors     {len(state)}, all there and finite")
         print(f"cache       {cache:,} bytes a token, {cache * config.n_positions / 1e6:.1f} MB at full context")
 
     return _said("info", work)
@@ -84,7 +93,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _complete(arguments: argparse.Namespace) -> int:
     def work() -> None:
         prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
-        model, tokenizer = _open(arguments.model)
+        model, tokenizer = _open(arguments)
         inputs = tokenizer(prompt, return_tensors="pt", split_special_tokens=True, return_token_type_ids=False)
         length = inputs["input_ids"].shape[1]
         if not length:
@@ -94,7 +103,9 @@ def _complete(arguments: argparse.Namespace) -> int:
                 f"a prompt of {length} tokens and --max-new-tokens {arguments.max_new_tokens} exceed the context of "
                 f"{model.config.n_positions}. Shorten the prompt or lower --max-new-tokens."
             )
-        model.generate(**inputs, **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens)
+        model.generate(
+            **inputs.to(model.device), **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens
+        )
 
     return _said("complete", work)
 
@@ -106,7 +117,7 @@ def _infill(arguments: argparse.Namespace) -> int:
         if len(found) != 1:
             raise ValueError(f"{len(found)} gap markers found, expected one. Put {MARKERS[0]} where the gap is.")
         prefix, suffix = text.split(found[0])
-        model, tokenizer = _open(arguments.model)
+        model, tokenizer = _open(arguments)
         settings = _settings(arguments, tokenizer)
         limit = arguments.max_new_tokens
         middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=limit, allow_truncated=True, **settings)
@@ -116,14 +127,20 @@ def _infill(arguments: argparse.Namespace) -> int:
     return _said("infill", work)
 
 
-def _open(place: str) -> tuple[Any, Any]:
+def _open(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    import torch
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
     from modeling_santa.modeling_santa import SantaForCausalLM
 
     logging.disable_progress_bar()
-    return SantaForCausalLM.from_pretrained(place), AutoTokenizer.from_pretrained(place)
+    model = SantaForCausalLM.from_pretrained(arguments.model)
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    elif model.dtype == torch.float16:
+        model = model.float()  # exact; a CPU computes float16 many times slower
+    return model.optimize_for_cpu(arguments.optimize), AutoTokenizer.from_pretrained(arguments.model)
 
 
 def _settings(arguments: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:

@@ -33,6 +33,14 @@ class SantaConfig(GPTBigCodeConfig):
     Source: report section 5.1; config.json of bigcode/santacoder.
     """
 
+    # Under multi-query attention the one key/value head cannot be split, so attention is computed on every device.
+    base_model_tp_plan = {"h.*.mlp.c_fc": "colwise", "h.*.mlp.c_proj": "rowwise"}
+    base_model_pp_plan = {
+        "wte": (["input_ids"], ["inputs_embeds"]),
+        "h": (["hidden_states", "attention_mask"], ["hidden_states"]),
+        "ln_f": (["hidden_states"], ["hidden_states"]),
+    }
+
     vocab_size: int = 49280  # 49,152 byte-level BPE tokens + 5 special tokens, padded to a multiple of 128
     n_positions: int = 2048  # learned positions: the longest context, in tokens
     n_embd: int = 2048  # width of the residual stream

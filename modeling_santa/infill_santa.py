@@ -21,6 +21,29 @@ class Middle(str):
         return middle
 
 
+class MiddleStreamer:
+    """Passes the tokens of a middle on to another streamer: not the prompt, and nothing from the first end token on."""
+
+    def __init__(self, target: Any, end_ids: Sequence[int]) -> None:
+        self.target, self.end_ids = target, frozenset(end_ids)
+        self.is_prompt, self.is_over = True, False
+        if getattr(target, "skip_prompt", False):  # it would take our first token for the prompt
+            target.put(torch.empty(0, dtype=torch.long))
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the prompt, once, and then a token at a time."""
+        if self.is_prompt:
+            self.is_prompt = False
+            return
+        self.is_over = self.is_over or int(value.reshape(-1)[-1]) in self.end_ids
+        if not self.is_over:
+            self.target.put(value)
+
+    def end(self) -> None:
+        """Tell the other streamer that the text is whole."""
+        self.target.end()
+
+
 class InfillMixin:
     """Gives a causal model `infill`; expects `generate`, `config` and `device` as transformers' models have them."""
 
@@ -43,13 +66,15 @@ class InfillMixin:
         """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
 
         Generation ends at any special token and only the middle is returned. Special tokens spelled out in the
-        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. Greedy unless `do_sample=True` and its settings are passed; a
-        `streamer` receives the token ids as they come.
+        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. Greedy unless
+        `do_sample=True` and its settings are passed. A `streamer` of transformers (for one gap) gets the tokens of the
+        middle as they come, and nothing of the prompt or the special tokens; a `TextIteratorStreamer` is read while
+        `infill` runs in another thread.
 
         Raises:
-            ValueError: lists of different lengths, a prompt that leaves no room in the context, or a middle that
-                reached `max_new_tokens` without an end, unless `allow_truncated`; each result's `is_truncated`
-                says which.
+            ValueError: lists of different lengths, a streamer for more than one gap, a prompt that leaves no room in
+                the context, or a middle that reached `max_new_tokens` without an end, unless `allow_truncated`; each
+                result's `is_truncated` says which.
         """
         prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
         if len(prefixes) != len(suffixes):
@@ -75,6 +100,12 @@ class InfillMixin:
         input_ids = torch.tensor([[pad_id] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
         settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": pad_id, **generate_kwargs}
+        if settings.get("streamer") is not None:
+            if len(prompts) > 1:
+                raise ValueError(
+                    f"infill: a streamer takes one gap, not {len(prompts)}. Leave it out, or loop over the gaps."
+                )
+            settings["streamer"] = MiddleStreamer(settings["streamer"], end_ids)
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
         if not allow_truncated and any(middle.is_truncated for middle in middles):

@@ -11,8 +11,10 @@ Sources: config.json and modeling code of bigcode/santacoder; transformers' GPTB
 
 import json
 import os
+import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,46 @@ def check(state: Mapping[str, torch.Tensor], config: Any) -> None:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ValueError(
                 f"checkpoint: {len(names)} of {len(expected)} tensors are {what}: {'; '.join(names[:3])}{more}. "
+                "Check that config.json belongs to these weights and that the download is whole."
+            )
+
+
+@contextmanager
+def damage_named(place: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the checkpoint, and say what to do, where its files are damaged or ask for more than tensors."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        # torch's own message would advise to load it all the same.
+        first = str(error).split("\n", 1)[0].split(". ", 1)[0]
+        raise ValueError(
+            f"{place}: its .bin file is refused ({first}). Only tensors are unpickled, never code. "
+            "Use a safetensors file, or download it again if it is damaged."
+        ) from None
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":  # a class of a package that these files may not import
+            raise
+        raise ValueError(
+            f"{place}: its safetensors file cannot be read ({error}). Save or download it again."
+        ) from error
+
+
+def check_loaded(place: str | os.PathLike[str], model: torch.nn.Module, info: Mapping[str, Any]) -> None:
+    """Check that a model got all of its tensors, and that they are finite.
+
+    Raises:
+        ValueError: with up to three of the names.
+    """
+    not_finite = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.device.type != "meta" and not torch.isfinite(weight.detach().sum(dtype=torch.float32))
+    ]
+    for what, found in (("missing", sorted(map(str, info["missing_keys"]))), ("not finite", not_finite)):
+        if found:
+            raise ValueError(
+                f"{place}: {len(found)} of the tensors that config.json asks for are {what}: {', '.join(found[:3])}"
+                f"{', …' if len(found) > 3 else ''}. The model would answer with noise. "
                 "Check that config.json belongs to these weights and that the download is whole."
             )
 

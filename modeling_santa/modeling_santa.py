@@ -25,32 +25,15 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from .attention_santa import can_fold, eager_attention, folded_attention
+from .cache_santa import GrowingCache
 from .configuration_santa import SantaConfig
+from .cpu_santa import CpuMode, PackedLinear, optimize_for_cpu
 from .infill_santa import InfillMixin
-from .layouts_santa import canonical_fields, is_original, read_original, to_canonical
+from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
+from .linear_santa import SantaLinear, is_cpu_inference
 
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
-
-
-def eager_attention(
-    module: "SantaAttention",
-    q_BHTD: torch.Tensor,
-    k_BKSD: torch.Tensor,
-    v_BKSD: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend with plain matrix products: returns the output (B, T, H, D) and the weights (B, H, T, S)."""
-    groups = module.num_key_value_groups
-    k_BHSD, v_BHSD = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k_BKSD, v_BKSD))
-    scores_BHTS = (q_BHTD @ k_BHSD.transpose(2, 3)) * scaling
-    if attention_mask is not None:
-        scores_BHTS = scores_BHTS + attention_mask
-    weights_BHTS = scores_BHTS.softmax(dim=-1, dtype=torch.float32).to(q_BHTD.dtype)
-    weights_BHTS = nn.functional.dropout(weights_BHTS, p=dropout, training=module.training)
-    return (weights_BHTS @ v_BHSD).transpose(1, 2).contiguous(), weights_BHTS
 
 
 class SantaAttention(nn.Module):
@@ -68,8 +51,8 @@ class SantaAttention(nn.Module):
         self.scaling = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
         self.is_causal = True
         self.attn_dropout = config.attn_pdrop
-        self.c_attn = nn.Linear(config.n_embd, config.n_embd + 2 * self.kv_heads * self.head_dim)
-        self.c_proj = nn.Linear(config.n_embd, config.n_embd)
+        self.c_attn = SantaLinear(config.n_embd, config.n_embd + 2 * self.kv_heads * self.head_dim)
+        self.c_proj = SantaLinear(config.n_embd, config.n_embd)
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
 
     def project(self, x_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -98,19 +81,36 @@ class SantaAttention(nn.Module):
         q_BHTD, k_BKSD, v_BKSD = self.project(x_BTC)
         if past_key_values is not None:
             k_BKSD, v_BKSD = past_key_values.update(k_BKSD, v_BKSD, self.layer_idx)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
-        y_BTHD, weights = attend(
-            self,
-            q_BHTD,
-            k_BKSD,
-            v_BKSD,
-            attention_mask,
-            scaling=self.scaling,
-            dropout=self.attn_dropout if self.training else 0.0,
-            **kwargs,
-        )
+        y_BTHD, weights = self.attend(q_BHTD, k_BKSD, v_BKSD, attention_mask, **kwargs)
         y_BTC = self.c_proj(y_BTHD.reshape(*x_BTC.shape[:-1], -1).contiguous())
         return self.resid_dropout(y_BTC), weights
+
+    def attend(
+        self,
+        q_BHTD: torch.Tensor,
+        k_BKSD: torch.Tensor,
+        v_BKSD: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the heads' outputs (B, T, H, D), and the weights (B, H, T, S) in eager mode or where asked for."""
+        implementation = self.config._attn_implementation
+        dropout = self.attn_dropout if self.training else 0.0
+        if implementation == "sdpa":
+            if kwargs.get("output_attentions", self.config.output_attentions):
+                implementation = "eager"
+            elif (
+                dropout == 0.0
+                and kwargs.get("cache") is None
+                and is_cpu_inference(q_BHTD, k_BKSD)
+                and can_fold(q_BHTD, k_BKSD, attention_mask)
+            ):
+                return folded_attention(q_BHTD, k_BKSD, v_BKSD, attention_mask, self.scaling), None
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
+        both: tuple[torch.Tensor, torch.Tensor | None] = attend(
+            self, q_BHTD, k_BKSD, v_BKSD, attention_mask, scaling=self.scaling, dropout=dropout, **kwargs
+        )
+        return both
 
 
 class SantaMLP(nn.Module):
@@ -119,14 +119,26 @@ class SantaMLP(nn.Module):
     def __init__(self, config: SantaConfig) -> None:
         super().__init__()
         n_inner = config.n_inner if config.n_inner is not None else 4 * config.n_embd
-        self.c_fc = nn.Linear(config.n_embd, n_inner)
-        self.c_proj = nn.Linear(n_inner, config.n_embd)
+        self.c_fc = SantaLinear(config.n_embd, n_inner)
+        self.c_proj = SantaLinear(n_inner, config.n_embd)
         self.act = ACT2FN[config.activation_function]
+        self.has_tanh_gelu = config.activation_function in ("gelu_pytorch_tanh", "gelu_fast", "gelu_new")
         self.dropout = nn.Dropout(config.resid_pdrop)
 
     def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
         """Return the residual update (B, T, C)."""
-        y_BTC: torch.Tensor = self.dropout(self.c_proj(self.act(self.c_fc(x_BTC))))
+        c_fc = self.c_fc
+        # A hook on c_fc or on the activation, or a c_fc of somebody else's, sees what it would see in any model.
+        if (
+            self.has_tanh_gelu
+            and isinstance(c_fc, SantaLinear | PackedLinear)
+            and c_fc.is_fast(x_BTC)
+            and not (c_fc._forward_hooks or self.act._forward_hooks)
+        ):
+            inner = c_fc(x_BTC, fused_gelu=True)
+        else:
+            inner = self.act(c_fc(x_BTC))
+        y_BTC: torch.Tensor = self.dropout(self.c_proj(inner))
         return y_BTC
 
 
@@ -177,22 +189,35 @@ class SantaPreTrainedModel(PreTrainedModel):
     ) -> Self:
         """Open a canonical checkpoint, or an original one (GPT2LMHeadCustomModel), which is converted in memory.
 
-        Everything else is as transformers does it. Original checkpoints are read from safetensors or, with weights
-        only, from `.bin`; saving writes the canonical layout.
+        Read from safetensors or, with weights only, from `.bin`; saving writes the canonical layout. Tensors that the
+        model does not have are named in transformers' report and left out, those of another dtype are cast.
 
         Raises:
-            ValueError: an original checkpoint's tensors do not belong to its config.
+            ValueError: tensors are missing or not finite (unless `output_loading_info` is asked for), a file is
+                damaged, a pickle asks for code, or an original checkpoint's tensors do not belong to its config.
+            RuntimeError: a tensor has another shape (from transformers, after its report).
         """
         place = pretrained_model_name_or_path
-        if place is not None and kwargs.get("state_dict") is None:
-            hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
-            raw, _ = PreTrainedConfig.get_config_dict(place, **hub)
+        if place is None or kwargs.get("state_dict") is not None:
+            plain: Self = super().from_pretrained(place, *model_args, config=config, **kwargs)
+            return plain
+        wants_info = kwargs.pop("output_loading_info", False)
+        hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
+        raw, _ = PreTrainedConfig.get_config_dict(place, **hub)
+        source: str | os.PathLike[str] | None = place
+        with damage_named(place):
             if is_original(raw):
                 config = config if isinstance(config, SantaConfig) else SantaConfig(**canonical_fields(raw))
                 kwargs["state_dict"] = to_canonical(read_original(place, hub), config)
-                place = None
-        opened: Self = super().from_pretrained(place, *model_args, config=config, **kwargs)
-        return opened
+                source = None
+            opened, info = super().from_pretrained(
+                source, *model_args, config=config, output_loading_info=True, **kwargs
+            )
+        if wants_info:  # the caller looks for himself
+            return opened, info  # type: ignore[return-value] # as transformers does
+        check_loaded(place, opened, info)
+        loaded: Self = opened
+        return loaded
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -226,15 +251,35 @@ class SantaModel(SantaPreTrainedModel):
 
     def positions(self, seen: int, new: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
         """Return position ids (1 or B, T): each row counts its own tokens, so padding on the left shifts nothing."""
-        if seen + new > self.config.n_positions and not torch.compiler.is_compiling():
-            raise ValueError(
-                f"SantaModel: {seen} cached + {new} new = {seen + new} tokens exceed the context of "
-                f"n_positions={self.config.n_positions}. Shorten the prompt or lower max_new_tokens."
-            )
         if attention_mask is None or attention_mask.dim() != 2:
             return torch.arange(seen, seen + new, device=self.wte.weight.device).unsqueeze(0)
         positions_BS = attention_mask.long().cumsum(-1) - 1
         return positions_BS.clamp(min=0)[:, seen : seen + new]
+
+    def embedded(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
+        """Return the embeddings (B, T, C) of whichever input is given; on a CPU, ids of no token are named."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("SantaModel: give exactly one of input_ids and inputs_embeds.")
+        if input_ids is None:
+            return inputs_embeds  # type: ignore[return-value] # the other one is given
+        if input_ids.device.type == "cpu" and input_ids.numel() and not torch.compiler.is_compiling():
+            lowest, highest = map(int, torch.aminmax(input_ids))
+            size = self.wte.num_embeddings
+            if lowest < 0 or highest >= size:
+                raise ValueError(
+                    f"SantaModel: token id {lowest if lowest < 0 else highest} is outside the vocabulary of {size} "
+                    f"(ids 0 to {size - 1}). Use the tokenizer that belongs to this model."
+                )
+        x_BTC: torch.Tensor = self.wte(input_ids)
+        return x_BTC
+
+    def check_context(self, seen: int, new: int) -> None:
+        """Raise ValueError if there are more tokens than positions; a compiled model does not ask."""
+        if not torch.compiler.is_compiling() and seen + new > self.config.n_positions:
+            raise ValueError(
+                f"SantaModel: {int(seen)} cached + {new} new = {int(seen) + new} tokens exceed the context of "
+                f"n_positions={self.config.n_positions}. Shorten the prompt or lower max_new_tokens."
+            )
 
     @merge_with_config_defaults
     @capture_outputs
@@ -255,14 +300,14 @@ class SantaModel(SantaPreTrainedModel):
         Raises:
             ValueError: both or neither input given; more tokens than n_positions.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("SantaModel: give exactly one of input_ids and inputs_embeds.")
-        if inputs_embeds is None:
-            inputs_embeds = self.wte(input_ids)
+        inputs_embeds = self.embedded(input_ids, inputs_embeds)
         if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+            past_key_values = GrowingCache(self.config)
+        seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+        # Sequences packed into one row come with their own positions and without a cache; their sum may be longer.
+        if position_ids is None or past_key_values is not None:
+            self.check_context(seen, inputs_embeds.shape[1])
         if position_ids is None:
-            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
             position_ids = self.positions(seen, inputs_embeds.shape[1], attention_mask)
         mask = create_causal_mask(
             config=self.config,
@@ -285,12 +330,33 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
     """
 
     _tied_weights_keys = {"lm_head.weight": "transformer.wte.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}
 
     def __init__(self, config: SantaConfig) -> None:
         super().__init__(config)
         self.transformer = SantaModel(config)
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.lm_head = SantaLinear(config.n_embd, config.vocab_size, bias=False)
         self.post_init()
+
+    def optimize_for_cpu(self, mode: CpuMode = "packed") -> Self:
+        """Make inference on a CPU faster, in place: "packed", "int8", "int4", or "off" again; see `cpu_santa`."""
+        return optimize_for_cpu(self, mode)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Write the canonical folder; undoes `optimize_for_cpu` first."""
+        optimize_for_cpu(self, "off")
+        super().save_pretrained(*args, **kwargs)
+
+    def _prepare_cache_for_generation(
+        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Let `generate` use the growing cache where it would make a plain DynamicCache."""
+        is_given = model_kwargs.get("past_key_values") is not None
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
+        made: Any = model_kwargs.get("past_key_values")
+        if not is_given and type(made) is DynamicCache and not made.offloading:
+            model_kwargs["past_key_values"] = GrowingCache(self.config)
 
     @can_return_tuple
     def forward(

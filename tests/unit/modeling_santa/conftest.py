@@ -1,5 +1,7 @@
 """A tiny tokenizer and a tiny model for the unit tests."""
 
+import copy
+
 import pytest
 import torch
 
@@ -45,4 +47,4 @@ def tiny_config(tokenizer):
 @pytest.fixture
 def tiny_model(tiny_config):
     torch.manual_seed(0)
-    return SantaForCausalLM(tiny_config).eval()
+    return SantaForCausalLM(copy.deepcopy(tiny_config)).eval()

@@ -1,0 +1,209 @@
+"""Opt-in inference on a CPU with packed or quantised weights; undone by saving.
+
+Decoding reads every weight once a token, so it is as fast as memory lets it be: packed weights are read in the order
+in which the kernel wants them, int8 and int4 ones are half and a quarter of bfloat16's bytes.
+
+The packed weights are always kept, bit for bit: long chunks (a prompt) are computed with them, because the quantised
+kernels are slower from a few rows on, and the model can be restored from them.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from .linear_santa import SantaLinear, has_onednn, linear
+
+CpuMode = Literal["packed", "int8", "int4", "off"]
+MODES = ("packed", "int8", "int4", "off")
+INT4_GROUP = 32  # inputs that share a scale and a zero
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+class PackedLinear(nn.Module):
+    """A linear layer for inference on a CPU, its weight in oneDNN's own order; `restored` is the exact inverse."""
+
+    is_tied = False  # shares its weight with the token embedding when restored
+    is_trainable = True
+
+    def __init__(self, dense: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.dtype = dense.in_features, dense.out_features, dense.weight.dtype
+        self.bias = dense.bias
+        self.packed_weight = _packed(dense.weight.detach())
+
+    def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
+        """Return x @ weight.T + bias, (…, in) to (…, out)."""
+        return linear(x, self.packed_weight, self.bias, fused_gelu=fused_gelu)
+
+    def is_fast(self, _: torch.Tensor) -> bool:
+        """Return True: there is no other way for packed weights."""
+        return True
+
+    def restored(self) -> SantaLinear:
+        """Return the layer as it was before, every bit of it."""
+        dense = SantaLinear(self.in_features, self.out_features, bias=False, device="meta")
+        dense.weight, dense.bias = nn.Parameter(self.packed_weight.to_dense(), requires_grad=False), self.bias
+        return dense
+
+    def extra_repr(self) -> str:
+        """Return sizes and dtype for printing."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, dtype={self.dtype}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "packed_weight": self.packed_weight.to_dense()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "packed_weight": _packed(state["packed_weight"])})  # type: ignore[no-untyped-call]
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "PackedLinear":
+        probe = fn(torch.empty(0, dtype=self.dtype))
+        if probe.dtype != self.dtype or probe.device.type != "cpu":
+            raise RuntimeError(
+                f"optimize_for_cpu: weights packed for the CPU in {self.dtype} cannot become {probe.dtype} on "
+                f"{probe.device}. Call optimize_for_cpu(model, 'off') first."
+            )
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}weight"] = self.packed_weight.to_dense()
+
+
+class QuantisedLinear(PackedLinear):
+    """A packed layer that multiplies up to `most_rows` rows with rounded weights."""
+
+    most_rows: int
+
+    def __init__(self, dense: nn.Linear) -> None:
+        super().__init__(dense)
+        rounded, scales = self.rounded(dense.weight.detach().float())
+        self.register_buffer("rounded_weight", rounded, persistent=False)
+        self.register_buffer("scales", scales.to(self.dtype), persistent=False)
+
+    def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
+        """Return x @ weight.T + bias, (…, in) to (…, out)."""
+        if x.numel() > self.most_rows * self.in_features:
+            return super().forward(x, fused_gelu=fused_gelu)
+        y = self.product(x.reshape(-1, self.in_features).contiguous())
+        if self.bias is not None:
+            y = y.add_(self.bias)
+        if fused_gelu:
+            y = nn.functional.gelu(y, approximate="tanh")
+        return y.view(*x.shape[:-1], self.out_features)
+
+    @staticmethod
+    def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the rounded weight in the kernel's form, and its scales."""
+        raise NotImplementedError
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x @ weight.T for a matrix, with the rounded weight."""
+        raise NotImplementedError
+
+
+class Int8Linear(QuantisedLinear):
+    """Weights of 8 bits, with a scale for each output."""
+
+    most_rows = 4
+
+    @staticmethod
+    def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the rounded weight in the kernel's form, and its scales."""
+        scales = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12)
+        return (weight / scales[:, None]).round_().to(torch.int8), scales
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x @ weight.T for a matrix, with the rounded weight."""
+        y: torch.Tensor = torch.ops.aten._weight_int8pack_mm(x, self.rounded_weight, self.scales)
+        return y
+
+
+class Int4Linear(QuantisedLinear):
+    """Weights of 4 bits, with a scale and a zero for each 32 inputs of an output."""
+
+    most_rows = 8
+
+    @staticmethod
+    def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the rounded weight in the kernel's form, and its scales and zeros."""
+        groups = weight.view(len(weight), -1, INT4_GROUP)
+        low, high = groups.amin(-1), groups.amax(-1)
+        scales = ((high - low) / 15).clamp(min=1e-12)
+        steps = ((groups - low[..., None]) / scales[..., None]).round_().clamp_(0, 15).to(torch.int32).flatten(1)
+        # The kernel reads (step - 8) * scale + zero, group by group.
+        pairs = torch.stack([scales, low + 8 * scales], dim=-1).transpose(0, 1).contiguous()
+        return torch.ops.aten._convert_weight_to_int4pack_for_cpu(steps, 1), pairs
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x @ weight.T for a matrix, with the rounded weight."""
+        y: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self.rounded_weight, INT4_GROUP, self.scales)
+        return y
+
+
+def optimize_for_cpu(model: Model, mode: CpuMode = "packed") -> Model:
+    """Make a SantaCoder model faster at inference on a CPU, in place; returns the model.
+
+    "packed" gives the same numbers up to rounding. "int8" and "int4" decode with rounded weights (up to 4 and 8 rows
+    at once) and read prompts with exact ones. "off" restores the model bit for bit, and so does saving it. Memory:
+    "packed" adds the head, which no longer shares the embedding; "int8" another half of bfloat16's, "int4" a third.
+    No gradients: the parameters are frozen until "off".
+
+    Where this torch or CPU lacks the kernels, a warning says so and the model stays as it is.
+
+    Raises:
+        ValueError: an unknown mode, or a model that is not on a CPU in float32 or bfloat16.
+    """
+    if mode not in MODES:
+        raise ValueError(f"optimize_for_cpu: mode={mode!r} is unknown. Choose one of {', '.join(map(repr, MODES))}.")
+    _restore(model)
+    if mode == "off":
+        return model
+    layers = {name: layer for name, layer in model.named_modules() if type(layer) is SantaLinear}
+    kinds = {(layer.weight.device.type, layer.weight.dtype) for layer in layers.values()}
+    if not kinds <= {("cpu", torch.float32), ("cpu", torch.bfloat16)}:
+        found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in kinds))
+        raise ValueError(
+            f"optimize_for_cpu: the model's layers are {found}; float32 or bfloat16 on cpu is needed. "
+            "Call model.to('cpu', torch.bfloat16) first."
+        )
+    if not has_onednn():
+        warnings.warn("optimize_for_cpu: this torch has no oneDNN kernels; the model stays as it is.", stacklevel=2)
+        return model
+    embedding = model.get_input_embeddings().weight
+    for name, layer in layers.items():
+        packed = _kind(mode, layer)(layer)
+        packed.is_tied, packed.is_trainable = layer.weight is embedding, layer.weight.requires_grad
+        model.set_submodule(name, packed)
+    model._frozen_for_cpu = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.requires_grad_(False)
+    return model
+
+
+def _packed(weight: torch.Tensor) -> torch.Tensor:
+    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+    return packed
+
+
+def _kind(mode: CpuMode, layer: nn.Linear) -> type[PackedLinear]:
+    """Return the class for a layer; the quantised kernels want whole groups of inputs and outputs."""
+    is_even = layer.in_features % INT4_GROUP == 0 and layer.out_features % 16 == 0
+    if mode == "packed" or not is_even:
+        return PackedLinear
+    return Int8Linear if mode == "int8" else Int4Linear
+
+
+def _restore(model: Model) -> None:
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, PackedLinear):
+            dense = layer.restored()
+            if layer.is_tied:
+                dense.weight = model.get_input_embeddings().weight
+            dense.weight.requires_grad_(layer.is_trainable)
+            model.set_submodule(name, dense)
+    for parameter in model.__dict__.pop("_frozen_for_cpu", ()):
+        parameter.requires_grad_()

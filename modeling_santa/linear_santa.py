@@ -1,0 +1,67 @@
+"""Linear layers that take oneDNN's kernels on a CPU.
+
+torch hands float32 products to MKL, which is two to four times slower than oneDNN on AMD. The operators used here are
+those of torch's own compiler; where a torch lacks them, everything falls back to `nn.functional.linear`.
+"""
+
+from functools import cache
+
+import torch
+from torch import nn
+
+
+@cache
+def has_onednn() -> bool:
+    """Return whether this torch has oneDNN's linear operator and it works on this CPU."""
+    is_built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not is_built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    ones = torch.ones(2, 2)
+    try:
+        found = torch.ops.mkldnn._linear_pointwise(ones, ones, None, "gelu", [], "tanh")
+    except (RuntimeError, TypeError):  # an operator of another signature, or a CPU that oneDNN does not know
+        return False
+    return torch.allclose(found, nn.functional.gelu(2 * ones, approximate="tanh"))
+
+
+def is_cpu_inference(*tensors: torch.Tensor) -> bool:
+    """Return whether the CPU kernels may be used: no gradient is wanted, no compiler, tracer or autocast is at work."""
+    return (
+        all(tensor.device.type == "cpu" and type(tensor) in (torch.Tensor, nn.Parameter) for tensor in tensors)
+        and not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
+        and not torch.compiler.is_compiling()
+        and torch._C._get_tracing_state() is None
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+class SantaLinear(nn.Linear):
+    """An nn.Linear with the same parameters that uses oneDNN for inference on a CPU.
+
+    `fused_gelu=True` applies a tanh-GELU to the result; only callers that know this class may ask for it.
+    """
+
+    def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
+        """Return x @ weight.T + bias, (…, in) to (…, out)."""
+        if self.is_fast(x):
+            return linear(x, self.weight, self.bias, fused_gelu=fused_gelu)
+        y = nn.functional.linear(x, self.weight, self.bias)
+        return nn.functional.gelu(y, approximate="tanh") if fused_gelu else y
+
+    def is_fast(self, x: torch.Tensor) -> bool:
+        """Return whether oneDNN takes this input."""
+        return (
+            x.dtype == self.weight.dtype
+            and x.dtype in (torch.float32, torch.bfloat16)
+            and is_cpu_inference(x, self.weight)
+            and has_onednn()
+        )
+
+
+def linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, fused_gelu: bool = False
+) -> torch.Tensor:
+    """Return x @ weight.T + bias by oneDNN; `weight` is dense or packed."""
+    act, form = ("gelu", "tanh") if fused_gelu else ("none", "")
+    y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, act, [], form)
+    return y
