@@ -71,8 +71,11 @@ def load(source: Source) -> LoadedModel:
     special = _special_ids(tokenizer)
     # A checkpoint's own sampling defaults must not change what the page says it does.
     model.generation_config = GenerationConfig(eos_token_id=sorted(special.values()), pad_token_id=special[END_OF_TEXT])
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    if model.device.type == "cpu" and hasattr(model, "optimize_for_cpu"):
+        model.optimize_for_cpu("packed")
     return LoadedModel(
-        model=model.to("cuda" if torch.cuda.is_available() else "cpu").eval(),
+        model=model,
         tokenizer=tokenizer,
         source=source,
         fingerprint=_fingerprint(source, model),

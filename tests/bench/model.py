@@ -4,10 +4,14 @@ The variants take turns in one process, token by token; each figure is the media
 native / ours. Caches are filled with random numbers, so that a long context costs no prefill.
 
     python tests/bench/model.py [--dtypes bf16 fp32] [--modes default packed int8 int4] [--rounds 7] [--layers 24]
+
+With `--llama PYTHON`, an interpreter that has llama-cpp-python and gguf, llama.cpp's q8_0 and q4_0 stand in the same
+rows of the bfloat16 table; its batch of 8 is read at 128 tokens only.
 """
 
 import argparse
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -34,13 +38,16 @@ def filled(cache: DynamicCache, config: SantaConfig, batch: int, tokens: int, dt
 
 
 def in_turn(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call, all calls in each round, after one round of warming up."""
+    """Return the median seconds of each call, all calls in each round, after one round of warming up.
+
+    A call that returns a float has measured itself.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
         for name, call in calls.items():
             started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
+            found = call()
+            seconds[name].append(found if isinstance(found, float) else time.perf_counter() - started)
     return {name: statistics.median(times[1:]) for name, times in seconds.items()}
 
 
@@ -56,6 +63,33 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+class Llama:
+    """llama.cpp in a process of its own, asked one call at a time."""
+
+    def __init__(self, python: str, layers: int) -> None:
+        command = [python, Path(__file__).with_name("llama_cpp_peer.py"), str(layers), str(torch.get_num_threads())]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+        )
+        self.answer()
+
+    def answer(self) -> str:
+        """Return the peer's next line."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the llama.cpp peer ended with {self.process.wait()}. Run llama_cpp_peer.py by itself.")
+        return line
+
+    def calls(self, question: str) -> dict[str, Callable[[], float]]:
+        """Return a call for each kind of weights that asks the question and returns the peer's own seconds."""
+
+        def ask(kind: str) -> float:
+            self.process.stdin.write(f"{kind} {question}\n")
+            return float(self.answer())
+
+        return {f"llama.cpp {kind}": lambda kind=kind: ask(kind) for kind in ("q8_0", "q4_0")}
+
+
 def report(what: str, seconds: dict[str, float]) -> None:
     """Print one row: milliseconds of every variant, and how many times faster than native."""
     native = seconds["native"]
@@ -63,7 +97,7 @@ def report(what: str, seconds: dict[str, float]) -> None:
     print(f"{what:<24}" + "  ".join(cells), flush=True)
 
 
-def bench(dtype_name: str, modes: list[str], layers: int, rounds: int) -> None:
+def bench(dtype_name: str, modes: list[str], layers: int, rounds: int, llama: Llama | None) -> None:
     """Print the table of one dtype."""
     dtype = DTYPES[dtype_name]
     torch.manual_seed(0)
@@ -78,10 +112,9 @@ def bench(dtype_name: str, modes: list[str], layers: int, rounds: int) -> None:
         if mode != "default":
             optimize_for_cpu(models[mode], mode)
     prompt = torch.randint(0, config.vocab_size, (1, 512))
-    report(
-        f"{dtype_name} prefill 512",
-        in_turn({name: lambda m=m: m(prompt, logits_to_keep=1) for name, m in models.items()}, max(3, rounds // 2)),
-    )
+    calls = {name: lambda m=m: m(prompt, logits_to_keep=1) for name, m in models.items()}
+    calls |= llama.calls("prefill 512") if llama else {}
+    report(f"{dtype_name} prefill 512", in_turn(calls, max(5, rounds // 2)))
     for batch, context in DECODING:
         token = torch.randint(0, config.vocab_size, (batch, 1))
         calls = {}
@@ -89,6 +122,7 @@ def bench(dtype_name: str, modes: list[str], layers: int, rounds: int) -> None:
             empty = DynamicCache(config=config) if name == "native" else GrowingCache(config)
             cache = filled(empty, config, batch, context, dtype)
             calls[name] = lambda m=model, c=cache, t=token: m(t, past_key_values=c, use_cache=True)
+        calls |= llama.calls(f"decode {batch} {context}") if llama and batch * context <= 1900 else {}
         before = read_bandwidth()
         seconds = in_turn(calls, rounds)
         report(f"{dtype_name} decode b{batch}@{context}", seconds)
@@ -124,6 +158,7 @@ def main() -> int:
     parser.add_argument("--modes", nargs="+", default=["default", "packed", *QUANTISED])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--llama", metavar="PYTHON", help="an interpreter with llama-cpp-python and gguf")
     arguments = parser.parse_args()
     cpu = Path("/proc/cpuinfo")
     name = next(
@@ -133,7 +168,10 @@ def main() -> int:
     with torch.no_grad():
         for dtype_name in arguments.dtypes:
             modes = [mode for mode in arguments.modes if dtype_name == "bf16" or mode not in QUANTISED]
-            bench(dtype_name, modes, arguments.layers, arguments.rounds)
+            llama = Llama(arguments.llama, arguments.layers) if arguments.llama and dtype_name == "bf16" else None
+            bench(dtype_name, modes, arguments.layers, arguments.rounds, llama)
+            if llama:
+                llama.process.kill()
         cache_bytes()
     return 0
 

@@ -317,9 +317,11 @@ class Collected:
         self.ids, self.is_ended = [], False
 
     def put(self, value):
+        """Keep the ids."""
         self.ids += value.reshape(-1).tolist()
 
     def end(self):
+        """Keep that it was called."""
         self.is_ended = True
 
 
