@@ -44,6 +44,11 @@ class SantaLinear(nn.Linear):
     def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
         """Return x @ weight.T + bias, (…, in) to (…, out)."""
         if self.is_fast(x):
+            if x.dtype == torch.bfloat16 and x.numel() == self.in_features:
+                # oneDNN's kernel for one row reads bfloat16 weights at 21 GB/s where the one for two reaches 26.
+                twice = x.reshape(1, -1).expand(2, -1).contiguous()
+                y = linear(twice, self.weight, self.bias, fused_gelu=fused_gelu)[0]
+                return y.view(*x.shape[:-1], self.out_features)
             return linear(x, self.weight, self.bias, fused_gelu=fused_gelu)
         y = nn.functional.linear(x, self.weight, self.bias)
         return nn.functional.gelu(y, approximate="tanh") if fused_gelu else y
