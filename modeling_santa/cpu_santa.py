@@ -81,9 +81,9 @@ class QuantisedLinear(PackedLinear):
 
     def __init__(self, dense: nn.Linear) -> None:
         super().__init__(dense)
-        rounded, scales = self.rounded(dense.weight.detach().float())
+        rounded, scales = self.rounded(dense.weight.detach())
         self.register_buffer("rounded_weight", rounded, persistent=False)
-        self.register_buffer("scales", scales.to(self.dtype), persistent=False)
+        self.register_buffer("scales", scales, persistent=False)
 
     def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
         """Return x @ weight.T + bias, (…, in) to (…, out)."""
@@ -98,7 +98,7 @@ class QuantisedLinear(PackedLinear):
 
     @staticmethod
     def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the rounded weight in the kernel's form, and its scales."""
+        """Return the rounded weight in the kernel's form, and its scales in the weight's dtype."""
         raise NotImplementedError
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
@@ -114,8 +114,9 @@ class Int8Linear(QuantisedLinear):
     @staticmethod
     def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the rounded weight in the kernel's form, and its scales."""
-        scales = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12)
-        return (weight / scales[:, None]).round_().to(torch.int8), scales
+        scales = _scales(weight.abs().amax(dim=1), 127)
+        steps = (weight.float() / scales.float()[:, None]).round_().clamp_(-127, 127)
+        return steps.to(torch.int8), scales
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return x @ weight.T for a matrix, with the rounded weight."""
@@ -133,11 +134,14 @@ class Int4Linear(QuantisedLinear):
         """Return the rounded weight in the kernel's form, and its scales and zeros."""
         groups = weight.view(len(weight), -1, INT4_GROUP)
         low, high = groups.amin(-1), groups.amax(-1)
-        scales = ((high - low) / 15).clamp(min=1e-12)
-        steps = ((groups - low[..., None]) / scales[..., None]).round_().clamp_(0, 15).to(torch.int32).flatten(1)
+        scales = _scales(high - low, 15)
+        zeros = low + 8 * scales
         # The kernel reads (step - 8) * scale + zero, group by group.
-        pairs = torch.stack([scales, low + 8 * scales], dim=-1).transpose(0, 1).contiguous()
-        return torch.ops.aten._convert_weight_to_int4pack_for_cpu(steps, 1), pairs
+        steps = (groups.float() - zeros.float()[..., None]) / scales.float()[..., None] + 8
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
+            steps.round_().clamp_(0, 15).to(torch.int32).flatten(1), 1
+        )
+        return packed, torch.stack([scales, zeros], dim=-1).transpose(0, 1).contiguous()
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return x @ weight.T for a matrix, with the rounded weight."""
@@ -182,6 +186,11 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed") -> Model:
     model._frozen_for_cpu = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.requires_grad_(False)
     return model
+
+
+def _scales(spans: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return the size of a step, in the dtype the kernel reads; the steps are counted with it, not with a finer one."""
+    return (spans / steps).clamp(min=torch.finfo(spans.dtype).tiny * steps)
 
 
 def _packed(weight: torch.Tensor) -> torch.Tensor:

@@ -41,14 +41,16 @@ def test_packed_layers_compute_what_dense_ones_do(rows, fused_gelu):
 
 def rounded_int8(weight):
     scales = weight.abs().amax(1, keepdim=True) / 127
-    return (weight / scales).round() * scales
+    return (weight.float() / scales.float()).round().clamp(-127, 127) * scales.float()
 
 
 def rounded_int4(weight):
     groups = weight.unflatten(1, (-1, INT4_GROUP))
     low = groups.amin(-1, keepdim=True)
     scales = (groups.amax(-1, keepdim=True) - low) / 15
-    return (((groups - low) / scales).round() * scales + low).flatten(1)
+    zeros = low + 8 * scales
+    steps = ((groups.float() - zeros.float()) / scales.float() + 8).round().clamp(0, 15)
+    return ((steps - 8) * scales.float() + zeros.float()).flatten(1)
 
 
 @pytest.mark.parametrize(("kind", "rounded"), [(Int8Linear, rounded_int8), (Int4Linear, rounded_int4)])
@@ -60,11 +62,22 @@ def test_quantised_layers_compute_with_rounded_weights_for_few_rows(kind, rounde
     layer, limit = kind(dense), 1e-4 if dtype == torch.float32 else 5e-2
     for rows in (1, kind.most_rows, kind.most_rows + 1):
         x = torch.randn(rows, 64).to(dtype)
-        weight = dense.weight.float()
-        weight = rounded(weight) if rows <= kind.most_rows else weight
+        weight = rounded(dense.weight) if rows <= kind.most_rows else dense.weight.float()
         expected = torch.nn.functional.linear(x.float(), weight, dense.bias.float() if bias else None)
         with torch.no_grad():
             assert (expected - layer(x).float()).abs().max() < limit
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(Int8Linear, 0.01), (Int4Linear, 0.12)])
+def test_rounding_errs_as_little_as_its_bits_allow(kind, limit):
+    """The error of a product is under 1 % of its size with 8 bits and 12 % with 4, for random weights; zeros are exact."""
+    dense = layer_of(torch.bfloat16, bias=False)
+    x = torch.randn(1, 64).bfloat16()
+    with torch.no_grad():
+        exact = x.float() @ dense.weight.float().T
+        assert (kind(dense)(x).float() - exact).norm() < limit * exact.norm()
+        dense.weight.zero_()
+        assert torch.equal(torch.zeros_like(exact), kind(dense)(x).float())
 
 
 @pytest.mark.parametrize("mode", MODES)
