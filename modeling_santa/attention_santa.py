@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .linear_santa import has_onednn
+from .linear_santa import has_fast_bf16, has_onednn
 
 BLOCK = 64  # tokens whose queries are folded at once: 64 * 16 heads * 2048 float32 scores are 8 MiB
 
@@ -44,11 +44,11 @@ def eager_attention(
 
 
 def can_fold(q_BHTD: torch.Tensor, k_BKSD: torch.Tensor, attention_mask: torch.Tensor | None) -> bool:
-    """Return whether `folded_attention` is the fast way: one key/value head, and one new token or bfloat16."""
+    """Return whether `folded_attention` is the fast way: one key/value head, and one new token or fast bfloat16."""
     return (
         k_BKSD.shape[1] == 1
         and (attention_mask is None or (attention_mask.dtype == torch.bool and attention_mask.shape[1] == 1))
-        and (q_BHTD.shape[2] == 1 or (q_BHTD.dtype == torch.bfloat16 and has_onednn()))
+        and (q_BHTD.shape[2] == 1 or (q_BHTD.dtype == torch.bfloat16 and has_fast_bf16() and has_onednn()))
     )
 
 

@@ -5,6 +5,7 @@ those of torch's own compiler; where a torch lacks them, everything falls back t
 """
 
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -22,6 +23,18 @@ def has_onednn() -> bool:
     except (RuntimeError, TypeError):  # an operator of another signature, or a CPU that oneDNN does not know
         return False
     return torch.allclose(found, nn.functional.gelu(2 * ones, approximate="tanh"))
+
+
+@cache
+def has_fast_bf16() -> bool:
+    """Return whether bfloat16 products pay on this CPU: with AMX, or on AMD with AVX512-BF16.
+
+    Measured: 2.2 times the speed of float32 on AMD Zen 5, a quarter of it on an Intel CPU that has AVX512-BF16 but no
+    AMX.
+    """
+    cpu = Path("/proc/cpuinfo")
+    words = set(cpu.read_text().split()) if cpu.is_file() else set()
+    return "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
 
 
 def is_cpu_inference(*tensors: torch.Tensor) -> bool:
