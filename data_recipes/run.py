@@ -28,6 +28,7 @@ from data_recipes.funnel import language_entry
 from data_recipes.recipes import Recipe, configs, find_recipe, slug
 from data_recipes.rows import MAX_FILE_BYTES, REJECT_SCHEMA, PathLike, parquet_files
 from data_recipes.rows_step import write_rows
+from data_recipes.signatures import MIN_TOKENS
 from data_recipes.store import (
     SHARD_BYTES,
     checksum,
@@ -187,7 +188,7 @@ class _Run:
             "alphanum_fraction": filters.MIN_ALPHANUM_FRACTION,
         }
         if mode:
-            thresholds |= {f"{mode}_jaccard": near_dedup.MODES[mode].threshold, "min_tokens": near_dedup.MIN_TOKENS}
+            thresholds |= {f"{mode}_jaccard": near_dedup.MODES[mode].threshold, "min_tokens": MIN_TOKENS}
         present = [entry["lang"] for entry in entries if entry["stages"][2]["files"]]
         return {
             "recipe": self.recipe.name,

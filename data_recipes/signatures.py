@@ -1,0 +1,184 @@
+"""MinHash signatures of many texts, reduced to what clustering needs: token count, band keys, one byte a permutation.
+
+Signatures are those of datasketch 2.0's `affine32` (256 permutations, seed 1), bit for bit. A band's key is a 64-bit
+hash of its rows. A sketch holds 8 mixed bits of each minimum, so two documents agree in about (1 + 255 J) of 256.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasketch import MinHash, MinHashLSH
+from numpy.typing import NDArray
+
+from data_recipes.engine import kernel
+from data_recipes.shingles import NGRAM, UInt64Array, mix, ngram_set, unigram_set
+from data_recipes.texts import Texts
+
+NUM_PERM = 256
+MIN_TOKENS = 10
+_CHUNK = 1024  # shingles permuted at once: 1 MiB of uint32, which fits the second-level cache
+_RANGE_BYTES = 1 << 20  # what a thread takes at once
+_SKETCH_FACTOR = np.uint32(0x9E3779B1)
+
+UInt32Array = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way to find near-duplicates; `bands` is (bands, rows), None for datasketch's optimum at `threshold`."""
+
+    ngram: int
+    threshold: float
+    is_verified: bool
+    bands: tuple[int, int] | None = None
+
+    def shingles(self, text: str | bytes) -> tuple[UInt64Array, int]:
+        """The sorted distinct shingles of a text, and its number of tokens."""
+        return ngram_set(text) if self.ngram == NGRAM else unigram_set(text)
+
+    def layout(self) -> tuple[int, int]:
+        """How many bands of how many rows."""
+        return self.bands or _optimum(self.threshold)
+
+
+@cache
+def _optimum(threshold: float) -> tuple[int, int]:
+    index = MinHashLSH(threshold=threshold, num_perm=NUM_PERM)
+    return int(index.b), int(index.r)
+
+
+@cache
+def permutations() -> tuple[UInt32Array, UInt32Array]:
+    """Factors and shifts of datasketch's permutations."""
+    a, b = MinHash(num_perm=NUM_PERM, seed=1, scheme="affine32").permutations
+    return np.ascontiguousarray(a, dtype=np.uint32), np.ascontiguousarray(b, dtype=np.uint32)
+
+
+def signature(shingles: UInt64Array) -> UInt32Array:
+    """The 256 MinHash values of a set of shingle hashes, equal to datasketch's over their upper 32 bits."""
+    a, b = permutations()
+    values = (shingles >> np.uint64(32)).astype(np.uint32)
+    values ^= values >> np.uint32(16)
+    values *= np.uint32(0x85EBCA6B)
+    values ^= values >> np.uint32(13)
+    values *= np.uint32(0xC2B2AE35)
+    values ^= values >> np.uint32(16)
+    result = np.full(NUM_PERM, np.iinfo(np.uint32).max, dtype=np.uint32)
+    buffer = np.empty((min(_CHUNK, len(values)), NUM_PERM), dtype=np.uint32)
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK, None]
+        permuted = buffer[: len(chunk)]
+        np.multiply(chunk, a, out=permuted)
+        permuted += b
+        np.minimum(result, permuted.min(axis=0), out=result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What clustering needs to know of some texts."""
+
+    tokens: UInt32Array
+    keys: UInt64Array  # bands x texts
+    sketches: NDArray[np.uint8]  # texts x 256; no rows where the mode is not verified
+
+    def to_table(self) -> pa.Table:
+        """The columns as a table, for a file that can be mapped into memory."""
+        columns = {"tokens": pa.array(self.tokens)}
+        columns |= {f"band_{number:02d}": pa.array(keys) for number, keys in enumerate(self.keys)}
+        if len(self.sketches):
+            data = pa.py_buffer(np.ascontiguousarray(self.sketches))
+            columns["sketch"] = pa.Array.from_buffers(pa.binary(NUM_PERM), len(self.tokens), [None, data])
+        return pa.table(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Threads, and the arrays that each of them works in."""
+
+    pool: ThreadPoolExecutor
+    count: int
+
+    def each(self, work: Callable[..., None], jobs: Iterable[tuple[Any, ...]], arrays: Sequence[Any]) -> None:
+        """Call `work(*job, arrays[i])` for every job, where no two running calls share an i; one entry a thread."""
+        free: SimpleQueue[Any] = SimpleQueue()
+        for entry in arrays:
+            free.put(entry)
+
+        def run(job: tuple[Any, ...]) -> None:
+            own = free.get()
+            try:
+                work(*job, own)
+            finally:
+                free.put(own)
+
+        for _ in self.pool.map(run, jobs):
+            pass
+
+
+@contextmanager
+def workers(threads: int | None) -> Iterator[Workers]:
+    """A pool of so many threads, or of one a core."""
+    count = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        yield Workers(pool, count)
+
+
+def ranges(sizes: NDArray[np.int64], limit: int = _RANGE_BYTES) -> Iterator[tuple[int, int]]:
+    """Neighbouring rows in groups of about `limit` bytes."""
+    ends = np.cumsum(sizes + 64)
+    start = 0
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + limit, side="right")))
+        yield start, stop
+        start = stop
+
+
+def sign(texts: Texts, mode: Mode, crew: Workers) -> Signed:
+    """Token counts, band keys and sketches; rows of fewer than 10 tokens have zeros there."""
+    bands, rows = mode.layout()
+    signed = Signed(
+        np.zeros(len(texts), dtype=np.uint32),
+        np.zeros((bands, len(texts)), dtype=np.uint64),
+        np.zeros((len(texts) if mode.is_verified else 0, NUM_PERM), dtype=np.uint8),
+    )
+    compiled = kernel("tokens")
+    if compiled is None:
+        crew.each(lambda low, high, _: _sign(texts, low, high, mode, signed), ranges(texts.sizes), [()] * crew.count)
+        return signed
+    a, b = permutations()
+    where = (texts.addresses, texts.sizes)
+
+    def work(low: int, high: int, scratch: Any) -> None:
+        compiled.sign_range(
+            low, high, where, mode.ngram, rows, MIN_TOKENS, a, b, signed.tokens, signed.keys, signed.sketches, scratch
+        )
+
+    crew.each(work, ranges(texts.sizes), [compiled.new_scratch() for _ in range(crew.count)])
+    return signed
+
+
+def _sign(texts: Texts, low: int, high: int, mode: Mode, signed: Signed) -> None:
+    bands, rows = mode.layout()
+    for row in range(low, high):
+        shingles, tokens = mode.shingles(texts.read(row))
+        signed.tokens[row] = min(tokens, 0xFFFFFFFF)
+        # Differs from the report: files of fewer than 10 tokens are kept, not dropped; they join no cluster.
+        if tokens < MIN_TOKENS:
+            continue
+        minima = signature(shingles)
+        keys = np.zeros(bands, dtype=np.uint64)
+        for column in minima[: bands * rows].reshape(bands, rows).T:
+            keys = mix(keys + column)
+        signed.keys[:, row] = keys
+        if len(signed.sketches):
+            signed.sketches[row] = (minima * _SKETCH_FACTOR) >> np.uint32(24)
