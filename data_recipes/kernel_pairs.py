@@ -232,72 +232,52 @@ def _candidates(rank: Any, first: Any, least: Any, sketches: Any, stars: Any, ta
     return found
 
 
-@compiled
-def _best(
-    rank: Any, first: Any, rule: Any, texts: Any, sketches: Any, stars: Any, scratch: Any, tables: Any
-) -> Any:  # fmt: skip
-    """The first representative that is similar enough, in order of agreement, and how similar; or -1."""
-    least, threshold, ngram, tries = rule
-    addresses, sizes, tokens = texts
-    found = _candidates(rank, first, least, sketches, stars, tables)
-    distinct, capacity, is_loaded = np.int64(0), np.int64(0), False
-    for tag in range(1, min(found, tries) + 1):
-        best = 0
-        for i in range(1, found):
-            if tables.matches[i] > tables.matches[best] or (
-                tables.matches[i] == tables.matches[best] and tables.candidates[i] < tables.candidates[best]
-            ):
-                best = i
-        other = tables.candidates[best]
-        tables.matches[best] = -1
-        if _parts(tokens[rank], tokens[other]) > 1:
-            similarity = _similarity_in_parts(rank, other, texts, ngram, scratch, tables)
-            is_loaded = False
-        else:
-            if not is_loaded:
-                distinct, capacity = _load(addresses[rank], sizes[rank], tokens[rank], ngram, 0, 1, scratch, tables)
-                is_loaded = True
-            both, alone = _compare(
-                addresses[other], sizes[other], tokens[other], ngram, 0, 1,
-                capacity, np.uint32(tag), scratch, tables,
-            )  # fmt: skip
-            similarity = _ratio(both, distinct + alone)
-        if similarity >= threshold:
-            return other, similarity
-    return np.int64(-1), 0.0
+@inlined
+def _next_choice(found: Any, tables: Any) -> Any:
+    """The candidate that agrees in the most bytes, of equal ones the smaller; it is not chosen again."""
+    best = 0
+    for i in range(1, found):
+        if tables.matches[i] > tables.matches[best] or (
+            tables.matches[i] == tables.matches[best] and tables.candidates[i] < tables.candidates[best]
+        ):
+            best = i
+    tables.matches[best] = -1
+    return tables.candidates[best]
 
 
 @compiled
-def assign(
-    low: Any, high: Any, rule: Any, texts: Any, sketches: Any, stars: Any,
-    kept: Any, similar: Any, scratch: Any, tables: Any,
-) -> None:  # fmt: skip
-    """Compare a range of documents with the representatives there are; may run beside other ranges."""
+def choose(low: Any, high: Any, least: Any, sketches: Any, stars: Any, choices: Any, tables: Any) -> None:
+    """For each of a range of documents the representatives to compare it with, in order."""
     for rank in range(low, high):
-        other, similarity = _best(rank, np.int64(0), rule, texts, sketches, stars, scratch, tables)
-        if other >= 0:
-            kept[rank] = other
-            similar[rank] = similarity
+        found = _candidates(rank, np.int64(0), least, sketches, stars, tables)
+        for number in range(min(found, choices.shape[1])):
+            choices[rank - low, number] = _next_choice(found, tables)
 
 
 @compiled
 def settle(
-    low: Any, high: Any, room: Any, rule: Any, texts: Any, sketches: Any, stars: Any,
-    kept: Any, similar: Any, scratch: Any, tables: Any,
+    ranks: Any, rule: Any, texts: Any, sketches: Any, stars: Any, kept: Any, similar: Any, scratch: Any, tables: Any
 ) -> None:  # fmt: skip
-    """Compare the documents of a block that are left with each other, in order; who has no match is kept."""
+    """Compare some documents with those before them, in order; one without a match becomes a representative."""
+    least, threshold, ngram, tries, room = rule
     begins, memberships, starts, fills, representatives = stars
-    for rank in range(low, high):
-        if kept[rank] != rank or begins[rank] == begins[rank + 1]:
-            continue
-        # Candidates of an earlier pass carry the same stamp; here only those of this block count.
-        other, similarity = _best(rank, np.int64(low), rule, texts, sketches, stars, scratch, tables)
-        if other >= 0:
-            kept[rank] = other
-            similar[rank] = similarity
-            continue
-        for i in range(begins[rank], begins[rank + 1]):
-            bucket = memberships[i]
-            if fills[bucket] < room:
-                representatives[starts[bucket] + fills[bucket]] = np.uint32(rank)
-                fills[bucket] += 1
+    left, right, found_one = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float64)
+    for place in range(len(ranks)):
+        rank = ranks[place]
+        found = _candidates(rank, ranks[0], least, sketches, stars, tables)
+        is_kept = True
+        for _ in range(min(found, tries)):
+            other = _next_choice(found, tables)
+            left[0], right[0] = place, np.searchsorted(ranks, other)
+            similarities(left, right, texts, ngram, found_one, scratch, tables)
+            if found_one[0] >= threshold:
+                kept[rank] = other
+                similar[rank] = found_one[0]
+                is_kept = False
+                break
+        if is_kept:
+            for i in range(begins[rank], begins[rank + 1]):
+                bucket = memberships[i]
+                if fills[bucket] < room:
+                    representatives[starts[bucket] + fills[bucket]] = np.uint32(rank)
+                    fills[bucket] += 1

@@ -5,7 +5,7 @@ Signatures use datasketch's `affine32` permutations (256, seed 1) and its choice
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from data_recipes.clusters import Comparison, IntArray, components, measure, star_pass, stars_of
 from data_recipes.errors import DataError
 from data_recipes.shingles import NGRAM
-from data_recipes.signatures import MIN_TOKENS, NUM_PERM, Mode, Signed, Workers, sign, workers
-from data_recipes.texts import Texts, texts_of
+from data_recipes.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, Workers, sign, workers
+from data_recipes.texts import FileTexts, Texts, texts_of
 
 MODES: Mapping[str, Mode] = {
     # The Stack v1: distinct tokens, exact re-check, a cluster reduced to its "extremes". datasketch's optimum is
@@ -67,38 +67,32 @@ def find_mode(name: str) -> Mode:
 
 
 def decide(
-    texts: Texts,
-    signed: list[Signed],
-    order: IntArray,
-    mode: Mode,
-    crew: Workers,
-    *,
-    release: Callable[[], None] = lambda: None,
+    texts: Texts | FileTexts, signatures: list[Signatures], order: IntArray, mode: Mode, crew: Workers
 ) -> pa.Table:
     """The table of `near_duplicates` from signed texts; `order` lists the rows from the best to be kept to the worst.
 
-    `signed` covers the texts piece by piece and is emptied on the way. `release` is called now and then: it may give
-    the memory of mapped texts back.
+    `signatures` cover the texts piece by piece; the list is emptied on the way.
     """
     count = len(order)
     rank_of = np.empty(count, dtype=np.uint32)
     rank_of[order] = np.arange(count, dtype=np.uint32)
-    tokens = np.concatenate([part.tokens for part in signed])
+    tokens = np.concatenate([part.tokens for part in signatures])
     # From here on a document is named by its rank: a smaller number is a better one to keep.
     ranks = np.where(tokens >= MIN_TOKENS, rank_of, np.uint32(count)).astype(np.uint32)
     sketches = np.empty((count if mode.is_verified else 0, NUM_PERM), dtype=np.uint8)
     row = 0
-    for part in signed if mode.is_verified else ():
-        sketches[rank_of[row : row + len(part.tokens)]] = part.sketches
+    for part in signatures if mode.is_verified else ():
+        sketches[rank_of[row : row + len(part.tokens)]] = part.read_sketches()
         row += len(part.tokens)
-    data = Comparison(texts.take(order), tokens[order], sketches, mode, release)
+    bands, _ = mode.layout()
+    data = Comparison(texts.take(order), tokens[order], sketches, mode)
     if mode.is_verified:
-        stars = stars_of(signed, ranks, crew)
-        signed.clear()
+        stars = stars_of(signatures, ranks, crew, bands)
+        signatures.clear()
         kept, similarity = star_pass(data, stars, crew)
     else:
-        kept = components(signed, ranks, crew)
-        signed.clear()
+        kept = components(signatures, ranks, crew, bands)
+        signatures.clear()
         similarity = measure(data, kept, crew)
     return _decisions(order, kept, similarity)
 

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
 from data_recipes.engine import kernel
 from data_recipes.shingles import NGRAM, UInt64Array, mix, ngram_set, unigram_set
+from data_recipes.spill import Spill
 from data_recipes.texts import Texts
 
 NUM_PERM = 256
@@ -82,22 +82,62 @@ def signature(shingles: UInt64Array) -> UInt32Array:
     return result
 
 
+class Signatures(Protocol):
+    """What clustering needs to know of some texts, wherever it is kept."""
+
+    @property
+    def tokens(self) -> UInt32Array:
+        """The number of tokens of each text."""
+
+    def band(self, number: int) -> UInt64Array:
+        """The key of each text in one band."""
+
+    def read_sketches(self) -> NDArray[np.uint8]:
+        """Texts x 256; no rows where the mode is not verified."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What clustering needs to know of some texts."""
+    """Signatures in memory."""
 
     tokens: UInt32Array
     keys: UInt64Array  # bands x texts
-    sketches: NDArray[np.uint8]  # texts x 256; no rows where the mode is not verified
+    sketches: NDArray[np.uint8]
 
-    def to_table(self) -> pa.Table:
-        """The columns as a table, for a file that can be mapped into memory."""
-        columns = {"tokens": pa.array(self.tokens)}
-        columns |= {f"band_{number:02d}": pa.array(keys) for number, keys in enumerate(self.keys)}
-        if len(self.sketches):
-            data = pa.py_buffer(np.ascontiguousarray(self.sketches))
-            columns["sketch"] = pa.Array.from_buffers(pa.binary(NUM_PERM), len(self.tokens), [None, data])
-        return pa.table(columns)
+    def band(self, number: int) -> UInt64Array:
+        """The key of each text in one band."""
+        return np.asarray(self.keys[number])
+
+    def read_sketches(self) -> NDArray[np.uint8]:
+        """Texts x 256; no rows where the mode is not verified."""
+        return self.sketches
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledSignatures:
+    """Signatures in a spill; the token counts stay in memory."""
+
+    tokens: UInt32Array
+    spill: Spill
+    keys_at: int
+    sketches_at: int | None
+
+    @classmethod
+    def of(cls, signed: Signed, spill: Spill) -> "SpilledSignatures":
+        """Move signatures into a spill."""
+        sketches_at = spill.add(signed.sketches) if len(signed.sketches) else None
+        return cls(signed.tokens, spill, spill.add(signed.keys), sketches_at)
+
+    def band(self, number: int) -> UInt64Array:
+        """The key of each text in one band."""
+        size = 8 * len(self.tokens)
+        return self.spill.read(self.keys_at + number * size, size).view(np.uint64)
+
+    def read_sketches(self) -> NDArray[np.uint8]:
+        """Texts x 256; no rows where the mode is not verified."""
+        if self.sketches_at is None:
+            return np.empty((0, NUM_PERM), dtype=np.uint8)
+        return self.spill.read(self.sketches_at, NUM_PERM * len(self.tokens)).reshape(-1, NUM_PERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,31 +185,50 @@ def ranges(sizes: NDArray[np.int64], limit: int = _RANGE_BYTES) -> Iterator[tupl
 
 def sign(texts: Texts, mode: Mode, crew: Workers) -> Signed:
     """Token counts, band keys and sketches; rows of fewer than 10 tokens have zeros there."""
-    bands, rows = mode.layout()
-    signed = Signed(
-        np.zeros(len(texts), dtype=np.uint32),
-        np.zeros((bands, len(texts)), dtype=np.uint64),
-        np.zeros((len(texts) if mode.is_verified else 0, NUM_PERM), dtype=np.uint8),
-    )
-    compiled = kernel("tokens")
-    if compiled is None:
-        crew.each(lambda low, high, _: _sign(texts, low, high, mode, signed), ranges(texts.sizes), [()] * crew.count)
-        return signed
-    a, b = permutations()
-    where = (texts.addresses, texts.sizes)
+    signed = _unsigned(len(texts), mode)
 
     def work(low: int, high: int, scratch: Any) -> None:
-        compiled.sign_range(
-            low, high, where, mode.ngram, rows, MIN_TOKENS, a, b, signed.tokens, signed.keys, signed.sketches, scratch
-        )
+        _sign_range(texts, mode, signed, slice(low, high), scratch)
 
-    crew.each(work, ranges(texts.sizes), [compiled.new_scratch() for _ in range(crew.count)])
+    crew.each(work, ranges(texts.sizes), scratches(crew.count))
     return signed
 
 
-def _sign(texts: Texts, low: int, high: int, mode: Mode, signed: Signed) -> None:
+def sign_alone(texts: Texts, mode: Mode, scratch: Any) -> Signed:
+    """The same in the calling thread, which brings one of `scratches`."""
+    signed = _unsigned(len(texts), mode)
+    _sign_range(texts, mode, signed, slice(0, len(texts)), scratch)
+    return signed
+
+
+def scratches(count: int) -> list[Any]:
+    """What so many threads sign with."""
+    compiled = kernel("tokens")
+    return [compiled.new_scratch() if compiled else None for _ in range(count)]
+
+
+def _unsigned(count: int, mode: Mode) -> Signed:
+    return Signed(
+        np.zeros(count, dtype=np.uint32),
+        np.zeros((mode.layout()[0], count), dtype=np.uint64),
+        np.zeros((count if mode.is_verified else 0, NUM_PERM), dtype=np.uint8),
+    )
+
+
+def _sign_range(texts: Texts, mode: Mode, signed: Signed, which: slice, scratch: Any) -> None:
+    if (compiled := kernel("tokens")) is None:
+        _sign(texts, which, mode, signed)
+        return
+    where, rows = (texts.addresses, texts.sizes), mode.layout()[1]
+    outputs = (signed.tokens, signed.keys, signed.sketches)
+    compiled.sign_range(
+        which.start, which.stop, where, mode.ngram, rows, MIN_TOKENS, *permutations(), *outputs, scratch
+    )
+
+
+def _sign(texts: Texts, which: slice, mode: Mode, signed: Signed) -> None:
     bands, rows = mode.layout()
-    for row in range(low, high):
+    for row in range(which.start, which.stop):
         shingles, tokens = mode.shingles(texts.read(row))
         signed.tokens[row] = min(tokens, 0xFFFFFFFF)
         # Differs from the report: files of fewer than 10 tokens are kept, not dropped; they join no cluster.

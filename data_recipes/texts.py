@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from data_recipes.spill import read_into
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -25,9 +27,42 @@ class Texts:
         """A copy of one text's bytes."""
         return ctypes.string_at(int(self.addresses[row]), int(self.sizes[row])) if self.sizes[row] else b""
 
+    def view(self, rows: NDArray[np.int64]) -> "Texts":
+        """Some of the texts, to be read now."""
+        return self.take(rows)
+
     def take(self, rows: NDArray[np.int64]) -> "Texts":
         """Some of the texts, in this order; nothing is copied but addresses."""
         return Texts(self.addresses[rows], self.sizes[rows], self.owners)
+
+
+@dataclass(frozen=True, slots=True)
+class FileTexts:
+    """Texts that stay in files; a view reads some of them. Mapped memory would count as the process's own."""
+
+    files: tuple[int, ...]  # descriptors
+    file_of: NDArray[np.int32]
+    places: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def take(self, rows: NDArray[np.int64]) -> "FileTexts":
+        """Some of the texts, in this order; nothing is read."""
+        return FileTexts(self.files, self.file_of[rows], self.places[rows], self.sizes[rows])
+
+    def view(self, rows: NDArray[np.int64]) -> Texts:
+        """Some of the texts in memory."""
+        sizes = self.sizes[rows]
+        ends = np.cumsum(sizes)
+        buffer = np.empty(int(ends[-1]) if len(rows) else 0, dtype=np.uint8)
+        begins = ends - sizes
+        view = buffer.data
+        jobs = zip(self.file_of[rows].tolist(), self.places[rows].tolist(), begins.tolist(), ends.tolist(), strict=True)
+        for file, place, begin, end in jobs:
+            read_into(self.files[file], view[begin:end], place)
+        return Texts(np.uint64(buffer.ctypes.data) + begins.astype(np.uint64), sizes, (buffer,))
 
 
 def texts_of(source: Sequence[str] | pa.Array | pa.ChunkedArray) -> Texts:

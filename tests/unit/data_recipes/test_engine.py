@@ -20,7 +20,7 @@ def test_numba_is_taken_where_it_is(choose_engine):
 def test_an_unknown_engine_is_named(choose_engine):
     """A misspelt engine is an error that lists the engines."""
     choose_engine("cython")
-    with pytest.raises(DataError, match="'cython' is unknown. Set it to one of numba, numpy"):
+    with pytest.raises(DataError, match=r"'cython' is unknown\. Set it to one of numba, numpy"):
         engine_name()
 
 

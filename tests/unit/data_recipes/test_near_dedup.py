@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes import clusters
-from data_recipes.clusters import Comparison
 from data_recipes.engine import ENGINES
 from data_recipes.errors import DataError
 from data_recipes.near_dedup import MODES, near_duplicates
@@ -125,8 +124,8 @@ def test_a_family_of_thousands_costs_a_comparison_a_copy(mode, choose_engine, mo
     """3,000 near-identical copies are reduced to one, and each copy is compared exactly once."""
     choose_engine("numpy")
     compared = []
-    exact = Comparison.similarity
-    monkeypatch.setattr(Comparison, "similarity", lambda *pair: compared.append(pair) or exact(*pair))
+    exact = clusters.exact_similarity
+    monkeypatch.setattr(clusters, "exact_similarity", lambda *pair: compared.append(pair) or exact(*pair))
     text = _document(1, lines=10)
     family = [f"{text}\ncopy_{number}" for number in range(3000)]
     assert sum(near_duplicates(family, mode)["is_kept"].to_pylist()) == 1
