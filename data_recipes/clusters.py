@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from data_recipes.engine import kernel
 from data_recipes.shingles import UInt64Array, jaccard
-from data_recipes.signatures import NUM_PERM, Mode, Signatures, Workers, ranges
+from data_recipes.signatures import NUM_PERM, Mode, Signatures
 from data_recipes.texts import FileTexts, Texts
+from data_recipes.workers import Workers, ranges
 
 # 256 permutations estimate J=.7 with a standard error of .029: a pair whose estimate is this far below the threshold
 # is two standard errors away, so it is not compared exactly. Measured against .1: a third fewer comparisons, and .23 %

@@ -14,14 +14,19 @@ Contract of `scan(texts, threads=None)`:
 """
 
 import re
+import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from data_recipes.engine import kernel
 from data_recipes.rows import line_statistics
+from data_recipes.texts import Texts, texts_of
+from data_recipes.workers import ranges, workers
 
 XML_START = "<?xml version="
 _TAG = re.compile(r"<[A-Za-z/!?]")
@@ -43,9 +48,30 @@ def scan(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None 
     >>> scan(["# aaaaaaaa\n000000\n", "<p>"]).max_line_length.tolist()
     [10, 3]
     """
-    del threads
-    values = texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else texts
-    strings = ["" if value is None else value for value in values]
+    found = texts_of(texts)
+    compiled = kernel("lines")
+    if compiled is None:
+        return _scanned(found)
+    result = Scan(*(np.zeros(len(found), dtype=kind) for kind in (float, np.int64, float, np.bool_, np.bool_)))
+    where, table = (found.addresses, found.sizes), _alphanumeric()
+
+    def work(low: int, high: int, tail: Any) -> None:
+        compiled.scan_range(low, high, where, table, tuple(result), tail)
+
+    with workers(threads) as crew:
+        crew.each(work, ranges(found.sizes), [np.zeros(64, dtype=np.uint8) for _ in range(crew.count)])
+    return result
+
+
+@cache
+def _alphanumeric() -> NDArray[np.bool_]:
+    """For every character whether `str.isalnum` holds."""
+    return np.array([chr(code).isalnum() for code in range(sys.maxunicode + 1)], dtype=np.bool_)
+
+
+def _scanned(texts: Texts) -> Scan:
+    """The definition, in Python."""
+    strings = [texts.read(row).decode("utf-8", "surrogatepass") for row in range(len(texts))]
     statistics = [line_statistics(text) for text in strings]
     return Scan(
         np.array([average for average, _, _ in statistics], dtype=np.float64),

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from data_recipes.clusters import Comparison, IntArray, components, measure, star_pass, stars_of
 from data_recipes.errors import DataError
 from data_recipes.shingles import NGRAM
-from data_recipes.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, Workers, sign, workers
+from data_recipes.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, sign
 from data_recipes.texts import FileTexts, Texts, texts_of
+from data_recipes.workers import Workers, workers
 
 MODES: Mapping[str, Mode] = {
     # The Stack v1: distinct tokens, exact re-check, a cluster reduced to its "extremes". datasketch's optimum is

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from data_recipes.errors import DataError
 from data_recipes.near_dedup import content_hashes, decide, find_mode, near_duplicates, preference
 from data_recipes.rows import PathLike, parquet_files
-from data_recipes.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone, workers
+from data_recipes.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone
 from data_recipes.spill import Spill
 from data_recipes.texts import FileTexts, Texts, texts_of
+from data_recipes.workers import workers
 
 _BATCH_ROWS = 1024
 

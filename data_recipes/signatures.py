@@ -4,13 +4,8 @@ Signatures are those of datasketch 2.0's `affine32` (256 permutations, seed 1), 
 hash of its rows. A sketch holds 8 mixed bits of each minimum, so two documents agree in about (1 + 255 J) of 256.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from queue import SimpleQueue
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +16,11 @@ from data_recipes.engine import kernel
 from data_recipes.shingles import NGRAM, UInt64Array, mix, ngram_set, unigram_set
 from data_recipes.spill import Spill
 from data_recipes.texts import Texts
+from data_recipes.workers import Workers, ranges
 
 NUM_PERM = 256
 MIN_TOKENS = 10
 _CHUNK = 1024  # shingles permuted at once: 1 MiB of uint32, which fits the second-level cache
-_RANGE_BYTES = 1 << 20  # what a thread takes at once
 _SKETCH_FACTOR = np.uint32(0x9E3779B1)
 
 UInt32Array = NDArray[np.uint32]
@@ -138,49 +133,6 @@ class SpilledSignatures:
         if self.sketches_at is None:
             return np.empty((0, NUM_PERM), dtype=np.uint8)
         return self.spill.read(self.sketches_at, NUM_PERM * len(self.tokens)).reshape(-1, NUM_PERM)
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Threads, and the arrays that each of them works in."""
-
-    pool: ThreadPoolExecutor
-    count: int
-
-    def each(self, work: Callable[..., None], jobs: Iterable[tuple[Any, ...]], arrays: Sequence[Any]) -> None:
-        """Call `work(*job, arrays[i])` for every job, where no two running calls share an i; one entry a thread."""
-        free: SimpleQueue[Any] = SimpleQueue()
-        for entry in arrays:
-            free.put(entry)
-
-        def run(job: tuple[Any, ...]) -> None:
-            own = free.get()
-            try:
-                work(*job, own)
-            finally:
-                free.put(own)
-
-        for _ in self.pool.map(run, jobs):
-            pass
-
-
-@contextmanager
-def workers(threads: int | None) -> Iterator[Workers]:
-    """A pool of so many threads, or of one a core."""
-    count = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(count) as pool:
-        yield Workers(pool, count)
-
-
-def ranges(sizes: NDArray[np.int64], limit: int = _RANGE_BYTES) -> Iterator[tuple[int, int]]:
-    """Neighbouring rows in groups of about `limit` bytes."""
-    ends = np.cumsum(sizes + 64)
-    start = 0
-    while start < len(sizes):
-        before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + limit, side="right")))
-        yield start, stop
-        start = stop
 
 
 def sign(texts: Texts, mode: Mode, crew: Workers) -> Signed:
