@@ -12,11 +12,14 @@ from tqdm import tqdm
 
 from data_recipes.decontaminate import BenchmarkString, Matcher
 from data_recipes.filters import FILTERS
+from data_recipes.matcher import GRAM, STRING
 from data_recipes.recipes import find_recipe
 from data_recipes.redact import redact
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.replacements import POLICY_VERSION
 from data_recipes.rows import Reject, Row, read_parquet, rejects_table, rows_table
+
+_REASONS = {STRING: "benchmark_string", GRAM: "benchmark_ngram"}
 
 
 class Annotator:
@@ -87,7 +90,7 @@ class Annotator:
         if not found:
             return None
         detail = f"{found[0].benchmark}: {found[0].problem}" + (f" and {len(found) - 1} more" if found[1:] else "")
-        reason, matched = "benchmark_string", found[0].string
+        reason, matched = _REASONS[found[0].kind], found[0].string
         return Reject(
             row.path, row.lang, row.size, "decontaminated", reason, detail, hexsha=row.hexsha, matched=matched
         )

@@ -25,4 +25,9 @@ def engine_name() -> str:
 
 def kernel(name: str) -> ModuleType | None:
     """The compiled module `kernel_<name>`, or None where NumPy is to do the work."""
-    return import_module(f"data_recipes.kernel_{name}") if engine_name() == "numba" else None
+    return compiled_kernel(name) if engine_name() == "numba" else None
+
+
+def compiled_kernel(name: str) -> ModuleType:
+    """The compiled module `kernel_<name>`, for what runs only where there is one."""
+    return import_module(f"data_recipes.kernel_{name}")

@@ -118,3 +118,18 @@ def scan_range(low: Any, high: Any, texts: Any, alphanumeric: Any, found: Any, t
         shares[row] = letters / chars if chars else 0.0
         xmls[row] = _is_xml(addresses[row], sizes[row])
         tags[row] = has_tag
+
+
+@compiled
+def are_wide(addresses: Any, sizes: Any) -> Any:
+    """Which texts hold a byte outside ASCII."""
+    found = np.zeros(len(sizes), dtype=np.bool_)
+    for row in range(len(sizes)):
+        address, whole = addresses[row], sizes[row] // 64 * 64
+        wide = _ZERO
+        for offset in range(0, whole, 64):
+            wide |= high_mask(address + np.uint64(offset))
+        for offset in range(whole, sizes[row]):
+            wide |= np.uint64(load_byte(address + np.uint64(offset)) & _FILLER)
+        found[row] = wide != _ZERO
+    return found

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_recipes.kernel_jit import compiled, inlined
-from data_recipes.kernel_simd import copy_64, high_mask, load_byte, load_word, trailing_zeros, word_mask
+from data_recipes.kernel_simd import (
+    copy_64,
+    copy_64_lowered,
+    high_mask,
+    load_byte,
+    load_word,
+    trailing_zeros,
+    word_mask,
+)
 from data_recipes.shingles import MIX_1, MIX_2, MIX_SHIFT, NGRAM, NGRAM_BASE, WORD_BASE, WORD_MASKS
 
 SKETCH_FACTOR = np.uint32(0x9E3779B1)
@@ -24,7 +32,7 @@ _ONE = np.uint64(1)
 _SPACE = np.uint8(32)
 _LETTER = np.uint8(ord("a"))
 # What the state of a text holds, by index.
-_POSITION, _LEFT_OVER, _TOKENS, _IN_HAND, _IS_DONE, _LONG_WORDS, _LONG_SUM, _LONG_POWER = range(8)
+_POSITION, _LEFT_OVER, _TOKENS, _IN_HAND, _IS_DONE, _LONG_WORDS, _LONG_SUM, _LONG_POWER, _IS_LOWERED = range(9)
 
 UInt64Array = NDArray[np.uint64]
 
@@ -54,7 +62,7 @@ def new_scratch() -> Scratch:
         np.zeros(size, dtype=np.uint64),
         np.zeros(size + 8, dtype=np.uint32),
         np.zeros(_RECENT, dtype=np.uint32),
-        np.zeros(8, dtype=np.uint64),
+        np.zeros(9, dtype=np.uint64),
         WORD_MASKS,
     )
 
@@ -75,6 +83,13 @@ def begin(scratch: Any) -> None:
     """Get ready for a new text."""
     scratch.state[:] = np.uint64(0)
     scratch.state[_LONG_POWER] = _ONE
+
+
+@compiled
+def begin_lowered(scratch: Any) -> None:
+    """Get ready for a new text, of which A to Z are read as a to z."""
+    begin(scratch)
+    scratch.state[_IS_LOWERED] = _ONE
 
 
 @compiled
@@ -100,6 +115,9 @@ def _fill(address: Any, size: Any, scratch: Any) -> Any:
         block[filled] = byte
         filled += np.int64((byte & np.uint8(0xC0)) != np.uint8(0x80))
         position += 1
+    if state[_IS_LOWERED] != np.uint64(0):
+        for offset in range(0, filled, 64):
+            copy_64_lowered(target + np.uint64(offset), target + np.uint64(offset))
     state[_POSITION] = np.uint64(position)
     if position >= size:
         state[_IS_DONE] = _ONE
