@@ -60,3 +60,7 @@ class Truth:
                 continue
             if (similarity := jaccard(own, self.sets[other])) >= self.threshold:
                 yield other, similarity
+
+    def similarity(self, left: int, right: int) -> float:
+        """The exact Jaccard similarity of two documents."""
+        return jaccard(self.sets[left], self.sets[right])
