@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from data_recipes.funnel import funnel_rows, recipe_rows
-from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, slug
+from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, slug, steps_of
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.rows import ROW_SCHEMA
 
 MAX_LICENSES = 25
+NBSP = "\u00a0"
 _ABOUT_COLUMNS = {
     "repo": "repository",
     "revision": "commit",
@@ -36,7 +37,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         title=title,
         recipe=recipe.name,
         columns=_columns(funnel),
-        recipe_table=_markdown(recipe_rows(funnel)),
+        recipe_table=_markdown([[cell.replace(" ", NBSP) for cell in row] for row in recipe_rows(funnel)]),
         recipe_list="\n".join(f"- `{name}`: {RECIPES[name].summary} ({RECIPES[name].source})" for name in _shown(funnel)),
         unavailable=_unavailable(funnel),
         funnel_table=_markdown(funnel_rows(funnel)),
@@ -87,19 +88,19 @@ def _front_matter(funnel: Mapping[str, Any], languages: list[str], title: str) -
 
 
 def _columns(funnel: Mapping[str, Any]) -> str:
-    modes = [step for step in funnel["order"] if step in NEAR_DEDUP_MODES]
-    named = [f"`{name}` ({_ABOUT_COLUMNS[name]})" for name in (*funnel["provenance"], *funnel["scores"])]
-    parts = [
-        f"Each row is one source file: {', '.join(f'`{name}`' for name in ROW_SCHEMA.names)}.",
-        f"Further columns: {', '.join(named)}." if named else "",
-        f"{', '.join(f'`{name}`' for name in PII_COLUMNS.values())} count the redactions.",
-        *(
-            f"`{mode}_keep` tells whether a row is in the recipe `{mode}`; `{mode}_cluster` is the `hexsha` of the row "
-            "that is kept for its cluster of near-duplicates, null for a row without any."
-            for mode in modes
-        ),
-    ]
-    return "\n".join(part for part in parts if part)
+    modes = [step for step in _steps(funnel) if step in NEAR_DEDUP_MODES]
+    named = [(name, _ABOUT_COLUMNS[name]) for name in (*funnel["provenance"], *funnel["scores"])]
+    named += [(name, f"redactions of {kind}") for kind, name in PII_COLUMNS.items()]
+    for mode in modes:
+        named.append((f"{mode}_keep", f"whether the row is in the recipe `{mode}`"))
+        about = "the `hexsha` of the row that is kept for its cluster of near-duplicates, null for a row without any"
+        named.append((f"{mode}_cluster", about))
+    first = f"Each row is one source file: {', '.join(f'`{name}`' for name in ROW_SCHEMA.names)}, and"
+    return "\n".join([first, "", *(f"- `{name}`: {about}" for name, about in named), ""])
+
+
+def _steps(funnel: Mapping[str, Any]) -> list[str]:
+    return steps_of(RECIPES[name] for name in funnel["recipes"])
 
 
 def _unavailable(funnel: Mapping[str, Any]) -> str:
@@ -109,7 +110,7 @@ def _unavailable(funnel: Mapping[str, Any]) -> str:
 
 def _thresholds(funnel: Mapping[str, Any]) -> str:
     read = {"stars": "min_stars", "comments": "comment_share", "fertility": "min_chars_per_token"}
-    unread = [part for step, part in read.items() if step not in funnel["order"]]
+    unread = [part for step, part in read.items() if step not in _steps(funnel)]
     shown = {k: v for k, v in funnel["thresholds"].items() if not any(k.endswith(part) for part in unread)}
     cells = [
         f"{name} {', '.join(f'{x} {y}' for x, y in value.items()) if isinstance(value, Mapping) else value}"

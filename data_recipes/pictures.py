@@ -101,7 +101,9 @@ def _histogram(
     totals = [sum(counts) for counts in zip(*(each["files"] for _, each in found), strict=True)]
     most, step, floor = max(*totals, 1), width / len(edges), y + height - 6
     yield text(x, y + 10, TITLES[column], weight="bold")
-    yield text(x + width, y + 10, f"at most {most:,}", anchor="end", fill=FAINT, size=11)
+    unknown = sum(each["unknown"] for _, each in found)
+    about = f"at most {most:,}" + (f", unknown {unknown:,}" if unknown else "")
+    yield text(x + width, y + 10, about, anchor="end", fill=FAINT, size=11)
     for position in range(len(edges)):
         top = floor
         for number, each in found:
@@ -117,8 +119,6 @@ def _histogram(
     for name in _THRESHOLDS.get(column, ()):
         at = x + _position(edges, thresholds[name]) * step
         yield line(at, y + 18, at, floor, stroke=INK, dash="3 3")
-    if unknown := sum(each["unknown"] for _, each in found):
-        yield text(x + width, floor + 15, f"unknown: {unknown:,}", anchor="end", size=10, fill=FAINT)
 
 
 def _position(edges: Sequence[float], value: float) -> float:
@@ -148,8 +148,8 @@ def _label(edges: Sequence[float], position: int) -> str:
 
 
 def example_picture(funnel: Mapping[str, Any]) -> str:
-    """The first lines of one file of each language, as they are published."""
-    parts, y = [text(_MARGIN, 32, "One file of each language, as published", size=16, weight="bold")], 50.0
+    """Some lines of one file of each language, as they are published."""
+    parts, y = [text(_MARGIN, 32, "Part of one file of each language, as published", size=16, weight="bold")], 50.0
     for entry in shown_entries(funnel)[:_MAX_COLORED]:
         if (example := entry["example"]) is None:
             continue
@@ -159,7 +159,8 @@ def example_picture(funnel: Mapping[str, Any]) -> str:
         y += 22
         parts.append(box(_MARGIN, y, WIDTH - 2 * _MARGIN, 16 * len(lines) + 14, "#f6f8fa", rx=6, stroke=RULE))
         for number, words in enumerate(lines, start=1):
-            parts.append(text(_MARGIN + 34, y + 6 + 16 * number, str(number), anchor="end", mono=1, fill=FAINT, size=11))
+            label = str(example["first_line"] + number - 1)
+            parts.append(text(_MARGIN + 34, y + 6 + 16 * number, label, anchor="end", mono=1, fill=FAINT, size=11))
             parts.append(text(_MARGIN + 46, y + 6 + 16 * number, words, mono=1, size=12))
         y += 16 * len(lines) + 30
     if len(parts) == 1:

@@ -128,6 +128,15 @@ def chosen_recipes(wanted: str | Sequence[str], lacking: Callable[[str], str | N
     return [*recipes, *([] if RECIPES["base"] in recipes else [RECIPES["base"]])], {}
 
 
+def steps_of(recipes: Iterable[Recipe]) -> list[str]:
+    """The steps of some recipes, each once, in order.
+
+    >>> steps_of([RECIPES["final"], RECIPES["comments"]])
+    ['near_dedup_alt', 'comments']
+    """
+    return list(dict.fromkeys(step for recipe in recipes for step in recipe.steps))
+
+
 def lacking_reason(recipe: Recipe, lacking: Callable[[str], str | None]) -> str | None:
     """Why the first need of a recipe is not met, if so, with the recipe's name in place of `{recipe}`."""
     reasons = (lacking(need) for need in needs(recipe))
@@ -184,7 +193,7 @@ def configs(
             prefix = "" if lang is None else f"{slug(lang)}-"
             entry: dict[str, Any] = {
                 "config_name": prefix + recipe.name,
-                "data_files": [{"split": "train", "path": f"data/{prefix}*.parquet"}],
+                "data_files": [{"split": "train", "path": f"data/{prefix}[0-9]*.parquet" if prefix else "data/*.parquet"}],
             }
             if rules := view(recipe, thresholds, lang):
                 entry["filters"] = rules

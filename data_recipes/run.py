@@ -30,7 +30,7 @@ from data_recipes.funnel import language_entry
 from data_recipes.hub_source import is_hub_name
 from data_recipes.permissions import Permissions
 from data_recipes.pictures import write_pictures
-from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug
+from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug, steps_of
 from data_recipes.rows import MAX_FILE_BYTES, REJECT_SCHEMA, PathLike, parquet_files
 from data_recipes.rows_step import write_rows
 from data_recipes.source_fields import SourceFields
@@ -129,7 +129,7 @@ def planned(
 
     recipes, unavailable = chosen_recipes(recipe, lacking)
     annotator.provenance = fields.provenance
-    annotator.scores = scores_of(step for each in recipes for step in each.steps)
+    annotator.scores = scores_of(steps_of(recipes))
     return Run(source, out, tuple(recipes), unavailable, inputs, annotator, threads, shard_bytes, report)
 
 
@@ -151,11 +151,6 @@ class Run:
     def work(self) -> Path:
         """Where unfinished work is kept; gone when the run is done."""
         return self.out / ".work"
-
-    @property
-    def steps(self) -> list[str]:
-        """The steps of all recipes, each once."""
-        return list(dict.fromkeys(step for recipe in self.recipes for step in recipe.steps))
 
     def make(self) -> dict[str, Any]:
         """All steps; skipped where the output is up to date."""
@@ -252,7 +247,7 @@ class Run:
         redactions: Counter[str] = Counter()
         for entry in entries:
             redactions.update(entry["redactions"])
-        modes = [step for step in self.steps if step not in ROW_FILTERS]
+        modes = [step for step in steps_of(self.recipes) if step not in ROW_FILTERS]
         thresholds = thresholds_for(self.annotator.compat)
         thresholds |= {f"{mode}_jaccard": near_dedup.MODES[mode].threshold for mode in modes}
         if modes:
@@ -262,7 +257,7 @@ class Run:
             "recipe": self.recipes[0].name,
             "recipes": [recipe.name for recipe in self.recipes],
             "unavailable": self.unavailable,
-            "order": ["base filter", "redaction", "decontamination", *self.steps],
+            "order": ["base filter", "redaction", "decontamination", *self.recipes[0].steps],
             "filters": self.annotator.filters,
             "compat": self.annotator.compat,
             "permissions": self.annotator.permissions.about(),
@@ -293,7 +288,7 @@ class Run:
         table, repeated = _without_exact_duplicates(_rows_of(lang, self._annotated()))
         dropped = [_rows_of(lang, rejects), repeated]
         masks: dict[str, Any] = {}
-        for step in self.steps:
+        for step in steps_of(self.recipes):
             if step in ROW_FILTERS:
                 masks[step], left_out = row_filter(table, step, self.annotator.compat)
             else:
