@@ -115,9 +115,7 @@ class Annotator:
                 rejects.append(item)
             elif drop := self.permissions.drop(item) or self._filtered(item):
                 path = "" if drop.reason == "opt_out" else item.path
-                rejects.append(
-                    Reject(path, item.lang, item.size, "base", drop.reason, drop.detail, hexsha=item.hexsha)
-                )
+                rejects.append(Reject(path, item.lang, item.size, "base", drop.reason, drop.detail, hexsha=item.hexsha))
             else:
                 yield item
 
@@ -130,7 +128,7 @@ class Annotator:
             yield from rows
             return
         for batch in _batches(rows):
-            measured = {name: self._measured(name, batch) for name in self.scores}
+            measured: dict[str, Any] = {name: self._measured(name, batch) for name in self.scores}
             for number, row in enumerate(batch):
                 yield replace(row, **{name: values[number] for name, values in measured.items()})
 

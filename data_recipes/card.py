@@ -38,7 +38,9 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         recipe=recipe.name,
         columns=_columns(funnel),
         recipe_table=_markdown([[cell.replace(" ", NBSP) for cell in row] for row in recipe_rows(funnel)]),
-        recipe_list="\n".join(f"- `{name}`: {RECIPES[name].summary} ({RECIPES[name].source})" for name in _shown(funnel)),
+        recipe_list="\n".join(
+            f"- `{name}`: {RECIPES[name].summary} ({RECIPES[name].source})" for name in _shown(funnel)
+        ),
         unavailable=_unavailable(funnel),
         funnel_table=_markdown(funnel_rows(funnel)),
         order=", ".join(funnel["order"]),
@@ -136,12 +138,18 @@ def _licenses(funnel: Mapping[str, Any]) -> str:
 
 def _permissions(funnel: Mapping[str, Any]) -> str:
     about, rejects = funnel["permissions"], [reject for entry in funnel["funnel"] for reject in entry["rejects"]]
-    left = {name: sum(r["files"] for r in rejects if r["reason"] == name) for name in ("opt_out", "unlicensed", "license")}
+    left = {
+        name: sum(r["files"] for r in rejects if r["reason"] == name) for name in ("opt_out", "unlicensed", "license")
+    }
     parts = []
     if about["opt_outs"]:
-        parts.append(f"An opt-out list of {about['opt_outs']:,} names was applied: {left['opt_out']:,} files are not here.")
+        parts.append(
+            f"An opt-out list of {about['opt_outs']:,} names was applied: {left['opt_out']:,} files are not here."
+        )
     if about["licenses"] is not None:
-        parts.append(f"Only these licences are taken: {', '.join(about['licenses'])}; {left['license']:,} files had others.")
+        parts.append(
+            f"Only these licences are taken: {', '.join(about['licenses'])}; {left['license']:,} files had others."
+        )
     if left["unlicensed"]:
         parts.append(f"{left['unlicensed']:,} files without a known licence are not here.")
     return " ".join(parts) or "Neither an opt-out list nor a licence list was given to this run."

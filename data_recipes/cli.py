@@ -83,7 +83,9 @@ def _add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=int, default=None, help="tasks to split the work into (default: one a shard)")
     parser.add_argument("--workers", type=int, default=-1, help="tasks at the same time (default: all)")
     parser.add_argument("--partition", metavar="NAME", help="Slurm partition")
-    parser.add_argument("--time", metavar="H:M:S", default="24:00:00", help="Slurm time limit of a task (default: 24 h)")
+    parser.add_argument(
+        "--time", metavar="H:M:S", default="24:00:00", help="Slurm time limit of a task (default: 24 h)"
+    )
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:

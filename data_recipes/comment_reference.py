@@ -61,9 +61,13 @@ def _pygments_chars(content: str, lang: str) -> int:
         from pygments.token import Comment
         from pygments.util import ClassNotFound
     except ImportError as error:
-        raise DataError("compat='bigcode' counts comments with pygments, which is not installed. pip install pygments.") from error
+        raise DataError(
+            "compat='bigcode' counts comments with pygments, which is not installed. pip install pygments."
+        ) from error
     try:
         lexer = get_lexer_by_name(lang.lower())
     except ClassNotFound as error:
-        raise DataError(f"comments: pygments has no lexer for {lang!r}. Leave out this language or compat='bigcode'.") from error
+        raise DataError(
+            f"comments: pygments has no lexer for {lang!r}. Leave out this language or compat='bigcode'."
+        ) from error
     return sum(len(text) for kind, text in pygments.lex(content, lexer) if kind in (Comment.Multiline, Comment.Single))

@@ -33,7 +33,7 @@ def _char_count(data: Any, start: int, end: int) -> int:
 
 
 @compiled
-def _fill(data: Any, offsets: Any, kinds: Any, first: int, last: int, shares: Any) -> None:
+def _fill(data: Any, offsets: Any, kinds: Any, first: int, last: int, shares: Any) -> None:  # noqa: PLR0917
     """Fill in the shares of the rows from `first` to `last` whose language has a lexer."""
     for row in range(first, last):
         kind, start, end = kinds[row], offsets[row], offsets[row + 1]

@@ -42,12 +42,18 @@ class Explanation:
         yield f"{self.hexsha}  {about['path'] or '(path not kept)'}  {about['lang']}, {about['size']:,} bytes"
         if self.row and self.row.get("repo"):
             yield f"  repository {self.row['repo']}, licences {', '.join(self.row.get('licenses') or ['unknown'])}"
-        yield "  in the store" if self.row else "  not in the store"
+        yield f"  in the store: {_measures(self.row)}" if self.row else "  not in the store"
         for name in [name for name in RECIPES if name in funnel["recipes"]]:
             steps = RECIPES[name].steps
             stopped = [r for r in self.rejects if r["stage"] in steps or (self.row is None)]
             verdict = "in" if name in self.recipes else "out: " + "; ".join(dict.fromkeys(map(reason_text, stopped)))
             yield f"  {name:<20} {verdict}"
+
+
+def _measures(row: Mapping[str, Any]) -> str:
+    """The measures that filters decide by."""
+    names = ("max_line_length", "avg_line_length", "alphanum_fraction", "comment_share", "chars_per_token", "stars")
+    return ", ".join(f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None)
 
 
 def reason_text(reject: Mapping[str, Any]) -> str:
@@ -57,7 +63,7 @@ def reason_text(reject: Mapping[str, Any]) -> str:
     'stars: 3 < 5'
     """
     if reject.get("jaccard") is not None:
-        return f"near-duplicate of {reject["kept_hexsha"]}, Jaccard {reject["jaccard"]:.3f}"
+        return f"near-duplicate of {reject['kept_hexsha']}, Jaccard {reject['jaccard']:.3f}"
     words = reject["reason"] if reject["stage"] == reject["reason"] else f"{reject['stage']}: {reject['reason']}"
     words += f": {reject['detail']}" if reject.get("detail") else ""
     return words + (f", matched {reject['matched'][:80]!r}" if reject.get("matched") else "")

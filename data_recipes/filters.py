@@ -63,9 +63,7 @@ def stars(row: Row, *, min_stars: int = MIN_STARS) -> Drop | None:
     return None
 
 
-def comments(
-    row: Row, *, min_share: float = MIN_COMMENT_SHARE, max_share: float = MAX_COMMENT_SHARE
-) -> Drop | None:
+def comments(row: Row, *, min_share: float = MIN_COMMENT_SHARE, max_share: float = MAX_COMMENT_SHARE) -> Drop | None:
     """The report's comment filter keeps files of which more than 1 % and less than 80 % is natural text.
 
     Source: section 5.3 of the report. A language without a lexer has no share and is dropped.
@@ -103,9 +101,7 @@ def xml(row: Row) -> Drop | None:
     return Drop("xml", f"declaration at character {at}") if at >= 0 else None
 
 
-def html(
-    row: Row, *, min_share: float = MIN_HTML_TEXT_SHARE, min_chars: int = MIN_HTML_TEXT_CHARS
-) -> Drop | None:
+def html(row: Row, *, min_share: float = MIN_HTML_TEXT_SHARE, min_chars: int = MIN_HTML_TEXT_CHARS) -> Drop | None:
     """HTML is kept if more than 20 % of it, and more than 100 characters, is text that a reader sees.
 
     Source: The Stack's preprocessing, `filter_html`. Files of other languages are kept.

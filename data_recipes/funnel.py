@@ -14,7 +14,6 @@ from data_recipes.recipes import RECIPES, Recipe
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.views import recipe_mask, steps_mask
 
-
 STORE_STAGES = ("read", "base", "decontaminated")
 """The stages whose rejects are not in the store; those after it are the steps of views."""
 

@@ -9,7 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from data_recipes.errors import DataError
-from data_recipes.rows import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row, first_of_its_bytes, provided_by, rows_of_batch
+from data_recipes.rows import (
+    MAX_FILE_BYTES,
+    PROVENANCE_SCHEMA,
+    Reject,
+    Row,
+    first_of_its_bytes,
+    provided_by,
+    rows_of_batch,
+)
 from data_recipes.stack_schemas import columns_to_read, layout_of
 from data_recipes.store import digest
 

@@ -16,6 +16,7 @@ Bytes = NDArray[np.uint8]
 _QUOTE, _APOSTROPHE, _BACKTICK, _SLASH, _STAR, _BACKSLASH, _DOLLAR = 34, 39, 96, 47, 42, 92, 36
 _OPEN_BRACE, _CLOSE_BRACE, _LF, _CR = 123, 125, 10, 13
 _MAX_TEMPLATES = 64
+_MAX_FAILURES = 32  # of regular expressions on a line that are not closed: a line of `/[/[/[…` costs linear time
 
 _IS_WORD = np.array([c >= 128 or chr(c).isalnum() or chr(c) in "_$" for c in range(256)])
 _IS_SPACE = np.array([chr(c) in " \t\f\v\r\n" for c in range(256)])
@@ -194,7 +195,7 @@ def _brace(c: int, depths: Any, level: int) -> bool:
 @compiled
 def javascript_comment_chars(data: Bytes, start: int, end: int) -> int:
     """The number of characters of comments in the UTF-8 bytes of a JavaScript file."""
-    total, is_open, may_be_regex = 0, True, True
+    total, is_open, may_be_regex, failures = 0, True, True, 0
     depths, level = np.zeros(_MAX_TEMPLATES, np.int64), 0  # open braces inside each `${` that is open
     i = _skip_hashbang(data, start, end)
     while i < end:
@@ -203,6 +204,7 @@ def javascript_comment_chars(data: Bytes, start: int, end: int) -> int:
         if _IS_SPACE[c]:
             # As pygments has it: a slash that begins a line opens a regular expression, if one is closed there.
             may_be_regex = may_be_regex or c == _LF
+            failures = 0 if c == _LF else failures
             i += 1
         elif c == _SLASH and following == _SLASH:
             i, chars = _line_comment(data, i, end)
@@ -213,7 +215,8 @@ def javascript_comment_chars(data: Bytes, start: int, end: int) -> int:
             total += chars
             i = stop if is_open else i + 2
         elif c == _SLASH:
-            stop = _regex_end(data, i, end) if may_be_regex else -1
+            stop = _regex_end(data, i, end) if may_be_regex and failures < _MAX_FAILURES else -1
+            failures += may_be_regex and stop < 0
             may_be_regex = stop < 0
             i = stop if stop >= 0 else i + 1
         elif c in (_QUOTE, _APOSTROPHE):

@@ -1,6 +1,8 @@
 """The card's pictures, drawn from funnel.json alone: volume by recipe, histograms, one example a language."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def histogram_picture(funnel: Mapping[str, Any]) -> str:
     width, height = (WIDTH - 3 * _MARGIN) / 2, 132
     for number, column in enumerate(columns):
         at_x, at_y = _MARGIN + (number % 2) * (width + _MARGIN), 76 + (number // 2) * (height + 46)
-        parts += _histogram(column, entries, funnel["thresholds"], at_x, at_y, width, height)
+        parts += _histogram(column, entries, funnel["thresholds"], _Frame(at_x, at_y, width, height))
     return picture(76 + (len(columns) + 1) // 2 * (height + 46) + 8, "Histograms of the store's columns", parts)
 
 
@@ -86,16 +88,24 @@ def _color(number: int) -> str:
     return COLORS[min(number, _MAX_COLORED)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a histogram is drawn."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 def _histogram(
     column: str,
     entries: Sequence[Mapping[str, Any]],
     thresholds: Mapping[str, Any],
-    x: float,
-    y: float,
-    width: float,
-    height: float,
+    frame: _Frame,
 ) -> Iterator[str]:
     """One histogram: title, stacked bars, edges below, thresholds."""
+    x, y, width, height = frame.x, frame.y, frame.width, frame.height
     found = [(number, entry["histograms"][column]) for number, entry in enumerate(entries)]
     edges = found[0][1]["edges"]
     totals = [sum(counts) for counts in zip(*(each["files"] for _, each in found), strict=True)]
@@ -123,7 +133,7 @@ def _histogram(
 
 def _position(edges: Sequence[float], value: float) -> float:
     """Where a value lies among the bins, counted in bins."""
-    for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (low, high) in enumerate(pairwise(edges)):
         if low <= value < high:
             return number + (value - low) / (high - low)
     return float(len(edges) - 1)

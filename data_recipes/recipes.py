@@ -108,7 +108,9 @@ def needs(recipe: Recipe) -> tuple[str, ...]:
     return tuple(found[step] for step in recipe.steps if step in found)
 
 
-def chosen_recipes(wanted: str | Sequence[str], lacking: Callable[[str], str | None]) -> tuple[list[Recipe], dict[str, str]]:
+def chosen_recipes(
+    wanted: str | Sequence[str], lacking: Callable[[str], str | None]
+) -> tuple[list[Recipe], dict[str, str]]:
     """The recipes of a store, base among them and the default first, and those of `all` that it can't have, with why.
 
     `lacking` says why a need is not met, or None. A recipe asked for by its name whose need is not met is an error.
@@ -170,7 +172,9 @@ def step_view(step: str, thresholds: Mapping[str, Any], lang: str | None = None)
     if step == "fertility":
         least: Mapping[str, float] = thresholds["min_chars_per_token"]
         known = {name: value for name, value in least.items() if lang in {None, name}}
-        rules = [[["lang", "==", name], ["chars_per_token", ">=", value]] for name, value in known.items()]
+        rules: list[Conjunction] = [
+            [["lang", "==", name], ["chars_per_token", ">=", value]] for name, value in known.items()
+        ]
         return rules or [[["lang", "==", ""]]]  # a language without a threshold: no row
     return [[[f"{step}_keep", "==", True]]]
 
@@ -182,9 +186,7 @@ def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None)
     return rules[0] if len(rules) == 1 else rules
 
 
-def configs(
-    recipes: Sequence[Recipe], languages: Iterable[str], thresholds: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def configs(recipes: Sequence[Recipe], languages: Iterable[str], thresholds: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The `configs:` entries of a store: each recipe over all languages and per language; the first one is the default."""
     entries: list[dict[str, Any]] = []
     ordered = [recipe for recipe in _TABLE if recipe in recipes]
@@ -193,7 +195,9 @@ def configs(
             prefix = "" if lang is None else f"{slug(lang)}-"
             entry: dict[str, Any] = {
                 "config_name": prefix + recipe.name,
-                "data_files": [{"split": "train", "path": f"data/{prefix}[0-9]*.parquet" if prefix else "data/*.parquet"}],
+                "data_files": [
+                    {"split": "train", "path": f"data/{prefix}[0-9]*.parquet" if prefix else "data/*.parquet"}
+                ],
             }
             if rules := view(recipe, thresholds, lang):
                 entry["filters"] = rules

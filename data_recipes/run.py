@@ -5,7 +5,6 @@ language is written on its own; a marker with checksums tells what is finished, 
 and gives the same bytes.
 """
 
-import os
 import re
 import shutil
 import time
@@ -50,7 +49,6 @@ from data_recipes.store import (
 from data_recipes.views import row_filter
 
 __all__ = ["run", "write_rows"]
-
 
 
 def run(
@@ -104,7 +102,8 @@ def run(
         compat=compat,
         threads=threads,
     )
-    return planned(Path(source), place, recipe, annotator, threads, shard_bytes, report).make()
+    made = planned(Path(source), place, recipe, annotator, threads=threads, shard_bytes=shard_bytes, report=report)
+    return made.make()
 
 
 def planned(
@@ -112,6 +111,7 @@ def planned(
     out: Path,
     recipe: str | Sequence[str],
     annotator: Annotator,
+    *,
     threads: int | None = None,
     shard_bytes: int = SHARD_BYTES,
     report: Callable[[str], None] = print,
@@ -155,7 +155,7 @@ class Run:
     def make(self) -> dict[str, Any]:
         """All steps; skipped where the output is up to date."""
         started = time.monotonic()
-        marker, key = self.out / ".done.json", self._key()
+        marker, key = self.out / ".done.json", self.key()
         funnel, problem = finished(marker, key)
         if funnel is not None:
             self.report(f"step=store recipe={self.recipes[0].name} reused")
@@ -178,7 +178,12 @@ class Run:
     def _layout(self) -> list[Any]:
         return [[recipe.name for recipe in self.recipes], self.shard_bytes]
 
-    def _key(self) -> str:
+    def is_done(self) -> bool:
+        """Whether the output is that of this very run, undamaged."""
+        return finished(self.out / ".done.json", self.key())[0] is not None
+
+    def key(self) -> str:
+        """A digest of all that the output depends on: inputs, code, settings, recipes."""
         sums = [checksum(path) for path in self.inputs]
         return digest([sums, self._settings(), self._layout(), [path.name for path in self.inputs]])
 

@@ -42,7 +42,9 @@ class SourceFields:
                 found = ", ".join(pq.ParquetFile(file).schema_arrow.names)
                 column = _IN_V1.column(field)
                 advice = _ADVICE.get(field, "Use another recipe or source.")
-                return f"Row 0 of {file} has no {column!r} column, needed by {needed_by}. Columns found: {found}. {advice}"
+                return (
+                    f"Row 0 of {file} has no {column!r} column, needed by {needed_by}. Columns found: {found}. {advice}"
+                )
         return None
 
     def require(self, needs: Mapping[str, str]) -> None:

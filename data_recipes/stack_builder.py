@@ -110,7 +110,9 @@ class SantaStack(datasets.ArrowBasedBuilder):
             progress=False,
             report=lambda _line: None,
         )
-        return [str(path) for path in sorted((store / "data").glob(f"{prefix}-[0-9]*.parquet" if prefix else "*.parquet"))]
+        return [
+            str(path) for path in sorted((store / "data").glob(f"{prefix}-[0-9]*.parquet" if prefix else "*.parquet"))
+        ]
 
     def _generate_shards(self, files: list[str]) -> Iterator[str]:
         yield from files

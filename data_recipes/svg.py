@@ -27,7 +27,7 @@ def text(x: float, y: float, words: str, **style: str | float) -> str:
         "text-anchor": style.get("anchor", "start"),
         "font-weight": style.get("weight", "normal"),
     }
-    return f"<text {_attributes(attributes)} xml:space=\"preserve\">{safe(words)}</text>"
+    return f'<text {_attributes(attributes)} xml:space="preserve">{safe(words)}</text>'
 
 
 def safe(words: str) -> str:

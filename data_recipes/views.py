@@ -1,6 +1,7 @@
 """Which rows of the store each step of a recipe keeps, and the rejects of those that it leaves out of a view."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from data_recipes.recipes import Recipe
 from data_recipes.rows import REJECT_SCHEMA, Row
 
 _READ = ("path", "size", "lang", "hexsha", "stars", "comment_share", "chars_per_token")
+_NO_CONTENT = Row("", "", 0, "", "", "", 0.0, 0, 0.0)
 
 
 def row_filter(store: pa.Table, step: str, compat: str) -> tuple[pa.BooleanArray, pa.Table]:
@@ -18,12 +20,10 @@ def row_filter(store: pa.Table, step: str, compat: str) -> tuple[pa.BooleanArray
     keep_or_drop = filters_for(compat)[step]
     kept, rejects = [], []
     for record in store.select([name for name in _READ if name in store.column_names]).to_pylist():
-        scores = {name: record.get(name) for name in ("stars", "comment_share", "chars_per_token")}
-        fixed = {"content": "", "ext": "", "avg_line_length": 0.0, "max_line_length": 0, "alphanum_fraction": 0.0}
-        about = {name: record[name] for name in ("path", "size", "lang", "hexsha")}
-        drop = keep_or_drop(Row(**fixed, **about, **scores))
+        drop = keep_or_drop(replace(_NO_CONTENT, **record))
         kept.append(drop is None)
         if drop is not None:
+            about = {name: record[name] for name in ("path", "size", "lang", "hexsha")}
             rejects.append({**about, "stage": step, "reason": drop.reason, "detail": drop.detail})
     return pa.array(kept, pa.bool_()), pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
 
