@@ -92,10 +92,7 @@ class Annotator:
         rows: list[Row] = []
         rejects: list[Reject] = []
         counts: list[Counter[str]] = []
-        source = read_parquet(shard, max_file_bytes=self._max_file_bytes, drop_duplicates=False)
-        hidden = None if self._progress is None else not self._progress
-        shown = tqdm(source, desc=shard.name, total=_row_count(shard), unit="file", disable=hidden)
-        for row in self._scored(self._passing(shown, rejects)):
+        for row in self.filtered(shard, rejects):
             redacted = redact(row.content, seed=self.seed)
             published = replace(row, content=redacted.text) if redacted.findings else row
             if reject := self._contaminated(published):
@@ -107,6 +104,13 @@ class Annotator:
         for kind, column in PII_COLUMNS.items():
             table = table.append_column(column, pa.array([found[kind] for found in counts], pa.int32()))
         return table, rejects_table(rejects)
+
+    def filtered(self, shard: Path, rejects: list[Reject]) -> Iterator[Row]:
+        """The shard's rows that may be published and pass the filters, with their scores; the others go to the rejects."""
+        source = read_parquet(shard, max_file_bytes=self._max_file_bytes, drop_duplicates=False)
+        hidden = None if self._progress is None else not self._progress
+        shown = tqdm(source, desc=shard.name, total=_row_count(shard), unit="file", disable=hidden)
+        return self._scored(self._passing(shown, rejects))
 
     def _passing(self, source: Iterable[Row | Reject], rejects: list[Reject]) -> Iterator[Row]:
         """The rows that may be published and pass the filters; the others go to the rejects."""
