@@ -1,20 +1,27 @@
 """One file of a language that is short enough to be shown on the card."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MIN_LINES, SHOWN_LINES, MAX_CHARS = 8, 16, 92
 _SEARCHED_ROWS = 2000
 
 
-def example_of(store: pa.Table, mask: pa.BooleanArray) -> dict[str, Any] | None:
+def example_of(
+    store: pa.Table, mask: pa.BooleanArray, contents: Callable[[pa.Array], pa.ChunkedArray] | None = None
+) -> dict[str, Any] | None:
     """Lines from a third on of the first row kept by `mask` that has 8 or more and narrow ones; None if no row has.
 
-    Rows are ordered by hexsha, so it is as good as drawn at random, and the same in every run. Contents are redacted.
+    Rows are ordered by hexsha, so it is as good as drawn at random, and the same in every run. Contents are redacted;
+    `contents` reads those of some rows where they are no column of the store.
     """
-    kept = store.select(["path", "hexsha", "content"]).filter(mask).slice(0, _SEARCHED_ROWS)
-    for path, hexsha, content in zip(*(kept[name] for name in ("path", "hexsha", "content")), strict=True):
+    rows = pc.indices_nonzero(mask).slice(0, _SEARCHED_ROWS)
+    kept = store.select(["path", "hexsha"]).take(rows)
+    texts = store["content"].take(rows) if contents is None else contents(rows)
+    for path, hexsha, content in zip(kept["path"], kept["hexsha"], texts, strict=True):
         every = content.as_py().expandtabs(4).rstrip().split("\n")
         first = max(0, min(len(every) // 3, len(every) - SHOWN_LINES))
         lines = [line.rstrip() for line in every[first : first + SHOWN_LINES]]

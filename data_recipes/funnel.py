@@ -1,7 +1,7 @@
 """The funnel: how many files and bytes are left after each stage, and why the others are not."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,11 +24,13 @@ def language_entry(
     store: pa.Table,
     rejects: pa.Table,
     masks: Mapping[str, pa.BooleanArray],
+    *,
+    contents: Callable[[pa.Array], pa.ChunkedArray],
 ) -> dict[str, Any]:
     """The funnel of one language: files and bytes after each stage and in each recipe, rejects by stage and reason.
 
     The stages are those of the store and the steps of the first recipe, one after the other; `masks` tells which rows
-    of the store each step keeps. A reject's stage is the one it did not pass. Bytes are those of the original files.
+    of the store each step keeps, `contents` reads those of some rows. A reject's stage is the one it did not pass. Bytes are those of the original files.
     """
     files: Counter[tuple[str, str]] = Counter()
     volume: Counter[tuple[str, str]] = Counter()
@@ -56,7 +58,7 @@ def language_entry(
         "redactions": redactions(store),
         "licenses": license_counts(store),
         "histograms": histograms(store),
-        "example": example_of(store, recipe_mask(recipes[0], masks, store.num_rows)),
+        "example": example_of(store, recipe_mask(recipes[0], masks, store.num_rows), contents),
     }
 
 

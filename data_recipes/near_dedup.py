@@ -4,8 +4,11 @@ Signatures use datasketch's `affine32` permutations (256, seed 1) and its choice
 `signatures.py` and `clusters.py`, compiled by numba where it is installed; the decisions are the same without it.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +18,19 @@ from numpy.typing import NDArray
 from data_recipes.clusters import Comparison, IntArray, components, measure, star_pass, stars_of
 from data_recipes.errors import DataError
 from data_recipes.shingles import NGRAM
-from data_recipes.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, sign
+from data_recipes.signatures import (
+    MIN_TOKENS,
+    NUM_PERM,
+    Mode,
+    Signatures,
+    SpilledSignatures,
+    scratches,
+    sign,
+    sign_alone,
+)
+from data_recipes.spill import Spill
 from data_recipes.texts import FileTexts, Texts, texts_of
-from data_recipes.workers import Workers, workers
+from data_recipes.workers import Workers, ranges, workers
 
 MODES: Mapping[str, Mode] = {
     # The Stack v1: distinct tokens, exact re-check, a cluster reduced to its "extremes". datasketch's optimum is
@@ -28,6 +41,11 @@ MODES: Mapping[str, Mode] = {
     # Ours: more bands find more pairs (42 x 6 at J=.7: 99.5 %), the exact check removes the false ones.
     "near_dedup_verified": Mode(NGRAM, 0.7, is_verified=True, bands=(42, 6)),
 }
+
+PRIORITY = ("stars", "forks", "date")
+"""Which file of a cluster is kept: one with a licence, with more stars, more forks, a later date, a smaller hexsha."""
+
+_SIGNED_BYTES = 4 << 20
 
 
 def near_duplicates(
@@ -60,6 +78,38 @@ def near_duplicates(
         return decide(texts, [sign(texts, chosen, crew)], order, chosen, crew)
 
 
+def near_duplicates_of_texts(
+    texts: FileTexts, table: pa.Table, mode: str, threads: int | None = None, *, folder: Path | None = None
+) -> pa.Table:
+    """The table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
+
+    Signatures go to a temporary file in `folder`, so that memory is needed for some tens of bytes a row, and for a
+    sketch of 256 more where the mode is verified.
+    """
+    chosen, jobs = find_mode(mode), list(enumerate(ranges(texts.sizes, _SIGNED_BYTES)))
+    made: list[Signatures | None] = [None] * len(jobs)
+    with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
+
+        def work(number: int, which: tuple[int, int], scratch: Any) -> None:
+            signed = sign_alone(texts.view(np.arange(*which)), chosen, scratch)
+            made[number] = SpilledSignatures.of(signed, spill)
+
+        crew.each(work, jobs, scratches(crew.count))
+        order = preference(*_with_priority(table, chosen))
+        return decide(texts, [part for part in made if part is not None], order, chosen, crew)
+
+
+def _with_priority(table: pa.Table, mode: Mode) -> tuple[pa.Table, list[str]]:
+    """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
+    if mode is not MODES["near_dedup_verified"]:
+        return table.select(["hexsha"]), []
+    chosen = table.select([name for name in ("hexsha", *PRIORITY) if name in table.column_names])
+    if "licenses" in table.column_names:
+        is_licensed = pc.greater(pc.fill_null(pc.list_value_length(table["licenses"]), 0), 0)
+        chosen = chosen.append_column("is_licensed", is_licensed.cast(pa.int8()))
+    return chosen, [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
+
+
 def find_mode(name: str) -> Mode:
     """The mode of this name; an unknown name is an error that lists the known ones."""
     if name not in MODES:
@@ -77,7 +127,7 @@ def decide(
     count = len(order)
     rank_of = np.empty(count, dtype=np.uint32)
     rank_of[order] = np.arange(count, dtype=np.uint32)
-    tokens = np.concatenate([part.tokens for part in signatures])
+    tokens = np.concatenate([np.zeros(0, dtype=np.uint32), *(part.tokens for part in signatures)])
     # From here on a document is named by its rank: a smaller number is a better one to keep.
     ranks = np.where(tokens >= MIN_TOKENS, rank_of, np.uint32(count)).astype(np.uint32)
     sketches = np.empty((count if mode.is_verified else 0, NUM_PERM), dtype=np.uint8)

@@ -5,7 +5,6 @@ stays in memory is under a hundred bytes a document, and a sketch of 256 more wh
 """
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from data_recipes.near_dedup import content_hashes, decide, find_mode, near_dupl
 from data_recipes.rows import PathLike, parquet_files
 from data_recipes.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone
 from data_recipes.spill import Spill
-from data_recipes.texts import FileTexts, Texts, texts_of
+from data_recipes.texts import FileTexts, texts_of
 from data_recipes.workers import workers
 
 _BATCH_ROWS = 1024
@@ -113,13 +112,4 @@ def _signed_piece(batch: pa.RecordBatch, mode: Mode, spill: Spill, scratch: Any)
     columns = pa.Table.from_batches([batch.drop_columns("content")])
     if "hexsha" not in batch.schema.names:
         columns = columns.append_column("hexsha", content_hashes(texts))
-    return _Piece(columns, _spilled(texts, spill), texts.sizes, SpilledSignatures.of(signed, spill))
-
-
-def _spilled(texts: Texts, spill: Spill) -> NDArray[np.int64]:
-    """Where each text begins in the spill; texts that stand side by side are written as one."""
-    if not texts.sizes.any():
-        return np.zeros(len(texts), dtype=np.int64)
-    first, last = int(texts.addresses[0]), int(texts.addresses[-1]) + int(texts.sizes[-1])
-    data = (ctypes.c_char * (last - first)).from_address(first)
-    return (texts.addresses - np.uint64(first)).astype(np.int64) + spill.add(data)
+    return _Piece(columns, texts.add_to(spill), texts.sizes, SpilledSignatures.of(signed, spill))

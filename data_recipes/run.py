@@ -5,6 +5,7 @@ language is written on its own; a marker with checksums tells what is finished, 
 and gives the same bytes.
 """
 
+import contextlib
 import re
 import shutil
 import time
@@ -27,6 +28,7 @@ from data_recipes.errors import DataError
 from data_recipes.filters import thresholds_for
 from data_recipes.funnel import language_entry
 from data_recipes.hub_source import is_hub_name
+from data_recipes.language_rows import LanguageRows
 from data_recipes.permissions import Permissions
 from data_recipes.pictures import write_pictures
 from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug, steps_of
@@ -42,7 +44,6 @@ from data_recipes.store import (
     finished,
     mark_done,
     remove,
-    shards,
     write_json,
     write_table,
     write_text,
@@ -291,34 +292,38 @@ class Run:
             return facts["entry"], [self.out / name for name in facts["outputs"]]
         if problem:
             self.report(f"step=language lang={lang} redone: {problem}")
-        table, repeated = _without_exact_duplicates(_rows_of(lang, self._annotated()))
-        dropped = [_rows_of(lang, rejects), repeated]
-        masks: dict[str, Any] = {}
-        for step in steps_of(self.recipes):
-            if step in ROW_FILTERS:
-                masks[step], left_out = row_filter(table, step, self.annotator.compat)
-            else:
-                table, left_out = self._near_dedup(table, step)
-                masks[step] = table[f"{step}_keep"]
-            dropped.append(left_out)
-        rejected = pa.concat_tables(dropped).sort_by(
-            [("stage", "ascending"), ("path", "ascending"), ("hexsha", "ascending")]
-        )
-        outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
-        write_table(outputs[0], rejected)
-        for number, shard in enumerate(shards(table, self.shard_bytes) if table.num_rows else ()):
-            outputs.append(self.out / "data" / f"{slug(lang)}-{number:05d}.parquet")
-            write_table(outputs[-1], shard)
-        entry = language_entry(lang, self.recipes, table, rejected, masks)
+        with contextlib.closing(LanguageRows(lang, self._annotated(), self.work)) as rows:
+            entry, outputs = self._write_language(lang, rows, _rows_of(lang, rejects))
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
         for before, after in pairwise(entry["stages"]):
             _line(self.report, f"{after['name']} lang={lang}", before["files"], after["files"], started)
         return entry, outputs
 
-    def _near_dedup(self, table: pa.Table, mode: str) -> tuple[pa.Table, pa.Table]:
-        """The table with the mode's two columns, and the rejects of the rows that the mode leaves out."""
-        found = near_dedup.near_duplicates(table, mode, self.threads)
+    def _write_language(self, lang: str, rows: LanguageRows, rejects: pa.Table) -> tuple[dict[str, Any], list[Path]]:
+        """The decisions of all steps about one language's rows, then its data and rejects."""
+        dropped, masks = [rejects, rows.repeated], dict[str, Any]()
+        for step in steps_of(self.recipes):
+            if step in ROW_FILTERS:
+                masks[step], left_out = row_filter(rows.table, step, self.annotator.compat)
+            else:
+                left_out = self._near_dedup(rows, step)
+                masks[step] = rows.table[f"{step}_keep"]
+            dropped.append(left_out)
+        rejected = pa.concat_tables(dropped).sort_by(
+            [("stage", "ascending"), ("path", "ascending"), ("hexsha", "ascending")]
+        )
+        outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
+        write_table(outputs[0], rejected)
+        for number, shard in enumerate(rows.shards(self.shard_bytes)):
+            outputs.append(self.out / "data" / f"{slug(lang)}-{number:05d}.parquet")
+            write_table(outputs[-1], shard)
+        return language_entry(lang, self.recipes, rows.table, rejected, masks, contents=rows.contents), outputs
+
+    def _near_dedup(self, rows: LanguageRows, mode: str) -> pa.Table:
+        """The rejects of the rows that the mode leaves out; the mode's two columns are added to the table."""
+        table = rows.table
+        found = near_dedup.near_duplicates_of_texts(rows.texts, table, mode, self.threads, folder=self.work)
         is_kept, kept_row = found["is_kept"], found["kept_row"]
         kept_sha = table["hexsha"].take(kept_row)
         in_cluster = pc.is_in(kept_row, value_set=pc.unique(kept_row.filter(pc.invert(is_kept))))
@@ -329,8 +334,8 @@ class Run:
             {**record, "stage": mode, "reason": mode, "detail": "", "cluster": record["kept_hexsha"]}
             for record in removed.to_pylist()
         ]
-        marked = table.append_column(f"{mode}_keep", is_kept).append_column(f"{mode}_cluster", cluster)
-        return marked, pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
+        rows.table = table.append_column(f"{mode}_keep", is_kept).append_column(f"{mode}_cluster", cluster)
+        return pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
 
 
 def finished_inputs(source: Path) -> list[Path]:
@@ -344,19 +349,6 @@ def finished_inputs(source: Path) -> list[Path]:
 
 def _rows_of(lang: str, paths: list[Path]) -> pa.Table:
     return pa.concat_tables([pq.read_table(path, filters=[("lang", "==", lang)]) for path in paths])
-
-
-def _without_exact_duplicates(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The rows in hexsha order, each hexsha once (the smallest path stays), and rejects for the others."""
-    table = table.sort_by([("hexsha", "ascending"), ("path", "ascending")])
-    names = table["hexsha"].to_pylist()
-    first = [number == 0 or names[number - 1] != name for number, name in enumerate(names)]
-    repeated = table.select(["path", "hexsha", "lang", "size"]).filter(pa.array([not x for x in first], pa.bool_()))
-    records = [
-        {**record, "stage": "base", "reason": "exact_duplicate", "detail": "", "kept_hexsha": record["hexsha"]}
-        for record in repeated.to_pylist()
-    ]
-    return table.filter(pa.array(first, pa.bool_())), pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
 
 
 def _line(report: Callable[[str], None], step: str, before: int, after: int, started: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_recipes.spill import read_into
+from data_recipes.spill import Spill, read_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,18 @@ class Texts:
     def read(self, row: int) -> bytes:
         """A copy of one text's bytes."""
         return ctypes.string_at(int(self.addresses[row]), int(self.sizes[row])) if self.sizes[row] else b""
+
+    def add_to(self, spill: Spill) -> NDArray[np.int64]:
+        """Write texts that stand side by side in memory to a spill; where each of them begins there."""
+        if not self.sizes.any():
+            return np.zeros(len(self), dtype=np.int64)
+        filled = np.flatnonzero(self.sizes)
+        first, last = (
+            int(self.addresses[filled[0]]),
+            int(self.addresses[filled[-1]] + np.uint64(self.sizes[filled[-1]])),
+        )
+        data = (ctypes.c_char * (last - first)).from_address(first)
+        return self.addresses.astype(np.int64) - first + spill.add(data)
 
     def view(self, rows: NDArray[np.int64]) -> "Texts":
         """Some of the texts, to be read now."""
