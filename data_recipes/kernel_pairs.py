@@ -12,14 +12,14 @@ from data_recipes.kernel_jit import compiled, inlined
 from data_recipes.kernel_simd import equal_mask, ones
 from data_recipes.kernel_tokens import UInt64Array, begin, next_shingles
 
-SLOTS = 1 << 18  # of a hash table: 2 MiB of keys, half of it filled at most
+SLOTS = 1 << 21  # of a hash table, half of them filled at most; the system gives memory for those that are used
 _LARGEST = SLOTS // 2
 _EMPTY = np.uint64(0)
 _SKETCH = 256
 
 
 class Tables(NamedTuple):
-    """The hash tables of one thread: 5 MiB."""
+    """The hash tables of one thread: 40 MiB where a text is as large as that."""
 
     own: UInt64Array
     tags: NDArray[np.uint32]  # for each shingle of the text, the last candidate that had it

@@ -238,7 +238,7 @@ def main():
     parser.add_argument("--corpus", type=Path, help="a parquet file with column content, in place of a new one")
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / "out" / "bench", help="what is made goes here")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sample", type=int, default=6000, help="files for the comparison with peers")
+    parser.add_argument("--sample", type=int, default=2500, help="files for the comparison with peers")
     parser.add_argument("--judged", type=int, default=20_000, help="files for the exact quality (8 KB of memory a KB)")
     parser.add_argument("--systems", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--only", nargs="+", default=["peers", "whole", "quality", "growth"])
