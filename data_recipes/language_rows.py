@@ -28,6 +28,13 @@ class LanguageRows:
 
     def __init__(self, lang: str, paths: Sequence[Path], folder: Path) -> None:
         self._spill = Spill(folder)
+        try:
+            self._read(lang, paths)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, lang: str, paths: Sequence[Path]) -> None:
         tables, places, sizes = [], [], []
         for path in paths:
             for batch in _batches_of(lang, path):
