@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def environment(work, name, packages):
 
 def run(python, system, file, folder):
     """One run of one system; None with the error where it fails."""
+    shutil.rmtree(folder, ignore_errors=True)  # some would go on where an earlier run ended
     command = [python, HERE / "peers" / "run_peer.py", system, file, folder, str(THREADS)]
     variables = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
@@ -172,7 +174,7 @@ def compared(work, corpus, sample, rounds, systems):
             if python is None:
                 print(f"{name}: not installable here: {problem}")
                 continue
-            if number and results.get(name) and results[name][0]["seconds"] > 60:
+            if number and results.get(name) and results[name][0]["seconds"] > 15:
                 continue  # one round of the slowest is enough
             found, error = run(python, name, sample, work / "runs" / name.replace(":", "-"))
             if found is None:
@@ -238,7 +240,7 @@ def main():
     parser.add_argument("--corpus", type=Path, help="a parquet file with column content, in place of a new one")
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / "out" / "bench", help="what is made goes here")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sample", type=int, default=2500, help="files for the comparison with peers")
+    parser.add_argument("--sample", type=int, default=6000, help="files for the comparison with peers")
     parser.add_argument("--judged", type=int, default=20_000, help="files for the exact quality (8 KB of memory a KB)")
     parser.add_argument("--systems", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--only", nargs="+", default=["peers", "whole", "quality", "growth"])
