@@ -118,11 +118,18 @@ def find_mode(name: str) -> Mode:
 
 
 def decide(
-    texts: Texts | FileTexts, signatures: list[Signatures], order: IntArray, mode: Mode, crew: Workers
+    texts: Texts | FileTexts,
+    signatures: list[Signatures],
+    order: IntArray,
+    mode: Mode,
+    crew: Workers,
+    *,
+    is_measured: bool = True,
 ) -> pa.Table:
     """The table of `near_duplicates` from signed texts; `order` lists the rows from the best to be kept to the worst.
 
-    `signatures` cover the texts piece by piece; the list is emptied on the way.
+    `signatures` cover the texts piece by piece; the list is emptied on the way. What an unverified mode removes has
+    no similarity where it is not `is_measured`, and no text is read.
     """
     count = len(order)
     rank_of = np.empty(count, dtype=np.uint32)
@@ -144,7 +151,8 @@ def decide(
     else:
         kept = components(signatures, ranks, crew, bands)
         signatures.clear()
-        similarity = measure(data, kept, crew)
+        unknown = np.where(kept == np.arange(count), 1.0, np.nan)
+        similarity = measure(data, kept, crew) if is_measured else unknown
     return _decisions(order, kept, similarity)
 
 
@@ -188,6 +196,7 @@ def _decisions(order: IntArray, kept: IntArray, similarity: NDArray[np.float64])
     kept_row[order] = order[kept]
     measured[order] = similarity
     row = np.arange(len(order), dtype=np.int64)
+    jaccard = pa.array(measured, from_pandas=True)  # NaN is null
     return pa.table(
-        {"row": row, "cluster": kept_row, "kept_row": kept_row, "jaccard": measured, "is_kept": kept_row == row},
+        {"row": row, "cluster": kept_row, "kept_row": kept_row, "jaccard": jaccard, "is_kept": kept_row == row},
     )

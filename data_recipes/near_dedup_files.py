@@ -44,14 +44,17 @@ def near_duplicates_of_files(
     *,
     priority: Sequence[str] = (),
     folder: Path | None = None,
+    is_measured: bool = True,
 ) -> pa.Table:
     """The table of `near_duplicates` for the rows of parquet files, numbered through in the order of the paths.
 
     `source` is a file, a folder or several of them. `folder` takes the temporary file (default: the system's), which
-    is as large as all texts and 600 bytes a row. Raises `DataError` for a file that is no parquet or has no
+    is as large as all texts and 600 bytes a row; an unverified mode that is not `is_measured` needs no texts in it, and
+    gives no similarity of what it removes. Raises `DataError` for a file that is no parquet or has no
     `content`, and `StoreError` where the temporary file can't be written.
     """
     chosen = find_mode(mode)
+    needs_texts = chosen.is_verified or is_measured
     sources = [source] if isinstance(source, str | os.PathLike) else source
     jobs = [job for item in sources for path in parquet_files(item) for job in _row_groups(path, priority)]
     found: list[list[_Piece]] = [[] for _ in jobs]
@@ -59,7 +62,7 @@ def near_duplicates_of_files(
 
         def work(number: int, path: Path, group: int, scratch: Any) -> None:
             for batch in _batches(path, group, priority):
-                found[number].append(_signed_piece(batch, chosen, spill, scratch))
+                found[number].append(_signed_piece(batch, chosen, spill, scratch, needs_texts=needs_texts))
 
         crew.each(work, ((number, *job) for number, job in enumerate(jobs)), scratches(crew.count))
         pieces = [piece for batches in found for piece in batches]
@@ -71,7 +74,7 @@ def near_duplicates_of_files(
         signatures: list[Signatures] = [piece.signatures for piece in pieces]
         found.clear()
         pieces.clear()
-        return decide(texts, signatures, order, chosen, crew)
+        return decide(texts, signatures, order, chosen, crew, is_measured=needs_texts)
 
 
 def _row_groups(path: Path, priority: Sequence[str]) -> list[tuple[Path, int]]:
@@ -106,10 +109,11 @@ def _batches(path: Path, group: int, priority: Sequence[str]) -> Iterator[pa.Rec
             yield batch
 
 
-def _signed_piece(batch: pa.RecordBatch, mode: Mode, spill: Spill, scratch: Any) -> _Piece:
+def _signed_piece(batch: pa.RecordBatch, mode: Mode, spill: Spill, scratch: Any, *, needs_texts: bool) -> _Piece:
     texts = texts_of(batch["content"])
     signed = sign_alone(texts, mode, scratch)
     columns = pa.Table.from_batches([batch.drop_columns("content")])
     if "hexsha" not in batch.schema.names:
         columns = columns.append_column("hexsha", content_hashes(texts))
-    return _Piece(columns, texts.add_to(spill), texts.sizes, SpilledSignatures.of(signed, spill))
+    places = texts.add_to(spill) if needs_texts else np.zeros(len(texts), dtype=np.int64)
+    return _Piece(columns, places, texts.sizes, SpilledSignatures.of(signed, spill))

@@ -33,7 +33,7 @@ PEERS = {
     "datatrove": ("peers", ["datatrove==0.10.1", "xxhash<4", "regex", "tokenizers", "orjson", "pyarrow"]),
     "text-dedup": ("peers-text-dedup", ["text-dedup==0.4.0", "pyarrow"]),
 }
-OURS = ("ours:near_dedup_alt", "ours:near_dedup_verified")
+OURS = ("ours:near_dedup_alt", "ours:near_dedup_alt+jaccard", "ours:near_dedup_verified")
 THREADS = 2
 
 
@@ -74,7 +74,7 @@ def first_rows(file, count, out):
 
 
 def floor(file):
-    """Seconds of two threads for decoding, for the scan into 5-grams, and for the permutations, each alone."""
+    """Seconds of two threads, and of CPU, for decoding, for the scan into 5-grams, and for the permutations, alone."""
     from numba import njit
 
     from data_recipes import kernel_tokens
@@ -94,7 +94,7 @@ def floor(file):
         return total
 
     mode, groups = MODES["near_dedup_alt"], range(pq.ParquetFile(file).metadata.num_row_groups)
-    seconds = dict.fromkeys(("decode", "scan", "sign"), 0.0)
+    seconds = dict.fromkeys(("decode", "scan", "sign", "decode CPU", "scan CPU", "sign CPU"), 0.0)
 
     def decode(group):
         with pq.ParquetFile(file) as opened:
@@ -104,10 +104,11 @@ def floor(file):
             )
 
     def timed(name, work, jobs):
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(work, jobs))
         seconds[name] += time.perf_counter() - started
+        seconds[f"{name} CPU"] += time.process_time() - cpu
 
     timed("decode", decode, groups)
     for group in groups:  # one row group in memory at a time
@@ -118,7 +119,8 @@ def floor(file):
         scanned(parts[0].addresses[:1], parts[0].sizes[:1], own[0])
         timed("scan", lambda i: scanned(parts[i].addresses, parts[i].sizes, own[i]), range(2))  # noqa: B023
         timed("sign", lambda i: sign_alone(parts[i], mode, own[i]), range(2))  # noqa: B023
-    return {"decode": seconds["decode"], "scan": seconds["scan"], "permute": seconds["sign"] - seconds["scan"]}
+    seconds |= {f"permute{unit}": seconds[f"sign{unit}"] - seconds[f"scan{unit}"] for unit in ("", " CPU")}
+    return seconds
 
 
 def quality(truth, rows, clusters, label):
@@ -182,14 +184,16 @@ def compared(work, corpus, sample, rounds, systems):
                 continue
             results.setdefault(name, []).append(found)
     size, rows = megabytes(sample), pq.ParquetFile(sample).metadata.num_rows
-    ours = statistics.median(r["seconds"] for r in results[OURS[0]])
+    ours = {what: statistics.median(r[what] for r in results[OURS[0]]) for what in ("seconds", "cpu_s")}
     print(f"\nsample: {rows:,} files, {size:.0f} MB; {THREADS} threads or processes; medians of {rounds} rounds")
-    print(f"{'system':<26}{'s':>8}{'MB/s':>8}{'files/s':>9}{'alt is':>9}{'peak MB':>9}{'child MB':>9}{'kept':>8}")
+    print(
+        f"{'system':<28}{'s':>8}{'MB/s':>8}{'files/s':>9}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'peak MB':>9}{'child MB':>9}{'kept':>8}"
+    )
     for name, found in results.items():
-        seconds = statistics.median(r["seconds"] for r in found)
+        seconds, cpu = (statistics.median(r[what] for r in found) for what in ("seconds", "cpu_s"))
         print(
-            f"{name:<26}{seconds:>8.2f}{size / seconds:>8.1f}{rows / seconds:>9.0f}{f'x{seconds / ours:.1f}':>9}"
-            f"{found[0]['peak_mb']:>9.0f}{found[0]['child_mb']:>9.0f}{found[0]['kept']:>8}"
+            f"{name:<28}{seconds:>8.2f}{size / seconds:>8.1f}{rows / seconds:>9.0f}{seconds / ours['seconds']:>8.1f}"
+            f"{cpu:>8.2f}{cpu / ours['cpu_s']:>8.1f}{found[0]['peak_mb']:>9.0f}{found[0]['child_mb']:>9.0f}{found[0]['kept']:>8}"
         )
     return results
 
@@ -211,11 +215,13 @@ def whole(work, corpus, rounds):
     print(f"\nall: {rows:,} files, {size:.0f} MB; floor: " + ", ".join(f"{k} {v:.2f} s" for k, v in least.items()))
     for name in OURS:
         seconds, small = (statistics.median(r["seconds"] for r in found[name, file]) for file in (corpus, tenth))
+        cpu, cpu_small = (statistics.median(r["cpu_s"] for r in found[name, file]) for file in (corpus, tenth))
         peak = max(r["peak_mb"] for r in found[name, corpus])
-        share = sum(least.values()) / seconds
+        share = (least["decode"] + least["sign"]) / seconds
+        cpu_share = (least["decode CPU"] + least["sign CPU"]) / cpu
         print(
-            f"{name:<26}{seconds:>6.2f} s {size / seconds:>6.0f} MB/s, {share:.0%} of the floor's speed, peak {peak:.0f} MB; "
-            f"a tenth {small:.2f} s: 10 x input costs {seconds / small:.1f} x time"
+            f"{name:<26}{seconds:>6.2f} s {size / seconds:>6.0f} MB/s, {share:.0%} of the floor's speed ({cpu_share:.0%} by CPU), peak {peak:.0f} MB; "
+            f"a tenth {small:.2f} s: 10 x input costs {seconds / small:.1f} x time, {cpu / cpu_small:.1f} x CPU ({cpu:.2f} s)"
         )
 
 
@@ -263,7 +269,7 @@ def main():
             np.random.default_rng(0).choice(len(truth.sets), min(3000, len(truth.sets)), replace=False)
         ).tolist()
         print(f"\nquality by exact Jaccard: {len(rows):,} of {len(truth.sets):,} files against all of them")
-        for name in (*OURS, *(name for name in args.systems if name in ("datasketch", "gaoya"))):
+        for name in (*OURS[1:], *(name for name in args.systems if name in ("datasketch", "gaoya"))):
             folder = args.work / "runs" / "judged"
             python = sys.executable if name in OURS else environment(args.work, *PEERS[name])[0]
             if python and run(python, name, judged, folder)[0]:

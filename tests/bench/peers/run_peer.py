@@ -207,9 +207,11 @@ def ours(mode, file, folder, threads):
     from data_recipes.near_dedup_files import near_duplicates_of_files
 
     if file is None:
-        near_duplicates(["one two three four five six seven eight nine ten"] * 2, mode)
+        near_duplicates(["one two three four five six seven eight nine ten"] * 2, mode.partition("+")[0])
         return None
-    return near_duplicates_of_files(file, mode, threads, folder=Path(folder))["cluster"].to_pylist()
+    mode, _, extra = mode.partition("+")
+    found = near_duplicates_of_files(file, mode, threads, folder=Path(folder), is_measured=extra == "jaccard")
+    return found["cluster"].to_pylist()
 
 
 SYSTEMS = {
@@ -234,6 +236,11 @@ def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def cpu_seconds():
+    """What this process and its finished children have computed."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def main():
     """Run one system; JSON with seconds, kept rows, peak memory of this process and of its largest child."""
     system, file, folder, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -247,14 +254,15 @@ def main():
             mode = system.removeprefix("ours:")
             ours(mode, None, folder, threads)
             run = lambda *arguments: ours(mode, *arguments)  # noqa: E731
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), cpu_seconds()
         found = run(file, folder, threads)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, cpu_seconds() - cpu
     peaks = [peak_mb(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]
     clusters = found if isinstance(found, list) else None
     kept = found if clusters is None else len(set(clusters))
     Path(folder, "clusters.json").write_text(json.dumps(clusters))
-    print(json.dumps({"system": system, "seconds": seconds, "kept": kept, "peak_mb": peaks[0], "child_mb": peaks[1]}))
+    result = {"system": system, "seconds": seconds, "cpu_s": cpu, "kept": kept}
+    print(json.dumps({**result, "peak_mb": peaks[0], "child_mb": peaks[1]}))
     return 0
 
 

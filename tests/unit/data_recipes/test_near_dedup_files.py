@@ -47,6 +47,14 @@ def test_files_are_decided_as_a_table_is(engine, files, mode, monkeypatch):
             assert near_duplicates_of_files(folder, mode, threads, priority=priority).equals(expected)
 
 
+def test_kept_rows_alone_need_no_texts(engine, files):
+    """Without measuring, the report's mode decides alike and leaves the similarity of what it removes open."""
+    measured = near_duplicates_of_files(files[0], "near_dedup_alt")
+    plain = near_duplicates_of_files(files[0], "near_dedup_alt", is_measured=False)
+    assert plain.drop_columns("jaccard").equals(measured.drop_columns("jaccard"))
+    assert plain["jaccard"].null_count == measured["is_kept"].to_pylist().count(False) > 0
+
+
 def test_no_rows_give_no_decisions(tmp_path):
     """A file without rows and one without row groups give an empty table."""
     pq.write_table(pa.table({"content": pa.array([], pa.string())}), tmp_path / "empty.parquet")
