@@ -123,15 +123,14 @@ def floor(file):
     return seconds
 
 
-def quality(truth, rows, clusters, label):
+def quality(truth, partners, clusters, label):
     """Print what a clustering is worth by exact similarities of sampled rows."""
     clusters = np.array(clusters)
     representative = {}
     for row, cluster in enumerate(clusters.tolist()):
         representative.setdefault(cluster, cluster if clusters[cluster] == cluster else row)
     kept = np.array([representative[cluster] == row for row, cluster in enumerate(clusters.tolist())])
-    partners = {row: list(truth.partners(row)) for row in rows}
-    cells = []
+    rows, cells = list(partners), []
     for least in (0.7, 0.85):
         pairs = [(row, other) for row, found in partners.items() for other, j in found if j >= least]
         same = [clusters[a] == clusters[b] for a, b in pairs]
@@ -247,7 +246,7 @@ def main():
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / "out" / "bench", help="what is made goes here")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sample", type=int, default=6000, help="files for the comparison with peers")
-    parser.add_argument("--judged", type=int, default=20_000, help="files for the exact quality (8 KB of memory a KB)")
+    parser.add_argument("--judged", type=int, default=16_000, help="files for the exact quality (8 KB of memory a KB)")
     parser.add_argument("--systems", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--only", nargs="+", default=["peers", "whole", "quality", "growth"])
     args = parser.parse_args()
@@ -268,12 +267,13 @@ def main():
         rows = np.sort(
             np.random.default_rng(0).choice(len(truth.sets), min(3000, len(truth.sets)), replace=False)
         ).tolist()
+        partners = {row: list(truth.partners(row)) for row in rows}
         print(f"\nquality by exact Jaccard: {len(rows):,} of {len(truth.sets):,} files against all of them")
         for name in (*OURS[1:], *(name for name in args.systems if name in ("datasketch", "gaoya"))):
             folder = args.work / "runs" / "judged"
             python = sys.executable if name in OURS else environment(args.work, *PEERS[name])[0]
             if python and run(python, name, judged, folder)[0]:
-                quality(truth, rows, json.loads((folder / "clusters.json").read_text()), name)
+                quality(truth, partners, json.loads((folder / "clusters.json").read_text()), name)
     if "growth" in args.only:
         growth(args.work, corpus)
     print(f"\nlargest process of this bench itself: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
