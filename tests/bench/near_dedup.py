@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from peers.corpus import build, found_roots
+from peers.run_peer import MIN_TOKENS, Components
 from peers.truth import Truth
 
 HERE = Path(__file__).parent
@@ -147,6 +148,29 @@ def quality(truth, partners, clusters, label):
     )
 
 
+def same_as_datasketch(texts, clusters):
+    """Print whether our clusters are the components that datasketch's index gives for the same signatures."""
+    from datasketch import LeanMinHash, MinHashLSH
+
+    from data_recipes.shingles import ngram_set
+    from data_recipes.signatures import signature
+
+    index, found = MinHashLSH(threshold=0.7, num_perm=256), Components(len(texts))
+    for row, text in enumerate(texts):
+        grams, tokens = ngram_set(text)
+        if tokens >= MIN_TOKENS:
+            minhash = LeanMinHash(seed=1, hashvalues=signature(grams), scheme="affine32")
+            for other in index.query(minhash):
+                found.join(row, other)
+            index.insert(row, minhash)
+    theirs = found.clusters()
+    pairs = set(zip(theirs, clusters, strict=True))
+    is_same = len(pairs) == len(set(theirs)) == len(set(clusters))
+    print(
+        f"near_dedup_alt against MinHashLSH(0.7, 256): {len(set(theirs)):,} clusters, {'identical' if is_same else 'NOT'}"
+    )
+
+
 def small_documents(file, count, out):
     """Many short documents: runs of lines of the corpus, each with a line of its own."""
     if not out.exists():
@@ -261,19 +285,19 @@ def main():
         whole(args.work, corpus, args.rounds)
     if "quality" in args.only:
         judged = first_rows(corpus, args.judged, args.work / f"judged-{args.judged}.parquet")
-        truth = Truth(
-            [text.encode() for text in pq.read_table(judged, columns=["content"])["content"].to_pylist()], 0.7
-        )
-        rows = np.sort(
-            np.random.default_rng(0).choice(len(truth.sets), min(3000, len(truth.sets)), replace=False)
-        ).tolist()
+        texts = [text.encode() for text in pq.read_table(judged, columns=["content"])["content"].to_pylist()]
+        truth = Truth(texts, 0.7)
+        rows = np.random.default_rng(0).choice(len(texts), min(3000, len(texts)), replace=False).tolist()
         partners = {row: list(truth.partners(row)) for row in rows}
         print(f"\nquality by exact Jaccard: {len(rows):,} of {len(truth.sets):,} files against all of them")
         for name in (*OURS[1:], *(name for name in args.systems if name in ("datasketch", "gaoya"))):
             folder = args.work / "runs" / "judged"
             python = sys.executable if name in OURS else environment(args.work, *PEERS[name])[0]
             if python and run(python, name, judged, folder)[0]:
-                quality(truth, partners, json.loads((folder / "clusters.json").read_text()), name)
+                clusters = json.loads((folder / "clusters.json").read_text())
+                quality(truth, partners, clusters, name)
+                if name == OURS[1]:
+                    same_as_datasketch(texts, clusters)
     if "growth" in args.only:
         growth(args.work, corpus)
     print(f"\nlargest process of this bench itself: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
