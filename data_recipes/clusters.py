@@ -24,7 +24,8 @@ _ESTIMATE_MARGIN = 0.06
 # What bounds the time in a family of files that are alike but not enough to be duplicates: representatives a bucket
 # holds, candidates collected for a document, and exact comparisons of one document.
 _BUCKET_ROOM, _CANDIDATES, _TRIES = 1024, 4096, 16
-_BLOCK = 2048  # documents compared with the representatives of earlier blocks side by side
+# Documents compared with the representatives of earlier blocks side by side; their texts are in memory together.
+_BLOCK, _BLOCK_BYTES = 2048, 64 << 20
 _SORTED_AT_ONCE = 1 << 24  # keys of a band: 128 MiB, three times that while they are sorted
 
 IntArray = NDArray[np.int64]
@@ -172,8 +173,10 @@ def star_pass(data: Comparison, stars: Stars, crew: Workers) -> tuple[IntArray, 
     """
     search = _Search(data, stars, np.arange(len(data.tokens), dtype=np.int64), np.ones(len(data.tokens)))
     arrays = [data.new_arrays() for _ in range(crew.count)]
-    for low in range(0, len(data.tokens), _BLOCK):
-        high = min(low + _BLOCK, len(data.tokens))
+    ends, high = np.cumsum(data.texts.sizes), 0
+    while high < len(ends):
+        low, before = high, int(ends[high - 1]) if high else 0
+        high = min(low + _BLOCK, max(low + 1, int(np.searchsorted(ends, before + _BLOCK_BYTES, side="right"))))
         if low:
             jobs = ((low + a, low + b) for a, b in ranges(data.texts.sizes[low:high]))
             crew.each(search.assign, jobs, arrays)

@@ -66,7 +66,12 @@ def read_into(file: int, view: memoryview, place: int) -> None:
     """Fill a view from a place of a file on; a file that is too short is an error."""
     done = 0
     while done < len(view):
-        count = os.preadv(file, [view[done:]], place + done)
+        if hasattr(os, "preadv"):
+            count = os.preadv(file, [view[done:]], place + done)
+        else:  # macOS
+            data = os.pread(file, len(view) - done, place + done)
+            count = len(data)
+            view[done : done + count] = data
         if not count:
             raise StoreError(f"A temporary file ends before byte {place + len(view)}. Run again.")
         done += count

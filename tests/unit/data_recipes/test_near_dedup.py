@@ -163,6 +163,21 @@ def test_a_band_sorted_in_parts_gives_the_same_clusters(monkeypatch, engine):
     assert [near_duplicates(texts, mode) for mode in MODES] == whole
 
 
+def test_blocks_are_bounded_by_bytes_and_decided_alike(choose_engine, monkeypatch):
+    """Both engines take small blocks alike, by number or by bytes, and the same rows are kept as in one block."""
+    texts = _corpus()
+    whole = near_duplicates(texts)["is_kept"]
+    for rows, size in ((5, 1 << 20), (2048, 20_000), (2048, 1)):
+        monkeypatch.setattr(clusters, "_BLOCK", rows)
+        monkeypatch.setattr(clusters, "_BLOCK_BYTES", size)
+        tables = []
+        for name in ENGINES:
+            choose_engine(name)
+            tables.append(near_duplicates(texts))
+        assert tables[0].equals(tables[1])
+        assert tables[0]["is_kept"].equals(whole)
+
+
 @pytest.mark.parametrize(
     "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
 )
