@@ -274,6 +274,7 @@ def main():
     parser.add_argument("--systems", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--only", nargs="+", default=["peers", "whole", "quality", "growth"])
     args = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
     args.work.mkdir(parents=True, exist_ok=True)
     corpus = args.corpus or args.work / "corpus.parquet"
     if not corpus.exists():
