@@ -13,16 +13,29 @@ if TYPE_CHECKING:
     from data_recipes.recognizers import pii_registry
     from data_recipes.redact import redact
     from data_recipes.run import run
+    from data_recipes.stack_builder import SantaStack, register
 
-__all__ = ["RECIPES", "decontaminate", "find_pii", "near_duplicates", "pii_registry", "redact", "run"]
+__all__ = [
+    "RECIPES",
+    "SantaStack",
+    "decontaminate",
+    "find_pii",
+    "near_duplicates",
+    "pii_registry",
+    "redact",
+    "register",
+    "run",
+]
 
 _HOME = {
     "RECIPES": "recipes",
+    "SantaStack": "stack_builder",
     "decontaminate": "decontaminate",
     "find_pii": "findings",
     "near_duplicates": "near_dedup",
     "pii_registry": "recognizers",
     "redact": "redact",
+    "register": "stack_builder",
     "run": "run",
 }
 

@@ -1,4 +1,7 @@
-"""Benchmark strings in training files: case-insensitive exact substrings, all of them in one pass over a text."""
+"""Benchmark strings in training files: exact substrings as the report looked for, and runs of 13 words.
+
+What is searched for comes from files; how a text is searched is in `matcher.py`.
+"""
 
 import json
 import os
@@ -8,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 
 from data_recipes.errors import DataError
+from data_recipes.matcher import STRING, BenchmarkString, Matcher
+
+__all__ = ["BenchmarkString", "Benchmarks", "Hit", "Matcher", "benchmark_strings", "decontaminate", "description"]
 
 MIN_STRING_CHARS = 20
 """Shorter strings are idioms (`return x + y`), which files hold without having seen the benchmark."""
 
 # The one of the four solutions that the report exempts as trivial which is long enough to be searched at all.
 _TRIVIAL = frozenset({"return ''.join(strings)"})
-_WINDOW = 8  # bytes compared at once; every string has at least one such window
-_TABLE_BITS = 20
-_HASH = np.uint64(0x9E3779B97F4A7C15)
-_HASH_SHIFT = np.uint64(64 - _TABLE_BITS)
 
 _QUOTED = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'|/\*+(.*?)\*+/', re.DOTALL)
 _MARKER = re.compile(r"\s*(//+|#+|--+|;+|%+)\s?")
@@ -30,35 +32,31 @@ Benchmarks = Iterable[str | os.PathLike[str] | Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One benchmark string found in one text."""
+    """One benchmark string found in one text, or 13 words of it; `kind` is "string" or "13-gram"."""
 
     row: int
     benchmark: str
     problem: str
     string: str
+    kind: str = STRING
 
 
-@dataclass(frozen=True, slots=True)
-class BenchmarkString:
-    """One string to search for, and the problem it belongs to."""
-
-    benchmark: str
-    problem: str
-    string: str
-
-
-def decontaminate(texts: Sequence[str], benchmarks: Benchmarks) -> list[Hit]:
+def decontaminate(
+    texts: Sequence[str] | pa.Array | pa.ChunkedArray, benchmarks: Benchmarks, *, threads: int | None = None
+) -> list[Hit]:
     r"""Every benchmark string that is in a text, ignoring case; ordered by row, then by benchmark string.
 
-    `benchmarks` are JSONL files or records: either `{"benchmark", "string"}`, or problems in MultiPL-E's schema, of
-    which the description in the prompt and the `canonical_solution` are searched. See `benchmark_strings`.
+    A text that holds 13 words of a problem in a row, but none of its strings, is a hit with those words: a quotation
+    that was wrapped, commented or edited. `benchmarks` are JSONL files or records: either `{"benchmark", "string"}`,
+    or problems in MultiPL-E's schema, of which the description in the prompt and the `canonical_solution` are
+    searched. See `benchmark_strings`.
 
     >>> problem = {"benchmark": "demo", "name": "p1", "prompt": "# Count the even numbers.\ndef f():\n"}
     >>> decontaminate(["# COUNT the even numbers."], [problem])[0].problem
     'p1'
     """
-    matcher = Matcher(benchmark_strings(benchmarks))
-    return [Hit(row, s.benchmark, s.problem, s.string) for row, text in enumerate(texts) for s in matcher.find(text)]
+    found = Matcher(benchmark_strings(benchmarks)).find_all(texts, threads)
+    return [Hit(row, s.benchmark, s.problem, s.string, s.kind) for row, strings in found for s in strings]
 
 
 def benchmark_strings(benchmarks: Benchmarks) -> list[BenchmarkString]:
@@ -129,42 +127,3 @@ def description(prompt: str) -> list[str]:
         plain = "\n".join(_MARKER.sub("", line, count=1).strip() for line in block.split("\n")).strip()
         result.extend(string for string in (block.strip(), plain) if string and string not in result)
     return result
-
-
-class Matcher:
-    """Finds many strings in a text in one pass, ignoring case.
-
-    Every string is represented by one of its 8-byte windows. All windows of a text are looked up in a table of
-    2**20 bits (about one in a thousand passes with 1,000 strings), what passes is compared in full. So the cost
-    per byte hardly depends on the number of strings.
-    """
-
-    def __init__(self, strings: Sequence[BenchmarkString]) -> None:
-        self._strings = list(strings)
-        self._lowered = [s.string.lower().encode("utf-8", "surrogatepass") for s in strings]
-        self._table = np.zeros(1 << _TABLE_BITS, dtype=np.bool_)
-        self._anchored: dict[int, list[tuple[int, int]]] = {}
-        for number, lowered in enumerate(self._lowered):
-            if len(lowered) < _WINDOW:
-                raise DataError(f"Benchmark string {strings[number].string!r} is shorter than {_WINDOW} bytes.")
-            windows = [lowered[i : i + _WINDOW] for i in range(len(lowered) - _WINDOW + 1)]
-            # The window with the most distinct bytes is the one least likely to be indentation or a rule of dashes.
-            offset = max(range(len(windows)), key=lambda i: (len(set(windows[i])), -i))
-            value = int.from_bytes(windows[offset], "little")
-            self._anchored.setdefault(value, []).append((number, offset))
-            self._table[(np.array([value], dtype=np.uint64) * _HASH) >> _HASH_SHIFT] = True
-
-    def find(self, text: str) -> list[BenchmarkString]:
-        """The strings that are in the text, each once, in their given order."""
-        if not self._strings:
-            return []
-        data = text.lower().encode("utf-8", "surrogatepass")
-        found: set[int] = set()
-        for phase in range(min(_WINDOW, max(0, len(data) - _WINDOW + 1))):
-            values = np.frombuffer(data, dtype="<u8", offset=phase, count=(len(data) - phase) // _WINDOW)
-            for index in np.flatnonzero(self._table[(values * _HASH) >> _HASH_SHIFT]).tolist():
-                for number, offset in self._anchored.get(int(values[index]), ()):
-                    start = phase + index * _WINDOW - offset
-                    if start >= 0 and data.startswith(self._lowered[number], start):
-                        found.add(number)
-        return [self._strings[number] for number in sorted(found)]

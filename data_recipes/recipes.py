@@ -1,62 +1,94 @@
-"""The named recipes: one table; the dataset's configs, the card and the command line are derived from it."""
+"""The named recipes: one table; the store's views, the builder's configs, the card and the docs are derived from it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from data_recipes.errors import DataError
 
+NEAR_DEDUP_MODES = ("near_dedup", "near_dedup_alt", "near_dedup_verified")
+"""The steps of a recipe that are modes of near-deduplication; the others are row filters."""
+
+ROW_FILTERS = ("stars", "comments", "fertility")
+
+Conjunction = list[list[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A subset of the rows: which filters a row must pass, and which near-duplicate mode thins them out."""
+    """A subset of the base rows: those that pass each of its steps, row filters and modes of near-deduplication."""
 
     name: str
     summary: str
-    filters: tuple[str, ...]
-    near_dedup: str | None
+    steps: tuple[str, ...]
     source: str
 
     @property
-    def view(self) -> list[list[Any]]:
-        """The parquet filters that narrow the store to this recipe."""
-        return [[f"{self.near_dedup}_keep", "==", True]] if self.near_dedup else []
+    def modes(self) -> tuple[str, ...]:
+        """The modes of near-deduplication among the steps."""
+        return tuple(step for step in self.steps if step in NEAR_DEDUP_MODES)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The row filters among the steps."""
+        return tuple(step for step in self.steps if step in ROW_FILTERS)
 
 
 _TABLE = (
     Recipe(
         "base",
         "Base filter, personal data redacted, no file with a benchmark string.",
-        ("base",),
-        None,
+        (),
         "report, sections 4 and 5.1",
+    ),
+    Recipe("stars", "Base of repositories with 5 or more stars.", ("stars",), "report, section 5.3"),
+    Recipe(
+        "comments",
+        "Base files of which more than 1 % and less than 80 % is comments and docstrings.",
+        ("comments",),
+        "report, section 5.3",
+    ),
+    Recipe(
+        "fertility",
+        "Base files with many characters per token: Python 2.5, Java 2.9, JavaScript 2.6 or more.",
+        ("fertility",),
+        "report, section 5.3",
     ),
     Recipe(
         "near_dedup",
         "Base without near-duplicates as The Stack v1 finds them: distinct tokens, Jaccard >= .85, verified.",
-        ("base",),
-        "near_dedup",
+        ("near_dedup",),
         "report, section 3; The Stack v1",
     ),
     Recipe(
         "near_dedup_alt",
         "Base without near-duplicates as the report's stronger filter finds them: 5-grams, .7, components.",
-        ("base",),
-        "near_dedup_alt",
+        ("near_dedup_alt",),
         "report, section 5.1",
     ),
     Recipe(
         "near_dedup_verified",
         "Base, where a file is left out only if a kept file has a true 5-gram Jaccard >= .7 with it.",
-        ("base",),
-        "near_dedup_verified",
+        ("near_dedup_verified",),
         "this project",
+    ),
+    Recipe(
+        "final",
+        "What the final model was trained on: near_dedup_alt and comments together.",
+        ("near_dedup_alt", "comments"),
+        "report, section 6.2",
     ),
 )
 
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
 """The recipes by name."""
+
+ALL = "all"
+"""In place of a recipe's name: every recipe for which the source has what it needs."""
+
+DEFAULT_OF_ALL = "near_dedup_verified"
 
 
 def find_recipe(name: str) -> Recipe:
@@ -64,6 +96,53 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise DataError(f"recipe={name!r} is unknown. Choose one of {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def needs(recipe: Recipe) -> tuple[str, ...]:
+    """What a recipe needs beyond the contents: `stars` a column of the source, `tokenizer` an argument.
+
+    >>> needs(RECIPES["stars"]), needs(RECIPES["final"])
+    (('stars',), ())
+    """
+    found = {"stars": "stars", "fertility": "tokenizer"}
+    return tuple(found[step] for step in recipe.steps if step in found)
+
+
+def chosen_recipes(
+    wanted: str | Sequence[str], lacking: Callable[[str], str | None]
+) -> tuple[list[Recipe], dict[str, str]]:
+    """The recipes of a store, base among them and the default first, and those of `all` that it can't have, with why.
+
+    `lacking` says why a need is not met, or None. A recipe asked for by its name whose need is not met is an error.
+    """
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if names == [ALL]:
+        reasons = {name: lacking_reason(RECIPES[name], lacking) for name in RECIPES}
+        missing = {name: reason for name, reason in reasons.items() if reason}
+        default = RECIPES[DEFAULT_OF_ALL]
+        return [default, *(r for r in _TABLE if r is not default and r.name not in missing)], missing
+    recipes = list(dict.fromkeys(find_recipe(name) for name in names))
+    if not recipes:
+        raise DataError(f"No recipe was given. Choose of {', '.join(RECIPES)}, or {ALL}.")
+    for recipe in recipes:
+        if reason := lacking_reason(recipe, lacking):
+            raise DataError(reason)
+    return [*recipes, *([] if RECIPES["base"] in recipes else [RECIPES["base"]])], {}
+
+
+def steps_of(recipes: Iterable[Recipe]) -> list[str]:
+    """The steps of some recipes, each once, in order.
+
+    >>> steps_of([RECIPES["final"], RECIPES["comments"]])
+    ['near_dedup_alt', 'comments']
+    """
+    return list(dict.fromkeys(step for recipe in recipes for step in recipe.steps))
+
+
+def lacking_reason(recipe: Recipe, lacking: Callable[[str], str | None]) -> str | None:
+    """Why the first need of a recipe is not met, if so, with the recipe's name in place of `{recipe}`."""
+    reasons = (lacking(need) for need in needs(recipe))
+    return next((reason.replace("{recipe}", recipe.name) for reason in reasons if reason), None)
 
 
 def slug(language: str) -> str:
@@ -75,21 +154,54 @@ def slug(language: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", language.lower().replace("+", "p").replace("#", "sharp")).strip("-") or "other"
 
 
-def configs(recipe: Recipe, languages: Iterable[str]) -> list[dict[str, Any]]:
-    """The `configs:` entries of a store made by this recipe: `base` and the recipe, over all and per language."""
+def step_view(step: str, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Conjunction]:
+    """The rows that pass a step, as parquet filters: a disjunction of conjunctions; of one language, or of all.
+
+    >>> step_view("stars", {"min_stars": 5})
+    [[['stars', '>=', 5]]]
+    """
+    if step == "stars":
+        return [[["stars", ">=", thresholds["min_stars"]]]]
+    if step == "comments":
+        return [
+            [
+                ["comment_share", ">", thresholds["min_comment_share"]],
+                ["comment_share", "<", thresholds["max_comment_share"]],
+            ]
+        ]
+    if step == "fertility":
+        least: Mapping[str, float] = thresholds["min_chars_per_token"]
+        known = {name: value for name, value in least.items() if lang in {None, name}}
+        rules: list[Conjunction] = [
+            [["lang", "==", name], ["chars_per_token", ">=", value]] for name, value in known.items()
+        ]
+        return rules or [[["lang", "==", ""]]]  # a language without a threshold: no row
+    return [[[f"{step}_keep", "==", True]]]
+
+
+def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Any]:
+    """The parquet filters that narrow the store to a recipe: a conjunction, or a disjunction of such; empty for base."""
+    parts = [step_view(step, thresholds, lang) for step in recipe.steps]
+    rules = [[rule for part in choice for rule in part] for choice in product(*parts)]
+    return rules[0] if len(rules) == 1 else rules
+
+
+def configs(recipes: Sequence[Recipe], languages: Iterable[str], thresholds: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The `configs:` entries of a store: each recipe over all languages and per language; the first one is the default."""
     entries: list[dict[str, Any]] = []
-    for shown in dict.fromkeys((RECIPES["base"], recipe)):
-        for prefix, pattern in [
-            ("", "data/*.parquet"),
-            *((f"{slug(x)}-", f"data/{slug(x)}-*.parquet") for x in languages),
-        ]:
+    ordered = [recipe for recipe in _TABLE if recipe in recipes]
+    for recipe in ordered:
+        for lang in (None, *languages):
+            prefix = "" if lang is None else f"{slug(lang)}-"
             entry: dict[str, Any] = {
-                "config_name": prefix + shown.name,
-                "data_files": [{"split": "train", "path": pattern}],
+                "config_name": prefix + recipe.name,
+                "data_files": [
+                    {"split": "train", "path": f"data/{prefix}[0-9]*.parquet" if prefix else "data/*.parquet"}
+                ],
             }
-            if shown.view:
-                entry["filters"] = shown.view
-            if not prefix and shown is recipe:
+            if rules := view(recipe, thresholds, lang):
+                entry["filters"] = rules
+            if lang is None and recipe is recipes[0]:
                 entry["default"] = True
             entries.append(entry)
     return entries

@@ -1,10 +1,11 @@
 """One record type for every source, and how parquet tables of files become such records."""
 
+import contextlib
 import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_recipes.errors import DataError
+from data_recipes.stack_schemas import Layout, columns_to_read, fields_in, layout_of, records_of
 
 LANGUAGES: Mapping[str, str] = {
     "py": "Python",
@@ -23,6 +25,8 @@ LANGUAGES: Mapping[str, str] = {
     "mjs": "JavaScript",
 }
 """Languages by file extension (without the dot, as The Stack writes it)."""
+
+_SPELLED = {lang.lower(): lang for lang in LANGUAGES.values()}  # some tables write `lang` in lower case
 
 MAX_FILE_BYTES = 1_000_000
 ROW_SCHEMA = pa.schema(
@@ -38,6 +42,21 @@ ROW_SCHEMA = pa.schema(
         ("alphanum_fraction", pa.float64()),
     ],
 )
+PROVENANCE_SCHEMA = pa.schema(
+    [
+        ("repo", pa.string()),
+        ("revision", pa.string()),
+        ("stars", pa.int64()),
+        ("forks", pa.int64()),
+        ("licenses", pa.list_(pa.string())),
+        ("date", pa.string()),
+    ],
+)
+"""Where a file comes from; a table has those of these columns that its source has."""
+
+SCORE_SCHEMA = pa.schema([("comment_share", pa.float64()), ("chars_per_token", pa.float64())])
+"""What the recipes measure."""
+
 REJECT_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -57,12 +76,17 @@ REJECT_SCHEMA = pa.schema(
 _NOT_ALPHANUMERIC = bytes(code for code in range(128) if not chr(code).isalnum())
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
 
+_STATISTICS = ("avg_line_length", "max_line_length", "alphanum_fraction")
+_PROVENANCE = tuple(PROVENANCE_SCHEMA.names)
+_BATCH_ROWS = 512
+_BATCH_REPOSITORIES = 8  # a row of The Stack v3 is a whole repository
+
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One source file; the fields are The Stack's columns."""
+    """One source file: The Stack's columns, where it comes from (None: unknown), and what was measured of it."""
 
     content: str
     path: str
@@ -73,6 +97,14 @@ class Row:
     avg_line_length: float
     max_line_length: int
     alphanum_fraction: float
+    repo: str | None = None
+    revision: str | None = None
+    stars: int | None = None
+    forks: int | None = None
+    licenses: Sequence[str] | None = None
+    date: str | None = None
+    comment_share: float | None = None
+    chars_per_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +144,21 @@ def line_statistics(content: str) -> tuple[float, int, float]:
     return sum(lengths) / len(lengths), max(lengths), alphanumeric / len(content)
 
 
-def make_row(data: bytes, path: str, *, ext: str, lang: str) -> Row | Reject:
+def make_row(data: bytes, path: str, *, ext: str, lang: str, given: Mapping[str, Any] | None = None) -> Row | Reject:
     r"""Turn the bytes of a file into a row, or into the reject that says why they are none.
+
+    Values that are `given` (size, hexsha, line statistics, provenance) are taken as they are, the others computed.
 
     >>> make_row(b"\xff\xfe", "a.py", ext="py", lang="Python").reason
     'not_utf8'
     """
-    sha = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    known = dict(given or {})
+    if not known.get("hexsha"):
+        known["hexsha"] = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    known.setdefault("size", len(data))
 
     def reject(reason: str, detail: str) -> Reject:
-        return Reject(path=path, lang=lang, size=len(data), stage="read", reason=reason, detail=detail, hexsha=sha)
+        return Reject(path, lang, len(data), "read", reason, detail, hexsha=known["hexsha"])
 
     if not data:
         return reject("empty", "0 bytes")
@@ -131,13 +168,21 @@ def make_row(data: bytes, path: str, *, ext: str, lang: str) -> Row | Reject:
         content = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return reject("not_utf8", f"{error.reason} at byte {error.start}")
-    average, longest, share = line_statistics(content)
-    return Row(content, path, len(data), ext, lang, sha, average, longest, share)
+    if not known.keys() >= set(_STATISTICS):
+        known = dict(zip(_STATISTICS, line_statistics(content), strict=True)) | known
+    return Row(content=content, path=path, ext=ext, lang=lang, **known)
 
 
-def rows_table(rows: Sequence[Row]) -> pa.Table:
-    """The Arrow table of some rows."""
-    return pa.table({f.name: [getattr(row, f.name) for row in rows] for f in fields(Row)}, schema=ROW_SCHEMA)
+def rows_schema(extra: Sequence[str] = ()) -> pa.Schema:
+    """The schema of rows with some of the columns of provenance and scores."""
+    added = [field for schema in (PROVENANCE_SCHEMA, SCORE_SCHEMA) for field in schema if field.name in extra]
+    return pa.schema([*ROW_SCHEMA, *added])
+
+
+def rows_table(rows: Sequence[Row], extra: Sequence[str] = ()) -> pa.Table:
+    """The Arrow table of some rows, with some of the columns of provenance and scores."""
+    schema = rows_schema(extra)
+    return pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema)
 
 
 def rejects_table(rejects: Sequence[Reject]) -> pa.Table:
@@ -194,43 +239,72 @@ def read_parquet(
     max_file_bytes: int = MAX_FILE_BYTES,
     drop_duplicates: bool = True,
 ) -> Iterator[Row | Reject]:
-    """Rows and rejects of a parquet file or a folder of them, shaped like The Stack or with `content` and `path`.
+    """Rows and rejects of a parquet file or a folder of them, in any of the layouts of `stack_schemas`.
 
     Columns that can be derived (size, ext, lang, hexsha, line statistics) are computed where they are missing.
     Raises `DataError` for a file that is no parquet and for a table without `content`.
     """
     seen: dict[str, str] = {}
     for file in parquet_files(source):
-        try:
-            table = pq.ParquetFile(file)
-            columns = _columns(file, table.schema_arrow.names)
-            for number, batch in enumerate(table.iter_batches(batch_size=512, columns=list(columns.values()))):
-                records = batch.rename_columns(list(columns)).to_pylist()
-                for i, record in enumerate(records):
-                    row = _from_record(record, f"{file.name}:{number * 512 + i}", max_file_bytes)
-                    yield first_of_its_bytes(row, seen) if drop_duplicates else row
-        except pa.ArrowInvalid as error:
-            advice = "Delete it and write it again."
-            raise DataError(f"{file}: not a readable parquet file ({str(error)[:120]}). {advice}") from error
+        with readable(file) as table:
+            names = table.schema_arrow.names
+            layout = layout_of(str(file), names)
+            size = _BATCH_REPOSITORIES if layout.files else _BATCH_ROWS
+            number = 0
+            for batch in table.iter_batches(batch_size=size, columns=columns_to_read(layout, names)):
+                for item in rows_of_batch(layout, batch, f"{file.name}:", number, max_file_bytes):
+                    yield first_of_its_bytes(item, seen) if drop_duplicates else item
+                number += batch.num_rows
 
 
-def _columns(file: Path, names: Sequence[str]) -> dict[str, str]:
-    """Our column names, each with the name it has in this file; `content` must be among them."""
-    if "content" not in names:
-        found = ", ".join(names)
-        raise DataError(f"{file} has no 'content' column. Columns found: {found}. Pass a table with content and path.")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{file} has more than one column named {repeated}. Give each column its own name.")
-    columns = {name: name for name in ROW_SCHEMA.names if name in names}
-    for ours, theirs in (("path", "max_stars_repo_path"), ("lang", "language")):
-        if ours not in columns and theirs in names:
-            columns[ours] = theirs
-    return columns
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[pq.ParquetFile]:
+    """The opened parquet file; one that can't be read is an error that names it."""
+    try:
+        yield pq.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        advice = "Delete it and write it again."
+        raise DataError(f"{file}: not a readable parquet file ({str(error)[:120]}). {advice}") from error
+
+
+def rows_of_batch(
+    layout: Layout,
+    batch: pa.RecordBatch,
+    place: str,
+    first: int,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> Iterator[Row | Reject]:
+    """The rows and rejects of a batch; one without a path is named by `place` and its number, counted from `first`."""
+    for number, outer in enumerate(batch.to_pylist(), start=first):
+        for record in records_of(layout, outer):
+            yield _from_record(record, f"{place}{number}", max_file_bytes)
+
+
+def provided_fields(file: Path) -> set[str]:
+    """Our fields that a parquet file has, in whatever layout."""
+    with readable(file) as table:
+        return provided_by(str(file), table.schema_arrow)
+
+
+def provided_by(place: str, schema: pa.Schema) -> set[str]:
+    """Our fields that a table with this schema has; `place` names it in errors."""
+    layout = layout_of(place, schema.names)
+    return fields_in(layout, schema.names, {field.name: _children(field.type) for field in schema})
+
+
+def _children(kind: pa.DataType) -> list[str]:
+    """The names inside a structure or a list of structures."""
+    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    return [inner.field(i).name for i in range(inner.num_fields)] if pa.types.is_struct(inner) else []
 
 
 def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row | Reject:
-    content = record["content"]
+    content = record.get("content")
     path = record.get("path") or place
+    if isinstance(content, bytes) and record.get("encoding"):
+        content = _decoded(content, record["encoding"])
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content or b""
     ext = (record.get("ext") or Path(path).suffix).lower().removeprefix(".")
     lang = record.get("lang") or LANGUAGES.get(ext)
@@ -240,22 +314,13 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     if len(data) > max_file_bytes:
         detail = f"{len(data)} bytes exceed max_file_bytes={max_file_bytes}"
         return Reject(path, lang, len(data), "read", "too_large", detail)
-    made = make_row(data, path, ext=ext, lang=lang)
-    if isinstance(made, Reject):
-        return made
-    return Row(
-        made.content,
-        path,
-        _given(record, "size", made.size),
-        ext,
-        lang,
-        _given(record, "hexsha", made.hexsha),
-        float(_given(record, "avg_line_length", made.avg_line_length)),
-        int(_given(record, "max_line_length", made.max_line_length)),
-        float(_given(record, "alphanum_fraction", made.alphanum_fraction)),
-    )
+    given = {name: record[name] for name in ("size", "hexsha", *_STATISTICS, *_PROVENANCE) if name in record}
+    return make_row(data, path, ext=ext, lang=_SPELLED.get(lang, lang), given=given)
 
 
-def _given(record: Mapping[str, Any], name: str, computed: Any) -> Any:
-    value = record.get(name)
-    return computed if value is None else value
+def _decoded(content: bytes, encoding: str) -> str | bytes:
+    """The text of bytes in the encoding that their row names; the bytes themselves where that does not work."""
+    try:
+        return content.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return content

@@ -1,5 +1,6 @@
 """The first step: a source tree's rows and rejects as parquet, with their counts."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_recipes.hub_source import DatasetSource, is_hub_name
 from data_recipes.rows import MAX_FILE_BYTES, PathLike, Reject, Row, read_parquet, rejects_table, tables_of
+from data_recipes.source_fields import SourceFields
 from data_recipes.source_tree import fingerprint, read_tree
 from data_recipes.store import (
     SHARD_BYTES,
@@ -27,43 +30,56 @@ _MARKER = ".done.json"
 
 
 def write_rows(
-    roots: PathLike | Iterable[PathLike],
+    roots: Any,
     out: PathLike,
     *,
     limit_bytes_per_language: Mapping[str, int] | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
     shard_bytes: int = SHARD_BYTES,
+    data_dir: str | None = None,
     progress: bool | None = None,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
 
-    `roots` are source trees and zip archives, or one parquet file or folder of them (limits do not apply to those).
+    `roots` are source trees and zip archives, or one parquet file or folder of them, or one dataset of the Hub, of
+    which `data_dir` names a part: `write_rows("bigcode/the-stack", out, data_dir="data/python")`. A dataset is read as
+    a stream. Limits apply to source trees only.
 
     Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
     `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
     """
     started, folder = time.monotonic(), Path(out)
-    given = [roots] if not isinstance(roots, Iterable) or isinstance(roots, str) else list(roots)
+    given = list(roots) if isinstance(roots, list | tuple) else [roots]
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
-    tables = tables_of(given)
-    source_key = [checksum(path) for path in tables] if tables else fingerprint(given)
+    dataset = _dataset_in(given, data_dir)
+    tables = [] if dataset else tables_of(given)
+    source_key = (
+        [dataset.name, dataset.fingerprint]
+        if dataset
+        else [checksum(path) for path in tables]
+        if tables
+        else fingerprint(given)
+    )
     key = digest([code_digest(), source_key, limits, max_file_bytes, shard_bytes])
     facts, problem = finished(folder / _MARKER, key)
-    if facts is not None:
+    if facts is not None and not (dataset and dataset.fingerprint is None):
         report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
         return facts
     if problem:
         report(f"step=rows redone: {problem}")
     for stale in (folder / _MARKER, folder / "rows.json"):
         remove(stale)
-    source = (
-        read_parquet(given[0], max_file_bytes=max_file_bytes)
-        if tables
-        else read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
-    )
+    provenance: tuple[str, ...] = ()
+    if dataset:
+        provenance, source = dataset.rows(max_file_bytes)
+    elif tables:
+        provenance = SourceFields.of(tables).provenance
+        source = read_parquet(given[0], max_file_bytes=max_file_bytes)
+    else:
+        source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
     shown = tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress)
-    summary, files = _write(shown, folder, shard_bytes)
+    summary, files = _write(shown, RowWriter(folder, shard_bytes, provenance), folder)
     mark_done(folder / _MARKER, key, files, summary)
     out_rows = sum(entry["files"] for entry in summary["files"].values())
     dropped = sum(entry["files"] for entry in summary["rejects"])
@@ -74,9 +90,17 @@ def write_rows(
     return summary
 
 
-def _write(source: Iterable[Row | Reject], folder: Path, shard_bytes: int) -> tuple[dict[str, Any], list[Path]]:
+def _dataset_in(given: list[Any], data_dir: str | None) -> DatasetSource | None:
+    """The one source as a dataset, if it is one: a name on the Hub, an opened dataset, or anything with a `data_dir`."""
+    only = given[0] if len(given) == 1 else None
+    if isinstance(only, str | os.PathLike):
+        is_dataset = data_dir is not None or is_hub_name(only)
+        return DatasetSource(str(only), data_dir=data_dir) if is_dataset else None
+    return DatasetSource(only, data_dir=data_dir) if only is not None else None
+
+
+def _write(source: Iterable[Row | Reject], writer: RowWriter, folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """Write shards, rejects and rows.json; what rows.json holds, and the files written."""
-    writer = RowWriter(folder, shard_bytes)
     rejects: list[Reject] = []
     files: Counter[str] = Counter()
     volume: Counter[str] = Counter()

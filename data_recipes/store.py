@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_recipes.errors import StoreError
-from data_recipes.rows import ROW_SCHEMA, Row, rows_table
+from data_recipes.rows import Row, rows_table
 
 SHARD_BYTES = 64 << 20
 _GROUP_ROWS = 1000
@@ -122,8 +122,9 @@ def shards(table: pa.Table, shard_bytes: int = SHARD_BYTES) -> Iterator[pa.Table
 class RowWriter:
     """Writes rows in the order given into `rows-00000.parquet`, …; each shard appears when it is complete."""
 
-    def __init__(self, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(self, folder: Path, shard_bytes: int = SHARD_BYTES, provenance: Sequence[str] = ()) -> None:
         self._folder, self._shard_bytes = folder, shard_bytes
+        self._provenance = tuple(provenance)
         self._rows: list[Row] = []
         self._bytes = 0
         self.files: list[Path] = []
@@ -140,6 +141,6 @@ class RowWriter:
         if not self._rows and self.files:
             return
         path = self._folder / f"rows-{len(self.files):05d}.parquet"
-        write_table(path, rows_table(self._rows) if self._rows else ROW_SCHEMA.empty_table())
+        write_table(path, rows_table(self._rows, self._provenance))
         self.files.append(path)
         self._rows, self._bytes = [], 0

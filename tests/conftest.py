@@ -18,3 +18,42 @@ def pytest_runtest_makereport(item):
         report.outcome = "failed"
         report.longrepr = f"skipped, but HF_SANTA_NO_SKIPS is set: {report.longrepr}"
     return report
+
+
+_CODE = '"""Module {0}."""\n\n\ndef function_{0}(first, second):\n    total = first + second * {0}\n    return [total, first]\n'
+_STAR_COUNTS = (None, 3.0, 5.0, 6.0)
+
+
+def _write_stack(folder, *, files=24, shards=2):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    records = []
+    for number in range(files):
+        is_python = number % 3 > 0
+        content = _CODE.format(number) * 2 if is_python else f"function f{number}(a) {{\n  return a + {number};\n}}\n"
+        records.append(
+            {
+                "content": content,
+                "lang": "Python" if is_python else "JavaScript",
+                "max_stars_repo_path": f"src/m{number:03d}.{'py' if is_python else 'js'}",
+                "max_stars_repo_name": f"{'octocat' if number % 4 else 'hubot'}/r{number % 5}",
+                "max_stars_count": _STAR_COUNTS[number % 4],
+                "max_stars_repo_licenses": ["mit"] if number % 8 else [],
+            }
+        )
+    records += [
+        {**records[1], "content": records[1]["content"] + "# mail bob@corp.io\n", "max_stars_repo_path": "src/near.py"},
+        {**records[2], "content": "x = '" + "a" * 1200 + "'\n", "max_stars_repo_path": "src/long.py"},
+    ]
+    schema = pa.Table.from_pylist(records).schema.set(4, pa.field("max_stars_count", pa.float64()))
+    for shard in range(shards):
+        pq.write_table(pa.Table.from_pylist(records[shard::shards], schema=schema), folder / f"{shard:04d}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_stack():
+    """Write shards of a source in The Stack v1's layout: files of two languages, repositories, stars and licences."""
+    return _write_stack

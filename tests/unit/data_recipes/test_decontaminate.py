@@ -2,12 +2,16 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_recipes import matcher
 from data_recipes.decontaminate import BenchmarkString, Matcher, benchmark_strings, decontaminate, description
+from data_recipes.engine import ENGINES, VARIABLE, engine_name
 from data_recipes.errors import DataError
+from data_recipes.matcher import STRING
 
 _DOC = "Return the list of all the prime factors of n."
 _PROBLEM = {
@@ -91,7 +95,59 @@ _WORDS = st.lists(st.sampled_from(["aab", "baa", "Ä", "ß", " ", "\n", "x", "İ
 @given(_WORDS, st.lists(_WORDS.filter(lambda s: len(s) >= 8), max_size=4, unique=True))
 @settings(deadline=None)
 def test_the_one_pass_search_equals_a_loop_over_strings(text, strings):
-    """The matcher finds exactly the strings that `in` finds after lower-casing."""
+    """Compiled or not, the matcher finds exactly the strings that `in` finds after lower-casing."""
     named = [BenchmarkString("b", str(number), string) for number, string in enumerate(strings)]
     expected = [s for s in named if s.string.lower() in text.lower()]
-    assert Matcher(named).find(text) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ENGINES:
+            patch.setenv(VARIABLE, name)
+            engine_name.cache_clear()
+            assert [s for s in Matcher(named).find(text) if s.kind == STRING] == expected
+    engine_name.cache_clear()
+
+
+_WRAPPED = """
+    // given a list of WORDS, return how many of
+    // them begin with a vowel and end with another; words of
+    // one letter count once.
+"""
+_VOWELS = "Given a list of words, return how many of them begin with a vowel and end with another."
+
+
+def test_thirteen_words_in_a_row_are_a_quotation(engine):
+    """A description that was wrapped and commented is hit, with the words that were found, once a problem."""
+    record = {"benchmark": "b", "name": "vowels", "string": _VOWELS}
+    hits = decontaminate(["", _WRAPPED, _WRAPPED[:60], _VOWELS], [record, {**record, "name": "again"}])
+    assert [(hit.row, hit.problem, hit.kind) for hit in hits] == [
+        (1, "vowels", "13-gram"),
+        (3, "vowels", "string"),
+        (3, "again", "string"),
+    ]
+    assert hits[0].string == "given a list of words return how many of them begin with a"
+
+
+def test_numbers_in_a_row_are_no_quotation(engine):
+    """A run of 13 words, most of which are numbers, is not searched for."""
+    numbers = ", ".join(str(number) for number in range(40))
+    record = {"benchmark": "b", "string": f"the numbers below forty: {numbers}"}
+    assert decontaminate([f"x = [{numbers}]"], [record]) == []
+
+
+def test_many_hits_in_many_texts_are_all_found(engine, monkeypatch):
+    """More hits than a compiled call returns at once are found, in order, with any number of threads."""
+    monkeypatch.setattr(matcher, "_HITS", 8)
+    strings = [BenchmarkString("b", str(number), f"string number {number} of the list") for number in range(5)]
+    texts = [" ".join(s.string for s in strings[: row % 6]) + " é" * (row % 2) for row in range(400)]
+    expected = [(row, strings[: row % 6]) for row in range(400) if row % 6]
+    for threads in (0, 1, 3):
+        assert Matcher(strings).find_all(pa.array(texts), threads) == expected
+
+
+@pytest.mark.parametrize("place", [0, 1, 16_300, 16_384, 16_390, 40_000])
+def test_strings_across_blocks_are_found(engine, place):
+    """Where a string or a run of words stands in a long text does not matter."""
+    strings = [BenchmarkString("b", "p", _VOWELS)]
+    for filler in ("x", " ", "y;"):
+        text = (filler * place)[:place] + " " + _VOWELS
+        assert Matcher(strings).find(text) == strings
+        assert [s.kind for s in Matcher(strings).find(text.replace(",", ""))] == ["13-gram"]

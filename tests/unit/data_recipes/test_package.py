@@ -2,38 +2,63 @@
 
 import argparse
 import importlib
-import json
 import sys
 from importlib.resources import files
 from string import Template
 from types import FunctionType
+from xml.etree import ElementTree
 
+import pyarrow as pa
 import pytest
 import yaml
 
 import data_recipes
 from data_recipes import cli
 from data_recipes.card import config_rows, render_card
-from data_recipes.errors import DataError
-from data_recipes.funnel import funnel_rows
-from data_recipes.near_dedup import MODES
-from data_recipes.recipes import RECIPES, configs, find_recipe, slug
+from data_recipes.examples import example_of
+from data_recipes.filters import thresholds_for
+from data_recipes.funnel import funnel_rows, recipe_rows
+from data_recipes.histograms import histograms, license_counts
+from data_recipes.pictures import example_picture, funnel_picture, histogram_picture
+from data_recipes.recipes import RECIPES, configs
+
+
+_BINS = {
+    "size": {"edges": [0, 256, 1024], "files": [1, 5, 2], "unknown": 0},
+    "comment_share": {"edges": [0.0, 0.01, 0.8, 1.0], "files": [2, 4, 1, 1], "unknown": 3},
+    "stars": {"edges": [0, 5, 100], "files": [0, 0, 0], "unknown": 8},
+}
+
+
+def _kept(files):
+    return {"files": files, "bytes": files * 1000}
 
 
 def _entry(lang, files_left):
     names = ["read", "base", "decontaminated", "near_dedup"]
     return {
         "lang": lang,
-        "stages": [{"name": name, "files": n, "bytes": n * 1000} for name, n in zip(names, files_left, strict=True)],
-        "rejects": [{"stage": "base", "reason": "max_line_length", "files": 1, "bytes": 1000}],
+        "stages": [{"name": name, **_kept(n)} for name, n in zip(names, files_left, strict=True)],
+        "recipes": {"near_dedup": _kept(files_left[3]), "base": _kept(files_left[2]), "stars": _kept(1)},
+        "rejects": [{"stage": "base", "reason": "opt_out", "files": 1, "bytes": 1000}],
         "redactions": {"EMAIL_ADDRESS": 2, "IP_ADDRESS": 0, "files": 1},
+        "licenses": {"mit": 3, "a|b": 1},
+        "histograms": _BINS,
+        "example": {"path": "<a & b>.py", "hexsha": "0", "first_line": 3, "lines": ["if a < b:\x00", "    '\u202e\ufffe'"]},
     }
 
 
 _FUNNEL = {
     "recipe": "near_dedup",
+    "recipes": ["near_dedup", "base", "stars"],
+    "unavailable": {"fertility": "recipe 'fertility' counts tokens."},
     "order": ["base filter", "redaction"],
-    "thresholds": {"max_line_length": 1000},
+    "filters": ["base"],
+    "compat": "report",
+    "permissions": {"opt_outs": 7, "licenses": ["mit"], "keep_unlicensed": False},
+    "provenance": ["repo", "stars", "licenses"],
+    "scores": ["comment_share"],
+    "thresholds": thresholds_for(),
     "seed": 0,
     "benchmarks": {"demo": 12},
     "configs": [],
@@ -46,7 +71,7 @@ _FUNNEL = {
 def test_public_names_are_importable_and_documented(name):
     """Every name of `__all__` exists; every callable has a docstring."""
     value = getattr(data_recipes, name)
-    assert name == "RECIPES" or (isinstance(value, FunctionType) and value.__doc__)
+    assert name == "RECIPES" or (isinstance(value, FunctionType | type) and value.__doc__)
 
 
 def test_public_functions_win_over_modules_of_the_same_name():
@@ -73,29 +98,6 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy(monkeypa
     assert loaded & {"pyarrow", "presidio_analyzer", "datasketch"} == set()
 
 
-def test_recipes_name_existing_modes():
-    """Every recipe is listed under its own name and uses a known near-duplicate mode."""
-    assert [recipe.name for recipe in RECIPES.values()] == list(RECIPES)
-    assert {recipe.near_dedup for recipe in RECIPES.values()} == {None, *MODES}
-
-
-def test_an_unknown_recipe_is_named():
-    """A misspelt recipe is answered with the known ones."""
-    with pytest.raises(
-        DataError, match="recipe='near' is unknown. Choose one of base, near_dedup, ".replace(".", r"\.")
-    ):
-        find_recipe("near")
-
-
-def test_configs_are_views_over_all_and_per_language():
-    """The base and the recipe's configs exist for all languages together and for each one."""
-    entries = configs(RECIPES["near_dedup"], ["Java", "Python"])
-    expected = ["base", "java-base", "python-base", "near_dedup", "java-near_dedup", "python-near_dedup"]
-    assert [entry["config_name"] for entry in entries] == expected
-    assert [entry["config_name"] for entry in entries if entry.get("default")] == ["near_dedup"]
-    assert [slug(name) for name in ("C++", "C#", "C")] == ["cpp", "csharp", "c"]
-
-
 def test_the_funnel_table_has_totals_and_shares():
     """The table gives each language's and the total volume per stage with its change."""
     header, *body = funnel_rows(_FUNNEL)
@@ -104,14 +106,22 @@ def test_the_funnel_table_has_totals_and_shares():
     assert body[2][:3] == ["total", "30", "30.0 kB"]
 
 
+def test_the_recipe_table_compares_with_base():
+    """As in the report's Table 3 there is a row a language and a column a recipe, with the change against base."""
+    assert recipe_rows(_FUNNEL)[:2] == [
+        ["", "base", "stars", "near_dedup"],
+        ["Java", "8.0 kB", "1.0 kB (-87.5 %)", "6.0 kB (-25.0 %)"],
+    ]
+    assert recipe_rows(_FUNNEL)[3] == ["total", "27.0 kB", "2.0 kB (-92.6 %)", "25.0 kB (-7.4 %)"]
+
+
 def test_the_card_is_valid_and_complete():
     """The card's front matter parses, every config and its rows are listed, no placeholder is left."""
     card = render_card(_FUNNEL, repository="user/set")
     _, front, text = card.split("---\n", 2)
     header = yaml.safe_load(front)
-    assert [entry["config_name"] for entry in header["configs"]] == [
-        entry["config_name"] for entry in configs(RECIPES["near_dedup"], ["Java", "Python"])
-    ]
+    recipes = [RECIPES[name] for name in _FUNNEL["recipes"]]
+    assert header["configs"] == configs(recipes, ["Java", "Python"], _FUNNEL["thresholds"])
     assert config_rows(_FUNNEL)["near_dedup"] == 25
     assert all(f"| `{name}` | {count:,} |" in text for name, count in config_rows(_FUNNEL).items())
     assert 'load_dataset("user/set", "near_dedup"' in text
@@ -119,20 +129,84 @@ def test_the_card_is_valid_and_complete():
     assert not [name for name in template.get_identifiers() if f"${name}" in card]
 
 
+def test_the_card_says_who_may_be_in_it():
+    """Licences are counted, lists applied are named with their effect, and what is missing is said with its reason."""
+    card = render_card(_FUNNEL, repository="user/set")
+    assert "| mit | 6 |" in card
+    assert "| a&#124;b | 2 |" in card
+    assert "An opt-out list of 7 names was applied: 2 files are not here. Only these licences are taken: mit" in card
+    assert "- `fertility` is not in this store: recipe 'fertility' counts tokens." in card
+    assert "`stars` (" not in card
+    assert "- `stars`: stars of the repository" in card
+    unknown = {
+        **_FUNNEL,
+        "permissions": {"opt_outs": 0, "licenses": None, "keep_unlicensed": False},
+        "funnel": [{**_entry("Java", [1, 1, 1, 1]), "licenses": None}],
+    }
+    card = render_card(unknown, repository="user/set")
+    assert "The source names no licences." in card
+    assert "Neither an opt-out list nor a licence list was given to this run." in card
+
+
+@pytest.mark.parametrize("draw", [funnel_picture, histogram_picture, example_picture])
+def test_pictures_are_sound_svg(draw):
+    """Every picture is XML with a title, whatever characters a file or its path has, and the same each time."""
+    picture = draw(_FUNNEL)
+    root = ElementTree.fromstring(picture)
+    assert root.find("{http://www.w3.org/2000/svg}title").text
+    assert not set("\x00\u202e\ufffe") & set(picture)
+    assert picture == draw(_FUNNEL)
+
+
+def test_pictures_hold_the_funnels_numbers():
+    """Volumes, shares and numbers of files are written in the pictures; code keeps its indentation."""
+    assert "25.0 kB" not in funnel_picture(_FUNNEL)
+    assert "19.0 kB (95.0 %)" in funnel_picture(_FUNNEL)
+    assert "at most 10" in histogram_picture(_FUNNEL)
+    assert "unknown 6" in histogram_picture(_FUNNEL)
+    picture = example_picture(_FUNNEL)
+    assert "Python · &lt;a &amp; b&gt;.py" in picture
+    assert ">    &#x27;" in picture
+
+
+def test_a_store_without_examples_or_rows_of_a_language_is_drawn():
+    """A language without rows is left out, one without a short file has no example."""
+    entry = {**_entry("Java", [3, 0, 0, 0]), "example": None}
+    entry["recipes"] = {name: _kept(0) for name in _FUNNEL["recipes"]}
+    bare = {**_FUNNEL, "funnel": [entry, {**_entry("Python", [1, 1, 1, 1]), "example": None}]}
+    assert "Java" not in funnel_picture(bare)
+    assert "No file is short enough to be shown." in example_picture(bare)
+    ElementTree.fromstring(histogram_picture(bare))
+
+
+def test_histograms_count_every_row_once():
+    """Values on an edge belong to the bin that begins there; what lies beyond is in the last; nulls are unknown."""
+    store = pa.table({"stars": [0, 1, 4, 5, 5000, None], "size": [0, 256, 1 << 20, 1 << 30, 511, 512]})
+    found = histograms(store)
+    assert found["stars"]["unknown"] == 1
+    assert sum(found["stars"]["files"]) == 5
+    assert found["stars"]["files"][found["stars"]["edges"].index(5)] == 1
+    assert found["stars"]["files"][-1] == 1
+    assert found["size"]["files"][-1] == 2
+    assert "comment_share" not in found
+    assert license_counts(pa.table({"licenses": [["mit", "b"], ["mit"], None]})) == {"mit": 2, "b": 1, "unknown": 1}
+
+
+def test_the_example_is_a_readable_part_of_a_file():
+    """Lines from a third on are shown, of the first kept row whose lines are narrow and many enough."""
+    long = "\n".join(f"line {n}" for n in range(90))
+    store = pa.table({"path": ["wide", "short", "left out", "good"], "hexsha": list("abcd")})
+    store = store.append_column("content", pa.array(["x" * 200 + "\n" * 9, "a\nb", long, long]))
+    found = example_of(store, pa.array([True, True, False, True]))
+    assert (found["path"], found["first_line"], found["lines"][0], len(found["lines"])) == ("good", 31, "line 30", 16)
+    assert example_of(store, pa.array([True, True, False, False])) is None
+
+
 def _command(*arguments):
     parser = argparse.ArgumentParser()
     cli.add_commands(parser.add_subparsers(required=True))
     args = parser.parse_args(["data", *arguments])
     return args.func(args)
-
-
-def test_stats_prints_the_funnel(tmp_path, capsys):
-    """`data stats` prints the funnel of a dataset folder, and names a folder that has none."""
-    (tmp_path / "funnel.json").write_text(json.dumps(_FUNNEL))
-    assert _command("stats", str(tmp_path)) == 0
-    assert "Python" in capsys.readouterr().out
-    assert _command("stats", str(tmp_path / "none")) == 2
-    assert "no such file. Pass a folder" in capsys.readouterr().err
 
 
 def test_redact_checks_shows_and_changes_files(tmp_path, capsys):

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
 from data_recipes.rows import (
+    PROVENANCE_SCHEMA,
     REJECT_SCHEMA,
     ROW_SCHEMA,
+    SCORE_SCHEMA,
     Reject,
     Row,
     line_statistics,
@@ -119,5 +121,5 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_schemas_are_documented_fields():
     """The Arrow schemas and the record types name the same columns."""
-    assert ROW_SCHEMA.names == list(Row.__dataclass_fields__)
+    assert [*ROW_SCHEMA.names, *PROVENANCE_SCHEMA.names, *SCORE_SCHEMA.names] == list(Row.__dataclass_fields__)
     assert set(REJECT_SCHEMA.names) == set(Reject.__dataclass_fields__)

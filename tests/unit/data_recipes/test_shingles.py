@@ -6,12 +6,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_recipes import shingles
+from data_recipes import kernel_tokens, shingles
 from data_recipes.shingles import jaccard, ngram_set, token_hashes, unigram_set
+from data_recipes.signatures import permutations, signature
+from data_recipes.texts import texts_of
 
-_CODE = st.lists(st.sampled_from(["ab", "b", "_", "1", " ", "\n", "(", "é", "日", "😀", "x" * 40]), max_size=80).map(
-    "".join
-)
+_CODE = st.lists(
+    st.sampled_from(["ab", "b", "_", "1", " ", "\n", "(", "é", "日", "😀", "x" * 40, "abcdefgh", "eight__8x"]),
+    max_size=80,
+).map("".join)
 
 
 def _tokens(text):
@@ -53,6 +56,21 @@ def test_blocks_do_not_change_tokens(monkeypatch):
     whole = token_hashes(text)[0]
     monkeypatch.setattr(shingles, "_BLOCK_BYTES", 64)
     assert np.array_equal(token_hashes(text)[0], whole)
+
+
+@given(_CODE, st.integers(0, 3 * kernel_tokens.BLOCK))
+@settings(deadline=None, max_examples=60)
+def test_compiled_signatures_equal_those_of_the_definition(text, padding):
+    """Compiled code reads the same tokens and shingles, wherever the ends of its blocks fall."""
+    a, b = permutations()
+    lowest, scratch = np.empty(256, dtype=np.uint32), kernel_tokens.new_scratch()
+    for filler in ("y", " ", "é"):
+        texts = texts_of([filler * padding + text])
+        for ngram, define in ((5, ngram_set), (1, unigram_set)):
+            tokens = kernel_tokens.signature_of(texts.addresses[0], texts.sizes[0], ngram, a, b, lowest, scratch)
+            expected, count = define(texts.read(0))
+            assert tokens == count
+            assert np.array_equal(lowest, signature(expected))
 
 
 def test_lone_surrogates_are_separators():

@@ -1,0 +1,153 @@
+"""The column layouts of The Stack v1, smol, v2 and v3: which of their columns is which of ours.
+
+A table is recognised by its columns, so nobody renames any. Sources: the dataset cards; for v3 the parquet schema of
+`HuggingFaceCode/stack-v3-train`, where a row is a repository and `files` holds its files.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from data_recipes.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One layout: the columns that mark it, and the column of each of our fields where the names differ."""
+
+    name: str
+    marks: tuple[str, ...]
+    columns: Mapping[str, str]
+    files: str | None = None  # the column with a repository's files, where a row is a repository
+
+    def column(self, field: str) -> str:
+        """The column that holds this field, whether the table has it or not."""
+        return self.columns.get(field, field)
+
+
+LAYOUTS = (
+    Layout(
+        "The Stack v3",
+        ("repo_path", "files"),
+        {
+            "repo": "repo_path",
+            "revision": "commit_id",
+            "stars": "github_metadata.stars",
+            "forks": "github_metadata.forks",
+            "path": "files.file_path",
+            "content": "files.content",
+            "lang": "files.language",
+            "size": "files.size_bytes",
+            "licenses": "files.detected_licenses",
+        },
+        files="files",
+    ),
+    Layout(
+        "The Stack v2",
+        ("blob_id", "content"),
+        {
+            "hexsha": "blob_id",
+            "repo": "repo_name",
+            "revision": "revision_id",
+            "stars": "star_events_count",
+            "forks": "fork_events_count",
+            "licenses": "detected_licenses",
+            "lang": "language",
+            "size": "length_bytes",
+            "date": "revision_date",
+            "encoding": "src_encoding",
+        },
+    ),
+    Layout(
+        "The Stack v1",
+        ("max_stars_repo_path", "content"),
+        {
+            "path": "max_stars_repo_path",
+            "repo": "max_stars_repo_name",
+            "revision": "max_stars_repo_head_hexsha",
+            "stars": "max_stars_count",
+            "forks": "max_forks_count",
+            "licenses": "max_stars_repo_licenses",
+            "date": "max_stars_repo_stars_event_max_datetime",
+        },
+    ),
+    Layout("The Stack smol", ("repository_name", "content"), {"repo": "repository_name"}),
+    Layout("rows", ("content",), {"lang": "lang"}),
+)
+"""The layouts, the most special first; the last is our own, and any table with `content`."""
+
+FIELDS = (
+    *("content", "path", "size", "ext", "lang", "hexsha", "avg_line_length", "max_line_length", "alphanum_fraction"),
+    *("repo", "revision", "stars", "forks", "licenses", "date", "encoding"),
+)
+
+
+def layout_of(place: str, names: Sequence[str]) -> Layout:
+    """The layout of a table with these columns; `place` names it in errors."""
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{place} has more than one column named {repeated}. Give each column its own name.")
+    for layout in LAYOUTS:
+        if set(layout.marks) <= set(names):
+            return layout
+    found = ", ".join(names)
+    advice = "Pass a table with content and path."
+    if "blob_id" in names:
+        advice = "The Stack v2 comes without contents: fetch them by blob_id into a column 'content' first."
+    raise DataError(f"{place} has no 'content' column. Columns found: {found}. {advice}")
+
+
+def columns_to_read(layout: Layout, names: Sequence[str]) -> list[str]:
+    """The columns of the table that hold any of our fields."""
+    wanted = {layout.column(name).split(".")[0] for name in FIELDS} | {"language"}
+    return [name for name in names if name in wanted]
+
+
+def fields_in(layout: Layout, names: Sequence[str], children: Mapping[str, Sequence[str]]) -> set[str]:
+    """Our fields that a table has; `children` are the names inside its columns that hold structures."""
+    found = set()
+    for name in FIELDS:
+        outer, _, inner = layout.column(name).partition(".")
+        if outer in names and (not inner or inner in children.get(outer, ())):
+            found.add(name)
+    return found | ({"lang"} if "language" in names else set())
+
+
+def records_of(layout: Layout, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The files of a table's row as records with our names; a repository has several, or none."""
+    files = [record] if layout.files is None else record[layout.files] or []
+    for file in files:
+        yield {name: value for name in FIELDS if (value := _value(layout, name, record, file)) is not None}
+
+
+def _value(layout: Layout, name: str, record: Mapping[str, Any], file: Mapping[str, Any]) -> Any:
+    outer, _, inner = layout.column(name).partition(".")
+    holder: Any = file if outer == layout.files else record.get(outer) if inner else record
+    value = (holder or {}).get(inner or outer)
+    if name == "lang" and value is None:
+        value = record.get("language")
+    return _CLEAN.get(name, lambda x: x)(value)
+
+
+def _count(value: Any) -> int | None:
+    """A count; some shards of The Stack v1 hold stars as floating point numbers."""
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else int(value)
+
+
+def _licenses(value: Any) -> list[str] | None:
+    """A list of licence names; some tables wrap it as `{"list": [{"item": …}]}`."""
+    if isinstance(value, Mapping):
+        value = [item["item"] for item in value.get("list") or []]
+    return None if value is None else sorted({str(item) for item in value if item})
+
+
+def _date(value: Any) -> str | None:
+    return value.isoformat() if isinstance(value, datetime | date) else value
+
+
+_CLEAN: Mapping[str, Any] = {
+    **dict.fromkeys(("stars", "forks", "size", "max_line_length"), _count),
+    "licenses": _licenses,
+    "date": _date,
+}

@@ -1,0 +1,57 @@
+"""Threads, each with arrays of its own to work in."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RANGE_BYTES = 1 << 20  # what a thread takes at once
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Threads, and the arrays that each of them works in."""
+
+    pool: ThreadPoolExecutor
+    count: int
+
+    def each(self, work: Callable[..., None], jobs: Iterable[tuple[Any, ...]], arrays: Sequence[Any]) -> None:
+        """Call `work(*job, arrays[i])` for every job, where no two running calls share an i; one entry a thread."""
+        free: SimpleQueue[Any] = SimpleQueue()
+        for entry in arrays:
+            free.put(entry)
+
+        def run(job: tuple[Any, ...]) -> None:
+            own = free.get()
+            try:
+                work(*job, own)
+            finally:
+                free.put(own)
+
+        for _ in self.pool.map(run, jobs):
+            pass
+
+
+@contextmanager
+def workers(threads: int | None) -> Iterator[Workers]:
+    """A pool of so many threads, or of one a core."""
+    count = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        yield Workers(pool, count)
+
+
+def ranges(sizes: NDArray[np.int64], limit: int = _RANGE_BYTES) -> Iterator[tuple[int, int]]:
+    """Neighbouring rows in groups of about `limit` bytes."""
+    ends = np.cumsum(sizes + 64)
+    start = 0
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + limit, side="right")))
+        yield start, stop
+        start = stop

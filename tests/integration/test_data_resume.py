@@ -1,0 +1,136 @@
+"""A run that is killed anywhere goes on to the same bytes; threads, shard order and engine change none of them."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from data_recipes.engine import VARIABLE
+from data_recipes.run import run, write_rows
+
+_BENCHMARK = {"benchmark": "b", "string": "the secret sentence of a benchmark"}
+_SCRIPT = """
+import importlib, os, signal, sys
+from data_recipes.run import run
+
+module, name, left = sys.argv[3], sys.argv[4], int(sys.argv[5])
+holder = importlib.import_module(module)
+*path, last = name.split(".")
+for part in path:
+    holder = getattr(holder, part)
+original = getattr(holder, last)
+
+def killing(*arguments, **more):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **more)
+
+setattr(holder, last, killing)
+run(sys.argv[1], sys.argv[2], ["near_dedup_verified", "near_dedup_alt"], shard_bytes=9000,
+    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], report=lambda line: None)
+"""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    rng = random.Random(2)
+    for number in range(60):
+        names = [f"value_{rng.randrange(500)}" for _ in range(60)]
+        body = "".join(f"    {a} = {b} + 1  # note\n" for a, b in zip(names[::2], names[1::2], strict=True))
+        for copy in range(1 + number % 3):
+            text = f"def work_{number}():\n{body}" + f"# copy {copy}\n" * copy
+            (tree / f"m{number}_{copy}.py").write_text(text)
+            (tree / f"m{number}_{copy}.js").write_text(f"// é {number}\n{body.replace('#', '//')}" + "// more\n" * copy)
+    (tree / "planted.py").write_text(f"# {_BENCHMARK['string']}\nimport os\nprint(os.sep)\n")
+    write_rows(tree, tmp_path_factory.mktemp("rows") / "rows", shard_bytes=60_000, report=lambda _line: None)
+    return tmp_path_factory.getbasetemp(), tree, next(tmp_path_factory.getbasetemp().glob("rows*/rows"))
+
+
+def _run(source, out, **more):
+    lines = []
+    recipes = ["near_dedup_verified", "near_dedup_alt"]
+    run(source, out, recipes, shard_bytes=9000, benchmarks=[_BENCHMARK], report=lines.append, **more)
+    return lines
+
+
+def _bytes(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in {".done.json", "README.md"}  # the card names the folder
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(rows, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "store"
+    _run(rows[2], out)
+    return _bytes(out)
+
+
+_PLACES = {
+    "reading a shard": ("data_recipes.annotate", "Annotator.annotate", 2),
+    "writing an annotated shard": ("data_recipes.store", "pq.write_table", 3),
+    "marking a shard": ("data_recipes.run", "mark_done", 1),
+    "spilling a language": ("data_recipes.texts", "Texts.add_to", 2),
+    "signing": ("data_recipes.near_dedup", "sign_alone", 1),
+    "clustering": ("data_recipes.near_dedup", "decide", 2),
+    "comparing": ("data_recipes.clusters", "Comparison.similarities", 1),
+    "writing the rejects": ("data_recipes.run", "write_table", 8),
+    "marking a language": ("data_recipes.run", "mark_done", 5),
+    "writing the card": ("data_recipes.run", "render_card", 0),
+    "marking the store": ("data_recipes.run", "mark_done", 6),
+}
+
+
+@pytest.mark.parametrize("place", _PLACES)
+def test_a_run_killed_at_any_place_goes_on_to_the_same_bytes(rows, whole, tmp_path, place):
+    """After SIGKILL in each stage a second run redoes nothing that was finished and ends with the same bytes."""
+    module, name, count = _PLACES[place]
+    out = tmp_path / "store"
+    command = [sys.executable, "-c", _SCRIPT, str(rows[2]), str(out), module, name, str(count)]
+    assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
+    finished = {path.name for path in out.rglob("*.done.json")}
+    lines = _run(rows[2], out)
+    assert _bytes(out) == whole
+    assert sum(line.endswith("reused") for line in lines) >= len(finished - {".done.json"})
+    assert not (out / ".work").exists()
+
+
+def test_threads_and_runs_change_no_byte(rows, whole, tmp_path):
+    """One thread, three, and another run give the same bytes."""
+    for threads in (1, 3):
+        _run(rows[2], tmp_path / str(threads), threads=threads)
+        assert _bytes(tmp_path / str(threads)) == whole
+
+
+def test_the_order_of_shards_changes_no_byte(rows, whole, tmp_path):
+    """Input shards under other names, so in another order, give the same bytes."""
+    source = tmp_path / "rows"
+    shutil.copytree(rows[2], source)
+    shards = sorted(source.glob("rows-*.parquet"))
+    assert len(shards) > 2
+    for number, path in enumerate(shards):
+        path.rename(source / f"moved-{len(shards) - number}.parquet")
+    _run(source, tmp_path / "store")
+    assert _bytes(tmp_path / "store") == whole
+
+
+def test_numpy_alone_gives_the_same_bytes(rows, whole, tmp_path):
+    """A process that computes without compiled code writes the very same files."""
+    script = (
+        "import sys\nfrom data_recipes.run import run\n"
+        "run(sys.argv[1], sys.argv[2], ['near_dedup_verified', 'near_dedup_alt'], shard_bytes=9000,\n"
+        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], report=lambda line: None)\n"
+    )
+    variables = {**os.environ, VARIABLE: "numpy"}
+    command = [sys.executable, "-c", script, str(rows[2]), str(tmp_path / "store")]
+    subprocess.run(command, check=True, timeout=300, env=variables)
+    assert _bytes(tmp_path / "store") == whole

@@ -1,0 +1,111 @@
+"""The table of recipes: views, what they need, and what is said where a source lacks it."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_recipes.errors import DataError
+from data_recipes.filters import FILTERS, thresholds_for
+from data_recipes.near_dedup import MODES
+from data_recipes.recipes import (
+    DEFAULT_OF_ALL,
+    NEAR_DEDUP_MODES,
+    RECIPES,
+    ROW_FILTERS,
+    chosen_recipes,
+    configs,
+    find_recipe,
+    slug,
+    view,
+)
+from data_recipes.run import run
+from data_recipes.source_fields import SourceFields
+
+_THRESHOLDS = thresholds_for()
+
+
+def _has_all(_need):
+    return None
+
+
+def test_steps_are_known_filters_and_modes():
+    """Every recipe is listed under its own name; every step is a filter or a mode of near-deduplication."""
+    assert [recipe.name for recipe in RECIPES.values()] == list(RECIPES)
+    assert set(MODES) == set(NEAR_DEDUP_MODES)
+    assert set(ROW_FILTERS) <= set(FILTERS)
+    assert {step for recipe in RECIPES.values() for step in recipe.steps} == {*ROW_FILTERS, *NEAR_DEDUP_MODES}
+    assert RECIPES["final"].steps == ("near_dedup_alt", "comments")
+
+
+def test_an_unknown_recipe_is_named():
+    """A misspelt recipe is answered with the known ones."""
+    with pytest.raises(DataError, match="recipe='near' is unknown. Choose one of base, stars, comments, fertility, "):
+        find_recipe("near")
+
+
+def test_configs_are_views_over_all_and_per_language():
+    """Each recipe has one config over all languages and one for each; the first recipe's is the default."""
+    entries = configs([RECIPES["near_dedup"], RECIPES["base"]], ["Java", "Python"], _THRESHOLDS)
+    expected = ["base", "java-base", "python-base", "near_dedup", "java-near_dedup", "python-near_dedup"]
+    assert [entry["config_name"] for entry in entries] == expected
+    assert [entry["config_name"] for entry in entries if entry.get("default")] == ["near_dedup"]
+    assert [slug(name) for name in ("C++", "C#", "C")] == ["cpp", "csharp", "c"]
+
+
+def test_a_view_of_fertility_has_each_languages_threshold():
+    """Over all languages it is one of three conjunctions, for one language one, for another language nothing."""
+    assert view(RECIPES["fertility"], _THRESHOLDS, "Java") == [["lang", "==", "Java"], ["chars_per_token", ">=", 2.9]]
+    assert [rule[0][2] for rule in view(RECIPES["fertility"], _THRESHOLDS)] == ["Python", "Java", "JavaScript"]
+    assert view(RECIPES["fertility"], _THRESHOLDS, "Rust") == [["lang", "==", ""]]
+    assert view(RECIPES["final"], _THRESHOLDS) == [
+        ["near_dedup_alt_keep", "==", True],
+        ["comment_share", ">", 0.01],
+        ["comment_share", "<", 0.8],
+    ]
+    assert view(RECIPES["base"], _THRESHOLDS) == []
+
+
+def test_base_is_in_every_store_and_the_first_recipe_leads():
+    """Several recipes keep their order, each once; base is added at the end."""
+    recipes, missing = chosen_recipes(["final", "stars", "final"], _has_all)
+    assert ([recipe.name for recipe in recipes], missing) == (["final", "stars", "base"], {})
+    with pytest.raises(DataError, match="No recipe was given. Choose of base"):
+        chosen_recipes([], _has_all)
+
+
+def test_all_leaves_out_what_the_source_lacks():
+    """`all` has every recipe whose needs are met, ours first, and says why the others are missing."""
+    recipes, missing = chosen_recipes("all", lambda need: f"no {need} for {{recipe}}" if need == "stars" else None)
+    assert recipes[0].name == DEFAULT_OF_ALL
+    assert {recipe.name for recipe in recipes} == set(RECIPES) - {"stars"}
+    assert missing == {"stars": "no stars for stars"}
+
+
+def test_a_lacking_column_is_named_with_row_and_file(tmp_path):
+    """The first shard without stars is named, with the column, its columns and what to do."""
+    for name, extra in (("a", {"max_stars_count": [1]}), ("b", {})):
+        columns = {"content": ["x = 1\n"], "max_stars_repo_path": ["a.py"], "lang": ["Python"], **extra}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    expected = (
+        rf"Row 0 of {tmp_path}/b\.parquet has no 'max_stars_count' column, needed by recipe 'stars'\. "
+        r"Columns found: content, max_stars_repo_path, lang\. Use recipe 'base' or a Stack v1\.1\+ export\."
+    )
+    with pytest.raises(DataError, match=expected):
+        run(tmp_path, tmp_path / "out", "stars")
+    assert not (tmp_path / "out").exists()
+
+
+def test_lists_need_their_columns(tmp_path):
+    """An opt-out list for a source without repositories is an error, not a list that finds nobody."""
+    pq.write_table(pa.table({"content": ["x"], "path": ["a.py"]}), tmp_path / "a.parquet")
+    fields = SourceFields.of([tmp_path / "a.parquet"])
+    with pytest.raises(DataError, match=r"has no 'max_stars_repo_name' column, needed by the opt-out list\. Columns"):
+        fields.require({"repo": "the opt-out list"})
+    assert fields.provenance == ()
+
+
+def test_fertility_needs_a_tokenizer(tmp_path):
+    """Without a tokenizer the recipe says which argument is missing."""
+    pq.write_table(pa.table({"content": ["x"], "path": ["a.py"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"recipe 'fertility' counts tokens\. Pass tokenizer=PATH of a tokenizer\.json"):
+        run(tmp_path / "a.parquet", tmp_path / "out", "fertility")
