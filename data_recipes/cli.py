@@ -15,7 +15,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     stats = commands.add_parser("stats", help="the funnel of a dataset folder as a table")
     stats.add_argument("out", metavar="OUT", help="a folder that `data run` wrote")
     stats.set_defaults(func=_guarded(_stats))
-    _add_redact(commands.add_parser("redact", help="replace e-mail addresses and public IP addresses in files"))
+    _add_redact(commands.add_parser("redact", help="replace e-mail addresses, public IP addresses and keys in files"))
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def _add_redact(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--types",
         metavar="TYPE,TYPE",
-        help="EMAIL_ADDRESS, IP_ADDRESS (default: both)",
+        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME",
     )
     parser.add_argument("--seed", type=int, default=0, help="key of the replacements (default: 0)")
     parser.set_defaults(func=_guarded(_redact))
