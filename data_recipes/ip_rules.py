@@ -62,6 +62,10 @@ _URL_BEFORE = re.compile(r"(?::|[\"'`\\(=])\\?/\\?/\Z|://[^\s/]*@\Z")
 _PORT_AFTER = re.compile(r":[0-9]|/[0-9]{1,2}(?![.\w])")
 _RANGE_AFTER = re.compile(r"-[0-9]{1,3}(?:\.|\b)|-(?![^\W_])")
 _ADDRESS_WORD_CHARS = 60
+# dnsmasq: address=/name/IP
+_DNSMASQ = re.compile(r"(?:address|server|local|rev-server)=(?:/[\w.*-]+)+/\Z")
+_NAME_CHARS = 300
+_OPEN = frozenset(" \t\r\n\"'`([{<>=,;:|@")
 _CHUNK = 4096
 _SMALL_OCTET = 32
 
@@ -128,7 +132,8 @@ class _AddressWords:
     def are_near(self, words: re.Pattern[str], start: int, end: int) -> bool:
         """Whether one of the words ends near these places."""
         first, last = max(0, start - _ADDRESS_WORD_CHARS), end + _ADDRESS_WORD_CHARS
-        return any(self._is_in(words, number, first, last) for number in range(first // _CHUNK, last // _CHUNK + 1))
+        number, other = first // _CHUNK, last // _CHUNK
+        return self._is_in(words, number, first, last) or (number != other and self._is_in(words, other, first, last))
 
     def _is_in(self, words: re.Pattern[str], number: int, first: int, last: int) -> bool:
         if (words, number) not in self._chunks:
@@ -168,20 +173,27 @@ def _is_version_before(line: str) -> bool:
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     """Whether the characters around a dotted quad let it be an address: no longer number, word or path."""
-    before, following = text[max(0, start - 5) : start], text[end : end + 2]
-    last = before[-1:]
-    if last.isalnum() and not (last in "nrt" and before[-2:-1] == "\\"):
+    last, first = text[start - 1 : start], text[end : end + 1]
+    if last not in _OPEN and not _is_open_before(text, start, last):
         return False
-    if last in {".", "_"} or (last in {"-", "+"} and before[-2:-1].isalnum()):
-        return False
-    if last == "/" and before[-2:-1] not in {"/", "\\", ""} and not before.endswith("ip4/"):
-        return False
-    first = following[:1]
     if first.isalnum() or first == "_":
         return False
     if first == "-":  # a range of addresses goes on with a digit, a version with a word
         return _RANGE_AFTER.match(text, end) is not None
-    return not (first in {".", "+", "~"} and following[1:].isalnum())
+    return not (first and first in ".+~" and text[end + 1 : end + 2].isalnum())
+
+
+def _is_open_before(text: str, start: int, last: str) -> bool:
+    """Whether a character that may go on with something lets a number begin after it."""
+    before = text[max(0, start - 5) : start]
+    if last.isalnum():
+        return last in "nrt" and before[-2:-1] == "\\"
+    if last in "-+":
+        return not before[-2:-1].isalnum()
+    if last == "/":
+        is_path = before[-2:-1] not in {"/", "\\", ""} and not before.endswith("ip4/")
+        return not is_path or _DNSMASQ.search(text, max(0, start - _NAME_CHARS), start) is not None
+    return last not in "._"
 
 
 def _public_ipv6(text: str, start: int, end: int) -> Span | None:

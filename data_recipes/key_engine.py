@@ -125,7 +125,7 @@ def _is_whole(rule: Rule, data: bytes, start: int, end: int, begin: int) -> bool
     """Whether neither the character before nor the one after belongs to the value; `begin` is where the match does."""
     if rule.inside.match(data, end):
         return False
-    if begin < start or not start or not rule.inside.match(data, start - 1):
+    if begin < start or not start or data[start - 1 : start] == b"=" or not rule.inside.match(data, start - 1):
         return True
     return _ESCAPED_BEFORE.search(data, max(0, start - 8), start) is not None
 

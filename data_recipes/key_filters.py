@@ -28,10 +28,12 @@ _HASH_WORD = re.compile(
 )
 _INTEGRITY = re.compile(r"sha(?:1|256|384|512)-", re.IGNORECASE)
 _NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
-_PUBLIC_WORD = re.compile(r"public|ssh-|(?<![a-z])pub(?![a-z])", re.IGNORECASE)
+_PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _SHORT_HEX = 16
+_ONLY_LETTERS = -6.0
+_LONG = 20
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=]{16,}")
 _SHORTEST_BODY = 64
 # Pairs of letters that make up 84 % of the words in Python's standard library and 22 % of random letters.
@@ -95,6 +97,11 @@ def looks_random(value: str) -> bool:
     """
     if _HEX.match(value):
         return sum(a.isdigit() != b.isdigit() for a, b in pairwise(value)) * 8 >= len(value)
+    return _likeness_to_words(value) < 0
+
+
+def _likeness_to_words(value: str) -> float:
+    """Above 0 for words and names, below for random characters; the logarithm of a likelihood."""
     score = 0.0
     for a, b in pairwise(value):
         if a.isalpha() and b.isalpha():
@@ -102,17 +109,21 @@ def looks_random(value: str) -> bool:
             score += _CASE if a.islower() != b.islower() else 0.0
         elif a.isalnum() and b.isalnum() and a.isalpha() != b.isalpha():
             score += _LETTER_DIGIT
-    return score < 0
+    return score
 
 
 def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
-    if _NUMBERS.match(value) or _INTEGRITY.match(value) or not looks_random(value):
+    if _NUMBERS.match(value) or _INTEGRITY.match(value):
         return False
     if not is_generic:
-        return True
+        return looks_random(value)
+    if not looks_random(value) and not _has_long_number(value):
+        return False
     if _UUID.match(value) or _PUBLIC_WORD.search(before) or _CODE.search(value):
         return False
     if _HEX.match(value) and len(value) <= _SHORT_HEX:
+        return False
+    if not any(char.isdigit() for char in value) and _likeness_to_words(value) > _ONLY_LETTERS:
         return False
     return not (_HEX.match(value) and len(value) in _HASH_LENGTHS and _HASH_WORD.search(before))
 
@@ -120,6 +131,11 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
 def _is_password(value: str) -> bool:
     """Whether a value can be somebody's password and not the name of one."""
     return _NO_PASSWORD.search(value) is None and (not value.isalpha() or looks_random(value))
+
+
+def _has_long_number(value: str) -> bool:
+    """Whether a value is a word of letters and as many digits again."""
+    return value.isalnum() and 3 * sum(char.isdigit() for char in value) >= len(value) >= _LONG
 
 
 def _has_classes(value: str, charset: str) -> bool:

@@ -53,7 +53,7 @@ CHARSETS: Mapping[str, tuple[str, ...]] = {
 # A vendor's name, the rest of the name, what assigns, and what opens the value.
 _NAMED = (
     r"(?i:{words})[A-Za-z0-9_.\-]{{0,40}}(?: ?[A-Za-z0-9_.\-]{{1,16}}){{0,2}}"
-    r"(?:\\?[\"'`]|&quot;)?[\])]?[ \t]{{0,40}}"
+    r"(?:\\?[\"'`]|&quot;)?[\])]?(?: \{{ get;[a-z ]{{0,12}} set; \}})?[ \t]{{0,40}}"
     r"(?:=>|:=|\?=|\|\||={{1,3}}|:{{1,2}}|,|>|\(|[ \t]|[\"'] value=|</[a-z]{{1,10}}><[a-z]{{1,10}}>)[ \t\r\n]{{0,12}}"
     r"(?:[A-Za-z_.]{{0,24}}\()?(?:[bruBRU@$]{{0,2}}(?:\\{{0,2}}[\"'`]|&quot;)|<!\[CDATA\[|Bearer |Token |Basic )?"
     r"({value})"
