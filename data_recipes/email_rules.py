@@ -110,7 +110,11 @@ def _before_sign(text: str, start: int, at: int) -> int:
 
 
 def _is_local(char: str) -> bool:
-    return (char in _PLAIN_LOCAL) if char.isascii() else char.isalnum() or (char > "\u02ff" and re.match(_WORD, char) is not None)
+    return (
+        (char in _PLAIN_LOCAL)
+        if char.isascii()
+        else char.isalnum() or (char > "\u02ff" and re.match(_WORD, char) is not None)
+    )
 
 
 def _domain_end(text: str, start: int) -> int | None:

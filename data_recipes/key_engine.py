@@ -32,6 +32,8 @@ GATES = {
 _ESCAPED_BEFORE = re.compile(
     rb"(?:\\(?:[abfnrtv0]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|033\[[0-9;]{1,5}m)|%[0-9A-Fa-f]{2})\Z"
 )
+# What is left of a block that was cut off: runs of base64, and what stands between lines of a literal.
+_BODY = re.compile(rb"(?:(?:[\s\"'+,;*#|>]|\\+[nrt]){0,40}[A-Za-z0-9+/=]{20,})+")
 _Search = Callable[[bytes, int], Any]
 
 
@@ -103,9 +105,9 @@ class KeyEngine:
         while opened:
             following = search(data, opened.end())
             limit = min(following.start() if following else len(data), opened.end() + MAX_BLOCK_BYTES)
-            closed = closes(data[opened.end() : limit], 0)
+            closed = closes(data[opened.end() : limit], 0) or _BODY.match(data, opened.end(), limit)
             if closed:
-                end = opened.end() + closed.end()
+                end = closed.end() if closed.re is _BODY else opened.end() + closed.end()
                 if is_block_of_key(data[opened.start() : end], opened.end() - opened.start()):
                     yield opened.start(), end
             opened = following

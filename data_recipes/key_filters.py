@@ -26,13 +26,14 @@ _HASH_WORD = re.compile(
     r"(?:sha|md5|hash|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
     re.IGNORECASE,
 )
+_SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
 _INTEGRITY = re.compile(r"sha(?:1|256|384|512)-", re.IGNORECASE)
 _NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
 _PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _SHORT_HEX = 16
-_ONLY_LETTERS = -6.0
+_RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
 _LONG = 20
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=]{16,}")
 _SHORTEST_BODY = 64
@@ -117,25 +118,30 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
         return False
     if not is_generic:
         return looks_random(value)
-    if not looks_random(value) and not _has_long_number(value):
+    if _PUBLIC_WORD.search(before) or _CODE.search(value):
         return False
-    if _UUID.match(value) or _PUBLIC_WORD.search(before) or _CODE.search(value):
+    if _UUID.match(value):
+        return _SECRET_NAME.search(before) is not None
+    if _HEX.match(value) and (len(value) <= _SHORT_HEX or not looks_random(value)):
         return False
-    if _HEX.match(value) and len(value) <= _SHORT_HEX:
+    if _HEX.match(value):
+        return len(value) not in _HASH_LENGTHS or not _HASH_WORD.search(before)
+    return _is_far_from_words(value)
+
+
+def _is_far_from_words(value: str) -> bool:
+    """Whether a value is random beyond doubt, or a word of letters and about as many digits."""
+    count = sum(char.isdigit() for char in value)
+    if value.isalnum() and 3 * count >= len(value) >= _LONG:
+        return True
+    if not count and len(value) < _LONG:
         return False
-    if not any(char.isdigit() for char in value) and _likeness_to_words(value) > _ONLY_LETTERS:
-        return False
-    return not (_HEX.match(value) and len(value) in _HASH_LENGTHS and _HASH_WORD.search(before))
+    return _likeness_to_words(value) < (_RANDOM_A_CHAR if count else 2 * _RANDOM_A_CHAR) * len(value)
 
 
 def _is_password(value: str) -> bool:
     """Whether a value can be somebody's password and not the name of one."""
     return _NO_PASSWORD.search(value) is None and (not value.isalpha() or looks_random(value))
-
-
-def _has_long_number(value: str) -> bool:
-    """Whether a value is a word of letters and as many digits again."""
-    return value.isalnum() and 3 * sum(char.isdigit() for char in value) >= len(value) >= _LONG
 
 
 def _has_classes(value: str, charset: str) -> bool:

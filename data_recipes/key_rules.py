@@ -22,7 +22,7 @@ RULE_TYPES = ("KEY", "PASSWORD", "USERNAME")
 KINDS = ("token", "named", "generic", "password", "block")
 """What a rule relies on: a format of its own, a vendor's name, a telling name, a place, or a header and a footer."""
 
-_NAMES = ("prefixed.toml", "vendors.toml", "structures.toml")
+_NAMES = ("structures.toml", "prefixed.toml", "vendors.toml", "generic.toml")
 _REQUIRED = {"id": str, "about": str, "source": str, "keywords": list, "samples": list}
 _OPTIONAL = {
     "type": str,

@@ -95,7 +95,9 @@ def _rule_case(rule: Rule, draw: random.Random) -> Case:
 
 def _generic_case(draw: random.Random) -> Case:
     length = draw.choice([20, 24, 32, 40, 48, 64])
-    alphabet = draw.choice([ascii_letters + digits, ascii_letters + digits + "-_", "0123456789abcdef", ascii_lowercase + digits])
+    alphabet = draw.choice(
+        [ascii_letters + digits, ascii_letters + digits + "-_", "0123456789abcdef", ascii_lowercase + digits]
+    )
     value = "".join(draw.choices(alphabet, k=length))
     value = "a" + value[1:-1] + "z" if alphabet != "0123456789abcdef" else value
     return _in_line("KEY", "generic", draw.choice(KEY_LINES), draw.choice(GENERIC_NAMES), value)
@@ -157,10 +159,14 @@ def key_negatives(count: int, seed: int = 2) -> list[Case]:
         lambda: 'alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"',
         lambda: f"background: url(data:image/png;base64,iVBORw0KGgo{plain(200)})",
         lambda: f"<path d='M{draw.random():.6f} {draw.random():.6f}L{draw.random():.6f}'/>",
-        lambda: f'version = "{draw.randint(1, 9)}.{draw.randint(0, 20)}.{draw.randint(0, 20)}-beta.{draw.randint(1, 9)}"',
+        lambda: (
+            f'version = "{draw.randint(1, 9)}.{draw.randint(0, 20)}.{draw.randint(0, 20)}-beta.{draw.randint(1, 9)}"'
+        ),
         lambda: f'primary_key = "{words(3)}_id"',
         lambda: f'tokenizer = "{words(2, "-")}-{draw.randint(1, 9)}b-v{draw.randint(1, 9)}.{draw.randint(0, 9)}"',
-        lambda: f'"dependencies": {{"{words(2, "-")}": "^{draw.randint(1, 9)}.{draw.randint(0, 9)}.{draw.randint(0, 9)}"}}',
+        lambda: (
+            f'"dependencies": {{"{words(2, "-")}": "^{draw.randint(1, 9)}.{draw.randint(0, 9)}.{draw.randint(0, 9)}"}}'
+        ),
         lambda: f'const keyframes = "{words(3, "")}{draw.randint(10, 99)}";',
         lambda: f"throw new {''.join(w.capitalize() for w in draw.choices(WORDS, k=4))}Exception(key);",
         lambda: f'export const KEY = Symbol("{words(4, "")}")',
@@ -192,10 +198,19 @@ MAIL_LINES = [
     "😀 «»",
 ]
 LOCALS = ["bob", "bob.builder", "b.b+list", "bob_99", "info-2", "BOB", "o2", "jürgen", "bob.b.c", "x", "first.last+tag"]
-DOMAINS = ["corp.io", "mail.corp.co.uk", "uni-bonn.de", "gmail.com", "corp.museum", "münchen.de", "sub.a-b.org", "163.com"]
+DOMAINS = [
+    "corp.io",
+    "mail.corp.co.uk",
+    "uni-bonn.de",
+    "gmail.com",
+    "corp.museum",
+    "münchen.de",
+    "sub.a-b.org",
+    "163.com",
+]
 IP_LINES = [
     "host = '«»'",
-    'ping «»\n',
+    "ping «»\n",
     "http://«»:8080/index.html",
     "https://«»/",
     'connect("«»", 80)',
@@ -256,7 +271,9 @@ def ip_cases(count: int, seed: int = 5) -> list[Case]:
     for number in range(count):
         quad = f"{draw.choice([5, 37, 51, 93, 104, 185, 203])}.{draw.randint(60, 255)}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
         groups = ":".join(f"{draw.randrange(1 << 16):x}" for _ in range(5))
-        value = quad if draw.random() < 0.7 or IP_LINES[number % len(IP_LINES)].startswith("http") else f"2a02:{groups}::1"
+        value = (
+            quad if draw.random() < 0.7 or IP_LINES[number % len(IP_LINES)].startswith("http") else f"2a02:{groups}::1"
+        )
         made.append(_in_line("IP_ADDRESS", "address", IP_LINES[number % len(IP_LINES)], "name", value))
     return [case for case in made if not case.text.startswith("http://2")]
 
