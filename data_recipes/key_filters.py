@@ -122,11 +122,14 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
         return False
     if _UUID.match(value):
         return _SECRET_NAME.search(before) is not None
-    if _HEX.match(value) and (len(value) <= _SHORT_HEX or not looks_random(value)):
+    return _is_secret_hex(value, before) if _HEX.match(value) else _is_far_from_words(value)
+
+
+def _is_secret_hex(value: str, before: str) -> bool:
+    """Whether hexadecimal digits are many, mixed, and not said to be a hash."""
+    if len(value) <= _SHORT_HEX or not looks_random(value):
         return False
-    if _HEX.match(value):
-        return len(value) not in _HASH_LENGTHS or not _HASH_WORD.search(before)
-    return _is_far_from_words(value)
+    return len(value) not in _HASH_LENGTHS or not _HASH_WORD.search(before)
 
 
 def _is_far_from_words(value: str) -> bool:

@@ -68,7 +68,7 @@ TOKEN_LINES = [
     "«»",
 ]
 GENERIC_NAMES = ["api_key", "secret_key", "access_token", "client_secret", "auth_token", "private_key", "app_secret"]
-WORDS = "user order cache page theme locale widget report field index editor layout queue event state".split()
+WORDS = ["user", "order", "cache", "page", "theme", "locale", "widget", "report", "field", "index", "editor", "layout"]
 
 
 def key_cases(count: int, seed: int = 1) -> list[Case]:
