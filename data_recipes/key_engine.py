@@ -50,10 +50,10 @@ class KeyEngine:
     def __init__(self, rules: Sequence[Rule], backend: str | None = None) -> None:
         self.rules, self.backend = tuple(rules), backend or best_backend()
         if self.backend not in BACKENDS:
-            raise DataError(f"KeyEngine: backend={backend!r} is unknown. Choose one of {', '.join(BACKENDS)}.")
+            raise DataError(f"KeyEngine: backend={self.backend!r} is unknown. Choose one of {', '.join(BACKENDS)}.")
         if self.backend != "re" and not find_spec(self.backend):
             raise DataError(
-                f"KeyEngine: backend {backend!r} is not installed. Run pip install 'hf-santa[pii]', or choose 're'."
+                f"KeyEngine: backend {self.backend!r} is not installed. Run pip install 'hf-santa[pii]', or choose 're'."
             )
         self._names = [*GATES]
         self._compiled: dict[str, _Search] = {}
