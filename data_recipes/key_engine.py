@@ -93,7 +93,9 @@ class KeyEngine:
         at = 0
         while found := search(data, at):
             start, end = found.span(found.re.groups)
-            if _is_whole(rule, data, start, end, found.start()) and is_key(rule, data, start, end):
+            if not _begins(rule, data, start, found.start()):
+                at = _after_word(rule, data, start)  # whatever begins in the rest of the word begins inside it, too
+            elif not rule.inside.match(data, end) and is_key(rule, data, start, end):
                 yield start, end
                 at = end
             else:
@@ -123,13 +125,16 @@ def _key_engine(backend: str) -> KeyEngine:
     return KeyEngine(key_rules(), backend)
 
 
-def _is_whole(rule: Rule, data: bytes, start: int, end: int, begin: int) -> bool:
-    """Whether neither the character before nor the one after belongs to the value; `begin` is where the match does."""
-    if rule.inside.match(data, end):
-        return False
+def _begins(rule: Rule, data: bytes, start: int, begin: int) -> bool:
+    """Whether a value begins here: behind what the rule asks for, or else at the beginning of a word."""
     if begin < start or not start or data[start - 1 : start] == b"=" or not rule.inside.match(data, start - 1):
         return True
     return _ESCAPED_BEFORE.search(data, max(0, start - 8), start) is not None
+
+
+def _after_word(rule: Rule, data: bytes, start: int) -> int:
+    found = rule.outside.search(data, start + 1)
+    return found.start() if found else len(data)
 
 
 def _exact(regex: str, *, use_re2: bool) -> _Search:

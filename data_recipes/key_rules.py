@@ -52,9 +52,9 @@ CHARSETS: Mapping[str, tuple[str, ...]] = {
 
 # A vendor's name, the rest of the name, what assigns, and what opens the value.
 _NAMED = (
-    r"(?i:{words})[A-Za-z0-9_.\-]{{0,40}}(?: ?[A-Za-z0-9_.\-]{{1,16}}){{0,2}}"
+    r"(?i:{words})[A-Za-z0-9_.\-]{{0,40}}(?: [A-Za-z0-9_.\-]{{1,16}}){{0,2}}"
     r"(?:\\?[\"'`]|&quot;)?[\])]?(?: \{{ get;[a-z ]{{0,12}} set; \}})?[ \t]{{0,40}}"
-    r"(?:=>|:=|\?=|\|\||={{1,3}}|:{{1,2}}|,|>|\(|[ \t]|[\"'] value=|</[a-z]{{1,10}}><[a-z]{{1,10}}>)[ \t\r\n]{{0,12}}"
+    r"(?:=>|:{{1,3}}=|\?=|\|\||={{1,3}}|:{{1,2}}|,|>|\(|[ \t]|[\"'] value=|</[a-z]{{1,10}}><[a-z]{{1,10}}>)[ \t\r\n]{{0,12}}"
     r"(?:[A-Za-z_.]{{0,24}}\()?(?:[bruBRU@$]{{0,2}}(?:\\{{0,2}}[\"'`]|&quot;)|<!\[CDATA\[|Bearer |Token |Basic )?"
     r"({value})"
 )
@@ -75,6 +75,7 @@ class Rule:
     charset: str
     entropy: float
     inside: re.Pattern[bytes]
+    outside: re.Pattern[bytes]
     samples: tuple[str, ...]
     non_samples: tuple[str, ...]
 
@@ -161,7 +162,8 @@ def _rule(entry: Mapping[str, Any], seen: Container[str]) -> Rule:
         end=_checked("end", entry.get("end", "")),
         charset=charset,
         entropy=entry.get("entropy", 0.0),
-        inside=_python("inside", entry.get("inside", "")),
+        inside=_set_of(entry.get("inside", "A-Za-z0-9")),
+        outside=_set_of("^" + entry.get("inside", "A-Za-z0-9")),
         samples=tuple(entry["samples"]),
         non_samples=tuple(entry.get("non_samples", ())),
     )
@@ -208,9 +210,9 @@ def _checked(field: str, regex: str) -> str:
     return regex
 
 
-def _python(field: str, regex: str) -> re.Pattern[bytes]:
-    """The characters that go on with a value, as a pattern of one of them; by default those of names."""
+def _set_of(chars: str) -> re.Pattern[bytes]:
+    """A pattern of one of the characters that go on with a value, or of one that does not."""
     try:
-        return re.compile(f"[{regex or 'A-Za-z0-9'}]".encode())
+        return re.compile(f"[{chars}]".encode())
     except re.error as error:
-        raise _RuleError(field, f"{field} is no set of characters: {error}.") from error
+        raise _RuleError("inside", f"inside is no set of characters: {error}.") from error
