@@ -128,6 +128,7 @@ def _size(value: str) -> int:
         address = ipaddress.IPv4Address(value)
     except ValueError:
         return 0
+    # Differs from the report: any version-like address needs a word of networks near it, not only one of four digits.
     # Four times the same number is nobody's address but an example.
     is_nobodys = not address.is_global or address.is_multicast or len(set(address.packed)) == 1
     if is_nobodys or value in DNS_SERVERS or _OBJECT_IDENTIFIER.match(value):

@@ -101,6 +101,7 @@ class KeyEngine:
             else:
                 at = max(start, found.start() + 1)
 
+    # Differs from the report: private keys are found, which it left out.
     def _blocks(self, rule: Rule, data: bytes, search: _Search) -> Iterator[tuple[int, int]]:
         closes, at = self._search(rule.end), 0
         opened = search(data, at)

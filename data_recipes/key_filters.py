@@ -127,6 +127,7 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
 
 def _is_secret_hex(value: str, before: str) -> bool:
     """Whether hexadecimal digits are many, mixed, and not said to be a hash."""
+    # Differs from the report: a file that often says "sha" or "hash" keeps its other keys no more than any file.
     if len(value) <= _SHORT_HEX or not looks_random(value):
         return False
     return len(value) not in _HASH_LENGTHS or not _HASH_WORD.search(before)

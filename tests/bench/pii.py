@@ -22,12 +22,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pii_cases import Case, all_cases
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NoOpNlpEngine
 from presidio_analyzer.predefined_recognizers import EmailRecognizer, IpRecognizer
 
 from data_recipes.recognizers import pii_registry
+
+DETECTORS = Path(__file__).with_name("detectors")
+sys.path.insert(0, str(DETECTORS))
+
+from pii_cases import Case, all_cases  # noqa: E402  # beside this file, not installed
 
 Spans = list[tuple[int, int, str]]
 Batch = Callable[[Sequence[str]], tuple[list[Spans], float]]
@@ -80,7 +84,7 @@ def peers() -> Iterator[tuple[str, Batch]]:
         print("No .venv-bench: report, detect-secrets and CredSweeper are left out. Run make peers.")
         return
     process = subprocess.Popen(
-        [PEERS, Path(__file__).with_name("pii_peers.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [PEERS, DETECTORS / "pii_peers.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
     def batch(name: str, texts: Sequence[str]) -> tuple[list[Spans], float]:
