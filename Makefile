@@ -1,9 +1,9 @@
-# The verbs: setup demo test check bench toolchains docs space. `make demo` and `make test` set everything up.
+# The verbs: setup demo test check bench peers toolchains docs space. `make demo` and `make test` set everything up.
 # More arguments: make demo ARGS="--corpus ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench toolchains docs space clean
+.PHONY: setup demo test check bench toolchains docs space peers clean
 
 # torch comes first and alone: asked for by another package, it may arrive with gigabytes of CUDA libraries.
 .venv/installed: pyproject.toml constraints.txt
@@ -35,6 +35,11 @@ check: setup
 bench: setup
 	@for file in $$(ls tests/bench/*.py | grep -v _peer.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+# They pin other versions than ours of what both need, so they live apart.
+peers:
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/detectors/peers.txt
+
 docs: setup
 	$(BIN)/python docs/generate.py
 
@@ -47,4 +52,4 @@ toolchains:
 	else echo "Install with your system's package manager: $$missing"; exit 1; fi
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv .venv-bench out

@@ -16,7 +16,7 @@ def audit_lines(text: str, findings: Iterable[Finding], *, seed: int = 0, path: 
     as its key, so equal values of a run can be counted, and a value can be told only by who knows the seed.
 
     >>> next(audit_lines("x = 'bob@corp.io'", [Finding(5, 16, "EMAIL_ADDRESS", "email")]))
-    '{"type": "EMAIL_ADDRESS", "rule": "email", "offset": 5, "length": 11, "digest": "e34f17b1912d87a0", "policy": 2}'
+    '{"type": "EMAIL_ADDRESS", "rule": "email", "offset": 5, "length": 11, "digest": "e34f17b1912d87a0", "policy": 3}'
     """
     for finding in findings:
         record: dict[str, str | int] = {} if path is None else {"path": path}

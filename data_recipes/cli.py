@@ -25,7 +25,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     am_i_in.add_argument("user", metavar="USER", help="a user or organisation, or USER/REPOSITORY")
     am_i_in.add_argument("--paths", action="store_true", help="list every file")
     am_i_in.set_defaults(func=_guarded(_am_i_in))
-    _add_redact(commands.add_parser("redact", help="replace e-mail addresses and public IP addresses in files"))
+    _add_redact(commands.add_parser("redact", help="replace e-mail addresses, public IP addresses and keys in files"))
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +113,7 @@ def _add_redact(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--types",
         metavar="TYPE,TYPE",
-        help="EMAIL_ADDRESS, IP_ADDRESS (default: both)",
+        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME",
     )
     parser.add_argument("--seed", type=int, default=0, help="key of the replacements (default: 0)")
     parser.set_defaults(func=_guarded(_redact))

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from string import ascii_letters, digits
 
 from data_recipes.spans import Span
 
@@ -21,20 +22,26 @@ _ASCII_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za
 _DOMAIN = re.compile(rf"[^\W_](?:{_WORD[:-1]}-]*{_WORD})?(?:\.[^\W_](?:{_WORD[:-1]}-]*{_WORD})?)+")
 _RUN = re.compile(rf"[\w{_MARKS}.-]{{1,254}}")
 _LITERAL = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{3,45})\]")
+_SIGNED = re.compile(r"(?<![\w.%$=+-])[A-Za-z0-9][A-Za-z0-9_.+-]*[%=]\Z")
 _MAX_LOCAL, _MAX_DOMAIN = 64, 253
 # A local part never begins with what an escape left behind: `"\nbob@…"`, `"\x01Z@…"`, `%3Abob@…`.
 _ESCAPE = re.compile(r"(?:(?<=\\)(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[0-7]{1,3}|[abfnrtv])|(?<=%)[0-9A-Fa-f]{2})")
-_URL_USER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/'\"<>@]*\Z")
+_LINE_ESCAPE = re.compile(r"[nrt]")
+_FORMAT = re.compile(r"%[-+0-9.]*[a-z]\b")
+_NAMED_FORMAT = re.compile(r"%\([^()]{1,40}\)\Z")
+_URL_USER = re.compile(r"(?<=[A-Za-z0-9])://[^\s/'\"<>@]*\Z")
 _REPOSITORY_USERS = frozenset({"git", "hg", "svn"})
 _RESERVED_DOMAIN = re.compile(r"(?:\A|\.)(?:example\.(?:com|net|org)|example|invalid|localhost|test)\Z")
 # Of the letters q and j alone the redactor makes top-level domains, and local parts before an IP address.
 _PERSON = re.compile(r"[^\W\d_qjQJ]")
 _STAND_IN = re.compile(r"(?:\A|\.)[qj]{2,}(?:\.|\Z)")
-_FILE_SUFFIXES = frozenset({"mov", "py", "zip"})  # top-level domains that in code are nearly always file names
+# Top-level domains that in code are nearly always attributes or file names.
+_FILE_SUFFIXES = frozenset({"call", "data", "dot", "map", "mov", "py", "zip"})
 _COMMON_TLDS = frozenset({"com", "edu", "gov", "io", "net", "org"})
 _NUMBERED_TLDS = _COMMON_TLDS | {"cn"}  # 163.com
 _PROTOCOL_NAMES = frozenset({"libssh.org", "openssh.com"})  # algorithms are called rsa-sha2-256@openssh.com
 _RETINA = re.compile(r"[0-9]+x\Z")
+_PLAIN_LOCAL = frozenset(ascii_letters + digits + "._+-")
 _FIRST_CJK = "\u2e80"
 _CONTEXT_CHARS = 100
 
@@ -50,14 +57,15 @@ def email_spans(text: str) -> Iterator[Span]:
     Left out: user parts of URLs and repositories, calls and matrix products, package versions, domains without a
     top-level domain of the public suffix list, and the names reserved for examples.
     """
-    for at in _AT.finditer(text):
-        end = _domain_end(text, at.end())
+    for found in _AT.finditer(text):
+        at, after = found.span()
+        end = _domain_end(text, after)
         if end is None:
             continue
-        start = _local_start(text, at.start(), is_ascii_domain=text[at.end() : end].isascii())
-        if start is None or _is_no_address(text, start, at.start()):
+        start = _local_start(text, at, is_ascii_domain=text[after:end].isascii())
+        if start is None or _is_no_address(text, start, at):
             continue
-        if text[at.end()] != "[" or _PERSON.search(text, start, at.start()):
+        if text[after] != "[" or _PERSON.search(text, start, at):
             yield Span(start, end, "email")
 
 
@@ -69,11 +77,16 @@ def _local_start(text: str, at: int, *, is_ascii_domain: bool) -> int | None:
         if is_ascii_domain and text[start - 1] >= _FIRST_CJK and text[start:at].isascii() and start < at:
             break
         start -= 1
-    if escape := _ESCAPE.match(text, start, at):
+    last = text[start - 1 : start]
+    if last and last in "\\%" and (escape := _ESCAPE.match(text, start, at)):
         start = escape.end()
-        if at - start < 2:  # one character after an escape: a length byte in front of a name
+        if at - start < 2 and not _LINE_ESCAPE.match(text, start - 1):  # a byte's length byte in front of a name
             return None
-    elif start and text[start - 1] in "%$":  # a placeholder: %s@host, $user@host
+    elif last and last in "%$=":
+        start = _before_sign(text, start, at)
+        if start < 0:
+            return None
+    elif last == ")" and at - start == 1 and _NAMED_FORMAT.search(text, max(0, start - 43), start):
         return None
     while start < at and not (text[start].isalnum() or text[start] == "_"):
         start += 1
@@ -81,8 +94,27 @@ def _local_start(text: str, at: int, *, is_ascii_domain: bool) -> int | None:
     return None if not local or len(local) > _MAX_LOCAL or ".." in local or local[-1] == "." else start
 
 
+def _before_sign(text: str, start: int, at: int) -> int:
+    """Where a local part begins before whose last word stands %, $ or =; -1 for a placeholder: %s@host, $user@host.
+
+    A "=" belongs to it where a mailing list wrote an address before it: bounce-1=bob.io@list.org.
+    """
+    sign = text[start - 1]
+    before = _SIGNED.search(text, max(0, start - _MAX_LOCAL), start)
+    if sign == "=":
+        is_address = "." in text[start:at] and _is_top_level(text[start:at].rpartition(".")[2].lower())
+        return before.start() if before and is_address and not before[0][:-1].isalpha() else start
+    if sign == "$" or before is None or _FORMAT.match(text, start - 1):
+        return -1
+    return before.start()
+
+
 def _is_local(char: str) -> bool:
-    return char.isalnum() or char in "._+-" or (char > "\u02ff" and re.match(_WORD, char) is not None)
+    return (
+        (char in _PLAIN_LOCAL)
+        if char.isascii()
+        else char.isalnum() or (char > "\u02ff" and re.match(_WORD, char) is not None)
+    )
 
 
 def _domain_end(text: str, start: int) -> int | None:
@@ -90,9 +122,10 @@ def _domain_end(text: str, start: int) -> int | None:
     if text[start] == "[":
         return _literal_end(text, start)
     found = _RUN.match(text, start)
-    if found is None or found.end() - start > _MAX_DOMAIN:
+    if found is None:
         return None
-    length = _domain_length(found.group(), text[found.end() : found.end() + 1])
+    end = found.end()
+    length = _domain_length(text[start:end], text[end : end + 1]) if end - start <= _MAX_DOMAIN else None
     return None if length is None else start + length
 
 
@@ -147,7 +180,8 @@ def _is_no_address(text: str, start: int, at: int) -> bool:
         return True
     if text[start:at].lower() in _REPOSITORY_USERS:
         return True
-    return _URL_USER.search(text, max(0, start - _CONTEXT_CHARS), start) is not None
+    slashes = text.rfind("://", max(0, start - _CONTEXT_CHARS), start)
+    return slashes > 0 and _URL_USER.match(text, slashes, start) is not None
 
 
 @cache

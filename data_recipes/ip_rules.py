@@ -32,6 +32,15 @@ DNS_SERVERS = frozenset(
         "208.67.222.222",
     },
 )
+_DNS_SERVERS_V6 = frozenset(
+    ipaddress.IPv6Address(f"{prefix}::{host}")
+    for prefix, hosts in {
+        "2001:4860:4860": ("8888", "8844"),
+        "2606:4700:4700": ("1111", "1001"),
+        "2620:fe": ("fe", "9"),
+    }.items()
+    for host in hosts
+)
 _IPV4 = re.compile(r"\.(?<=[0-9]\.)[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\.?[0-9])")
 # 2000::/3 is all of the public space that was ever given out, so the first group has four digits and begins with 2 or 3.
 _IPV6 = re.compile(
@@ -58,10 +67,17 @@ _NETWORK_WORD = re.compile(
     _ADDRESS_WORD.pattern + r"|bind|client|connect|endpoint|(?<![a-z])host|listen|mask|network|peer|proxy|remote|route"
     r"|server|socket|(?<![a-z])tcp|(?<![a-z])udp|(?<![a-z])url"
 )
+_MASK_V4 = re.compile(r"/(?:3[0-2]|[12]?[0-9])(?![\w./-]\w)(?!\w)")
+_MASK_V6 = re.compile(r"/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])(?![\w./-]\w)(?!\w)")
 _URL_BEFORE = re.compile(r"(?::|[\"'`\\(=])\\?/\\?/\Z|://[^\s/]*@\Z")
 _PORT_AFTER = re.compile(r":[0-9]|/[0-9]{1,2}(?![.\w])")
+_RANGE_BEFORE = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}-\Z")
 _RANGE_AFTER = re.compile(r"-[0-9]{1,3}(?:\.|\b)|-(?![^\W_])")
 _ADDRESS_WORD_CHARS = 60
+# dnsmasq: address=/name/IP
+_DNSMASQ = re.compile(r"(?:address|server|local|rev-server)=(?:/[\w.*-]+)+/\Z")
+_NAME_CHARS = 300
+_OPEN = frozenset(" \t\r\n\"'`([{<>=,;:|@")
 _CHUNK = 4096
 _SMALL_OCTET = 32
 
@@ -92,7 +108,7 @@ def _ipv4_spans(text: str) -> Iterator[Span]:
         while start and dot - start < 4 and text[start - 1] in "0123456789":
             start -= 1
         if (size := _size(text[start:end])) and _is_address(text, start, end, words, is_large=size > 1):
-            yield Span(start, end, "ipv4")
+            yield Span(start, _with_mask(text, start, end, _MASK_V4), "ipv4")
 
 
 def _ipv6_spans(text: str) -> Iterator[Span]:
@@ -112,7 +128,10 @@ def _size(value: str) -> int:
         address = ipaddress.IPv4Address(value)
     except ValueError:
         return 0
-    if not address.is_global or address.is_multicast or value in DNS_SERVERS or _OBJECT_IDENTIFIER.match(value):
+    # Differs from the report: any version-like address needs a word of networks near it, not only one of four digits.
+    # Four times the same number is nobody's address but an example.
+    is_nobodys = not address.is_global or address.is_multicast or len(set(address.packed)) == 1
+    if is_nobodys or value in DNS_SERVERS or _OBJECT_IDENTIFIER.match(value):
         return 0
     large = [octet >= _SMALL_OCTET for octet in address.packed]
     return 2 if large[0] or sum(large) > 1 else 1
@@ -128,7 +147,8 @@ class _AddressWords:
     def are_near(self, words: re.Pattern[str], start: int, end: int) -> bool:
         """Whether one of the words ends near these places."""
         first, last = max(0, start - _ADDRESS_WORD_CHARS), end + _ADDRESS_WORD_CHARS
-        return any(self._is_in(words, number, first, last) for number in range(first // _CHUNK, last // _CHUNK + 1))
+        number, other = first // _CHUNK, last // _CHUNK
+        return self._is_in(words, number, first, last) or (number != other and self._is_in(words, other, first, last))
 
     def _is_in(self, words: re.Pattern[str], number: int, first: int, last: int) -> bool:
         if (words, number) not in self._chunks:
@@ -168,20 +188,27 @@ def _is_version_before(line: str) -> bool:
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
     """Whether the characters around a dotted quad let it be an address: no longer number, word or path."""
-    before, following = text[max(0, start - 5) : start], text[end : end + 2]
-    last = before[-1:]
-    if last.isalnum() and not (last in "nrt" and before[-2:-1] == "\\"):
+    last, first = text[start - 1 : start], text[end : end + 1]
+    if last not in _OPEN and not _is_open_before(text, start, last):
         return False
-    if last in {".", "_"} or (last in {"-", "+"} and before[-2:-1].isalnum()):
-        return False
-    if last == "/" and before[-2:-1] not in {"/", "\\", ""} and not before.endswith("ip4/"):
-        return False
-    first = following[:1]
     if first.isalnum() or first == "_":
         return False
     if first == "-":  # a range of addresses goes on with a digit, a version with a word
         return _RANGE_AFTER.match(text, end) is not None
-    return not (first in {".", "+", "~"} and following[1:].isalnum())
+    return not (first and first in ".+~" and text[end + 1 : end + 2].isalnum())
+
+
+def _is_open_before(text: str, start: int, last: str) -> bool:
+    """Whether a character that may go on with something lets a number begin after it."""
+    before = text[max(0, start - 5) : start]
+    if last.isalnum():
+        return last in "nrt" and before[-2:-1] == "\\"
+    if last in "-+":
+        return not before[-2:-1].isalnum() or _RANGE_BEFORE.search(text, max(0, start - 17), start) is not None
+    if last == "/":
+        is_path = before[-2:-1] not in {"/", "\\", ""} and not before.endswith("ip4/")
+        return not is_path or _DNSMASQ.search(text, max(0, start - _NAME_CHARS), start) is not None
+    return last not in "._"
 
 
 def _public_ipv6(text: str, start: int, end: int) -> Span | None:
@@ -198,4 +225,12 @@ def _public_ipv6(text: str, start: int, end: int) -> Span | None:
     except ValueError:
         return None
     is_public = address.is_global and not address.is_multicast and address.packed[0] >> 5 == 1
-    return Span(start, end, "ipv6") if is_public else None
+    if not is_public or address in _DNS_SERVERS_V6:
+        return None
+    return Span(start, _with_mask(text, start, end, _MASK_V6), "ipv6")
+
+
+def _with_mask(text: str, start: int, end: int, mask: re.Pattern[str]) -> int:
+    """The end of an address with its mask (5.9.12.0/24); in a URL, a number after the slash is a path."""
+    found = mask.match(text, end) if text[start - 1 : start] not in {"/", "@"} else None
+    return found.end() if found else end

@@ -35,9 +35,9 @@ def redact(text: str, *, seed: int = 0, style: str = "santacoder", types: Sequen
     redacting twice is redacting once. Who knows the seed can test guesses: keep it to yourself where that matters.
 
     >>> redact("ping 93.184.216.34 # for bob@corp.io").text
-    'ping 172.16.215.192 # for bwwor@example.com'
+    'ping 172.17.2.53 # for wttud@example.com'
     >>> redact("ping 93.184.216.34 # for bob@corp.io", style="starcoder").text
-    'ping 172.16.215.192 # for <EMAIL>'
+    'ping 172.17.2.53 # for <EMAIL>'
     """
     return redact_with(lambda given: find_pii(given) if types is None else find_pii(given, types), text, seed, style)
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from data_recipes.audit import audit_lines
 from data_recipes.errors import DataError
-from data_recipes.findings import TYPES, Finding
+from data_recipes.findings import Finding
 from data_recipes.redact import redact
 from data_recipes.replacements import STYLES
 
-_COLUMNS = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses", "KEY": "pii_keys"}
-PII_COLUMNS: Mapping[str, str] = {kind: column for kind, column in _COLUMNS.items() if kind in TYPES}
-"""The column with the number of redactions of each type that this version finds."""
+PII_COLUMNS: Mapping[str, str] = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses", "KEY": "pii_keys"}
+"""The column with the number of redactions of each type that is found by default."""
 
 OTHER_COLUMNS: Mapping[str, str] = {"PASSWORD": "pii_passwords", "USERNAME": "pii_usernames"}
 """The columns of the types that are found only where they are asked for."""

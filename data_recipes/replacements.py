@@ -11,7 +11,7 @@ from data_recipes.armor import is_block, is_replaced_block, replaced_block, tagg
 from data_recipes.errors import DataError
 from data_recipes.same_shape import has_shape, is_same_shape_key, same_shape_address, same_shape_email, same_shape_key
 
-POLICY_VERSION = 2
+POLICY_VERSION = 3
 """Raised whenever the same text and seed give another redacted text; part of every draw and of every log line."""
 
 STYLES = ("santacoder", "starcoder", "preserve")
@@ -43,19 +43,23 @@ class Replacements:
         self._full: set[str] = set()
 
     def of(self, kind: str, value: str) -> str:
-        """The replacement of a value of this type."""
+        """The replacement of a value of this type; an address keeps its mask."""
+        if kind == "IP_ADDRESS" and "/" in value:
+            address, slash, mask = value.partition("/")
+            return self.of(kind, address) + slash + mask
         if (kind, value) not in self._drawn:
             self._drawn[kind, value] = self._draw(kind, value)
         return self._drawn[kind, value]
 
     def redraws(self, kind: str, value: str) -> int:
         """How often the replacement of a value was drawn again."""
-        return self._levels.get((kind, value), 0)
+        return self._levels.get(_without_mask(kind, value), 0)
 
     def redraw(self, kind: str, value: str) -> None:
         """Draw again, plainer each time, because the detector took the replacement for another find."""
-        self._levels[kind, value] = self._levels.get((kind, value), 0) + 1
-        self._drawn.pop((kind, value), None)
+        drawn = _without_mask(kind, value)
+        self._levels[drawn] = self._levels.get(drawn, 0) + 1
+        self._drawn.pop(drawn, None)
 
     def _draw(self, kind: str, value: str) -> str:
         make, level = _maker(self._style, kind, value), self._levels.get((kind, value), 0)
@@ -85,6 +89,10 @@ def is_replacement(kind: str, value: str) -> bool:
         return is_replaced_block(value)
     is_marked = len(value) in {_KEY_LENGTH, _USER_LENGTH} and value == _marked(value[:-_MARK_LENGTH])
     return is_marked or value in TAGS.values() or is_same_shape_key(value)
+
+
+def _without_mask(kind: str, value: str) -> tuple[str, str]:
+    return kind, value.partition("/")[0] if kind == "IP_ADDRESS" else value
 
 
 _Maker = Callable[[str, bytes, int], str]

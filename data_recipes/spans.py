@@ -1,10 +1,9 @@
 """What every rule yields."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Where a find stands, in characters, and the rule that found it."""
 
     start: int

@@ -72,7 +72,7 @@ def run_the_recipe(out: Path, settings: dict[str, Any]) -> str:
     redacted = funnel["redactions"]
     return (
         f"in={before} out={after} dropped={1 - after / before:.1%} "
-        f"emails={redacted['EMAIL_ADDRESS']} ips={redacted['IP_ADDRESS']}"
+        f"emails={redacted['EMAIL_ADDRESS']} ips={redacted['IP_ADDRESS']} keys={redacted['KEY']}"
     )
 
 

@@ -22,7 +22,7 @@ KEY_BLOCK = "\n".join(
         "-----END RSA " + "PRIVATE KEY-----",
     ]
 )
-FORMATS = {"email": r"[a-z]{5}@example\.com", "ipv4": r"172\.[0-9.]+", "ipv6": r"fd[0-9a-f:]+"}
+FORMATS = {"email": r"[a-z]{5}@example\.com", "ipv4": r"172\.[0-9.]+(?:/[0-9]+)?", "ipv6": r"fd[0-9a-f:]+(?:/[0-9]+)?"}
 PIECES = st.lists(
     st.sampled_from(
         [

@@ -69,7 +69,7 @@ def test_the_funnel_accounts_for_every_file(rows, tmp_path):
         table = pq.read_table(tmp_path / "out" / "data" / f"{entry['lang'].lower()}-00000.parquet")
         assert table.num_rows == entry["stages"][2]["files"]
         assert sum(table["near_dedup_keep"].to_pylist()) == entry["stages"][3]["files"]
-    assert funnel["redactions"] == {"EMAIL_ADDRESS": 1, "IP_ADDRESS": 1, "files": 1}
+    assert funnel["redactions"] == {"EMAIL_ADDRESS": 1, "IP_ADDRESS": 1, "KEY": 0, "files": 1}
 
 
 def test_content_is_redacted_and_rejects_hold_none(rows, tmp_path):
