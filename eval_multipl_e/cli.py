@@ -35,8 +35,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _doctor(args: argparse.Namespace) -> int:
     from .execution import toolchain_problem
-    from .languages import LANGUAGES, toolchain_version
+    from .languages import LANGUAGES
     from .sandbox import available
+    from .toolchains import toolchain_version
 
     way = available()
     rows = [

@@ -10,8 +10,9 @@ from typing import Any
 
 from .estimator import bootstrap_interval, pass_at_k
 from .execution import MODES, STATUSES, Outcome, run_program, toolchain_problem
-from .languages import language_of, toolchain_version
+from .languages import language_of
 from .sandbox import resolve
+from .toolchains import toolchain_version
 
 DEFAULT_KS = (1, 10, 100)
 GATE = "HF_ALLOW_CODE_EVAL"
@@ -196,7 +197,7 @@ def _scores(
     left_out: set[int] = set()
     language = {item.problem: item.language for item in items}
     for item, outcome in zip(items, outcomes, strict=True):
-        passed.setdefault(item.problem, []).append(outcome.status == "OK")
+        passed.setdefault(item.problem, []).append((outcome.status, outcome.exit_code) == ("OK", 0))
         if outcome.status == "ToolMissing":
             left_out.add(item.problem)
     scored = [problem for problem in passed if problem not in left_out]
