@@ -95,6 +95,17 @@ def _go_cache(work: Path) -> None:
     (work / "one_test.go").unlink()
 
 
+def _cpp_header(work: Path) -> None:
+    header = work / "santa.h"
+    header.write_text("#include<assert.h>\n#include<bits/stdc++.h>\n", encoding="utf-8")
+    tool = shutil.which("g++") or "g++"
+    command = [tool, "-std=c++17", "-x", "c++-header", str(header), "-o", f"{header}.gch"]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+
+
 _KINDS: Mapping[str, tuple[Callable[[], str], Callable[[Path], None]]] = MappingProxyType(
-    {"go": (lambda: _said("go", "version"), _go_cache)}
+    {
+        "cpp": (lambda: _said("g++", "-v", "--version"), _cpp_header),
+        "go": (lambda: _said("go", "version"), _go_cache),
+    }
 )

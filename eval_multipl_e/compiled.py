@@ -162,6 +162,10 @@ COMPILED = (
         rule=marked(),
         epilogue=_CPP_EPILOGUE,
         strict_build=(("g++", "{source}", "-o", "{dir}/main", "-std=c++17", "-Wl,--wrap=main"),),
+        # The headers that every MultiPL-E program begins with, compiled beforehand; others are built cold.
+        warm_pattern=r"\A\s*#include ?<assert\.h>\s*#include ?<bits/stdc\+\+\.h>\s",
+        warm_arguments=("-include", "{artefacts}/santa.h"),
+        artefacts="cpp",
     ),
     Language(
         code="cs",
@@ -260,6 +264,8 @@ COMPILED = (
         driver=_SCALA_DRIVER,
         data_bytes=4 * GIB,
         processes=256,
+        # The script `scala` starts the whole compiler to run a class; its limit of memory is the same.
+        warm_run=("java", *JVM, "-Xmx256M", "-Xms32M", "-cp", "{dir}:{scala}", "{main}"),
     ),
     Language(
         code="swift",

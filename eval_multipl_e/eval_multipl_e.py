@@ -27,6 +27,8 @@ from .seccomp import REFUSED
 from .toolchains import toolchain_version
 from .verdict import named
 from .view import build
+from .warm import WarmCompilers
+from .warm_sources import JAVA
 
 __all__ = ["LANGUAGES", "MultiPLE", "available", "bootstrap_interval", "pass_at_k", "run_program", "toolchain_version"]
 

@@ -2,19 +2,21 @@
 
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import artefacts
 from .bare import BareBox
-from .capture import Capture, Step
+from .capture import Step
 from .language import Language
 from .languages import language_of
 from .sandbox import Box, Limits, open_box, resolve
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
 from .verdict import named, named_build
+from .warm import Built, WarmCompilers, scala_jars
 
 MODES = ("strict", "compat")
+_PATIENCE = 20
 STATUSES = (
     "OK",
     "AssertionError",
@@ -33,8 +35,8 @@ class Outcome:
     """What became of one program.
 
     `exit_code` is 128 + n for a death by signal n, and -1 for Timeout and ToolMissing. `seconds` counts building and
-    running, not the wall; `cpu_s` and `delay_s` are the run's processor time and, after a Timeout, how long it had to
-    wait for a processor. `reason` is empty for OK. `dropped_bytes` is the output beyond what was kept.
+    running, not the wall. `reason` is empty for OK. `dropped_bytes` is the output beyond what was kept. `is_starved`
+    tells that a program which ran out of time had wanted a processor and not got it: run it again on a quiet machine.
     """
 
     status: str
@@ -44,8 +46,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     dropped_bytes: int = 0
-    cpu_s: float = field(default=0.0, compare=False)
-    delay_s: float = field(default=0.0, compare=False)
+    is_starved: bool = False
 
 
 def run_program(
@@ -72,19 +73,18 @@ def run_program(
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)
     job = Job(row, program, strict=mode == "strict")
-    with open_box(resolve(sandbox), visible_folders()) as box:
-        return job.outcome(box, timeout_s or row.run_timeout_s)
+    return job.outcome(resolve(sandbox), timeout_s or row.run_timeout_s)
 
 
 class Job:
-    """One program, ready to be built and run in a box."""
+    """One program, ready to be built and run."""
 
     def __init__(self, language: Language, program: str, *, strict: bool) -> None:
         self.language = language
         self.strict = strict
         self.token = f"santa_{secrets.token_hex(16)}" if strict else ""
         self.main = language.main
-        self._artefacts = str(artefacts.folder(language.artefacts)) if language.artefacts else ""
+        self._program = program
         text = language.instrumented(program, self.token) if strict else program
         # A lone surrogate becomes bytes no compiler takes: the program fails, not the whole run.
         self.files = {language.file_name: text.encode("utf-8", "surrogatepass")}
@@ -97,30 +97,68 @@ class Job:
         self.builds = (strict and language.strict_build) or language.build
         self.run = (strict and language.strict_run) or language.run
 
-    def outcome(self, box: "Box | BareBox", run_timeout_s: float) -> Outcome:
-        """Builds and runs in a box of its own."""
-        box.write(self.files)
+    def outcome(
+        self, way: str, run_timeout_s: float, *, warm: WarmCompilers | None = None, is_patient: bool = False
+    ) -> Outcome:
+        """Builds, with a warm compiler where there is one, and runs, each behind a wall of its own.
+
+        A patient run ends when the program has had its limit of processor time, however long that takes, or when it
+        has done nothing for its limit: what a loaded machine does to it, does not count.
+        """
+        built = warm.build(self.language.code, self.files, self.language.build_timeout_s) if warm else None
+        if built is not None and not built.is_built:
+            return self._compiler_said(built)
+        with open_box(way, visible_folders()) as box:
+            if built is not None:
+                box.write(built.files)
+                seconds, run = built.seconds, self.language.warm_run or self.run
+            else:
+                box.write(self.files)
+                failure, seconds = self._build(box, run_timeout_s, is_warm=warm is not None, is_patient=is_patient)
+                if failure is not None:
+                    return failure
+                run = self.run
+            box.seal()
+            left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
+            ran = self._step(box, run, left_s, is_patient=is_patient)
+        status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
+        return self._named(ran, status, reason, seconds + ran.seconds, left_s)
+
+    def _build(
+        self, box: "Box | BareBox", run_timeout_s: float, *, is_warm: bool, is_patient: bool
+    ) -> tuple[Outcome | None, float]:
         seconds = 0.0
         limit_s = run_timeout_s if self.language.is_one_limit else self.language.build_timeout_s
+        pattern = self.language.warm_pattern
+        extra = self.language.warm_arguments if is_warm and pattern and re.match(pattern, self._program) else ()
         for number, command in enumerate(self.builds):
-            built = self._step(box, command, limit_s)
+            built = self._step(box, (*command, *extra), limit_s, is_patient=is_patient)
             seconds += built.seconds
             failure = named_build(self.language, built, number, strict=self.strict)
             if failure is not None:
-                return self._named(built, *failure, seconds)
-        box.seal()
-        left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
-        ran = self._step(box, self.run, left_s)
-        status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
-        return self._named(ran, status, reason, seconds + ran.seconds)
+                return self._named(built, *failure, seconds, limit_s), seconds
+        return None, seconds
 
-    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float) -> Step:
-        limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes)
-        env = {name: value.replace("{artefacts}", self._artefacts) for name, value in self.language.env}
-        return box.run(self.argv(command, box.program_dir), limits, timeout_s, word=self.token.encode(), env=env)
+    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float, *, is_patient: bool) -> Step:
+        own_s = timeout_s if is_patient else 0.0
+        limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes, own_s=own_s)
+        env = {name: self._filled(value, box.program_dir) for name, value in self.language.env}
+        argv = self.argv(command, box.program_dir)
+        return box.run(argv, limits, timeout_s * (_PATIENCE if is_patient else 1), word=self.token.encode(), env=env)
 
     def argv(self, command: tuple[str, ...], folder: str) -> list[str]:
         """A command of the table with its names filled in."""
+        out = [] if command[0].startswith("{") else [find_tool(command[0]) or command[0]]
+        for word in command[len(out) :]:
+            if word == "{sources}":
+                out += [f"{folder}/{name}" for name in self.files]
+            else:
+                out.append(self._filled(word, folder))
+        return out
+
+    def _filled(self, word: str, folder: str) -> str:
+        if "{" not in word:
+            return word
         jars = [jar for _, name, _ in self.language.needs if (jar := find_jar(name))]
         names = {
             "{dir}": folder,
@@ -129,17 +167,21 @@ class Job:
             "{jar}": ":".join(jars),
             "{token}": self.token,
         }
-        out = [] if command[0].startswith("{") else [find_tool(command[0]) or command[0]]
-        for word in command[len(out) :]:
-            if word == "{sources}":
-                out += [f"{folder}/{name}" for name in self.files]
-                continue
-            for name, value in names.items():
-                word = word.replace(name, value)  # noqa: PLW2901  # filled in step by step
-            out.append(word)
-        return out
+        if "{artefacts}" in word:
+            names["{artefacts}"] = str(artefacts.folder(self.language.artefacts))
+        if "{scala}" in word:
+            names["{scala}"] = ":".join(scala_jars())
+        for name, value in names.items():
+            word = word.replace(name, value)
+        return word
 
-    def _named(self, step: Step, status: str, reason: str, seconds: float) -> Outcome:
+    def _compiler_said(self, built: Built) -> Outcome:
+        status = "SyntaxError" if self.strict else self.language.build_failure[0]
+        said = built.messages.decode("utf-8", "replace")
+        out, err = (said, "") if self.language.code == "ts" else ("", said)
+        return Outcome(status, 1, out, err, round(built.seconds, 4), "build failed")
+
+    def _named(self, step: Step, status: str, reason: str, seconds: float, limit_s: float) -> Outcome:
         stdout = step.stdout.text(without=f"\n{self.token}\n" if self.token else "")
         return Outcome(
             status,
@@ -149,9 +191,15 @@ class Job:
             round(seconds, 4),
             reason,
             step.stdout.dropped + step.stderr.dropped,
-            step.cpu_s,
-            step.delay_s,
+            is_starved=step.exit_code is None and not step.memory_bytes and _is_starved(step, limit_s),
         )
+
+
+def _is_starved(step: Step, limit_s: float) -> bool:
+    """Whether a program that ran out of time wanted a processor and did not get one: the machine was at fault."""
+    has_had_its_time = step.cpu_s >= 0.9 * limit_s
+    was_idle = step.cpu_s + step.delay_s < 0.25 * limit_s
+    return not has_had_its_time and not was_idle
 
 
 _working: set[tuple[str, str, tuple[str | None, ...]]] = set()
@@ -177,6 +225,3 @@ def toolchain_problem(code: str, sandbox: str = "auto") -> str | None:
         f"({outcome.reason}): {said or 'no words'}. Repair it ({language.install}), make its files readable for all "
         "users, or drop the language. Problems of a broken toolchain are never counted as failed."
     )
-
-
-__all__ = ["MODES", "STATUSES", "Capture", "Job", "Outcome", "run_program", "toolchain_problem"]

@@ -200,7 +200,7 @@ def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     for each in fds:
         os.close(each)
     fds.clear()
-    said = _watch(own, pid, message["memory_bytes"], begun)
+    said = _watch(own, pid, message, begun)
     status = said.pop("status", None)
     wall = time.monotonic() - begun
     _end_all()
@@ -211,7 +211,7 @@ def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     send(own, {"wall_s": wall, **said})
 
 
-def _watch(own: socket.socket, pid: int, memory_bytes: int, begun: float) -> dict[str, Any]:
+def _watch(own: socket.socket, pid: int, message: dict[str, Any], begun: float) -> dict[str, Any]:
     """Waits for the program's end, for the word to stop it, or for too much memory."""
     handle = os.pidfd_open(pid)
     poll = select.poll()
@@ -229,12 +229,21 @@ def _watch(own: socket.socket, pid: int, memory_bytes: int, begun: float) -> dic
                 order = receive(own)
                 limit = order[0]["limit_s"] if order else 0.0
             usage = usage_now()
-            if time.monotonic() >= begun + limit:
+            if time.monotonic() >= begun + limit or _has_had_its_time(
+                usage, message["own_s"], time.monotonic() - begun
+            ):
                 return {"cpu_s": usage["cpu_s"], "delay_s": usage["delay_s"]}
-            if usage["memory_bytes"] > memory_bytes:
+            if usage["memory_bytes"] > message["memory_bytes"]:
                 return {"memory_bytes": usage["memory_bytes"], "cpu_s": usage["cpu_s"]}
     finally:
         os.close(handle)
+
+
+def _has_had_its_time(usage: dict[str, float], own_s: float, elapsed_s: float) -> bool:
+    """Whether a program has used its processor time or, given its time, has hardly wanted a processor."""
+    if not own_s or elapsed_s < own_s:
+        return False
+    return usage["cpu_s"] >= own_s or usage["cpu_s"] + usage["delay_s"] < 0.25 * elapsed_s
 
 
 def usage_now() -> dict[str, float]:

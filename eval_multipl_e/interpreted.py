@@ -171,8 +171,8 @@ INTERPRETED = (
         is_polled=False,
         # test-unit runs the tests when the interpreter exits; a block given here runs when they are through.
         epilogue=(
-            "\nif defined?(Test::Unit) then Test::Unit.at_exit { STDOUT.syswrite(%q({token}).prepend(10.chr) + 10.chr) }"
-            "\nelse STDOUT.syswrite(%q({token}).prepend(10.chr) + 10.chr) end\n"
+            "\nif defined?(Test::Unit) then Test::Unit.at_exit { STDOUT.write(%q({token}).prepend(10.chr) + 10.chr) }"
+            "\nelse STDOUT.write(%q({token}).prepend(10.chr) + 10.chr) end\n"
         ),
     ),
     Language(

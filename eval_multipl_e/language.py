@@ -46,7 +46,8 @@ class Language:
     """One language of the table.
 
     In commands `{dir}` is the program's folder, `{source}` the program's file, `{sources}` all source files, `{jar}`
-    the Java libraries, `{main}` the class to start, `{token}` the line that strict mode looks for. A command that
+    the Java libraries, `{main}` the class to start, `{token}` the line that strict mode looks for, `{artefacts}` what was
+    prepared for the toolchain. A command that
     needs a tool names it first; `upstream` is MultiPL-E's own command, where ours must differ.
     """
 
@@ -79,6 +80,9 @@ class Language:
     data_bytes: int = 2 * GIB  # RLIMIT_DATA: private writable memory. RLIMIT_AS would stop node and the JVM at start
     processes: int = 64
     needs: tuple[tuple[str, str, str], ...] = ()  # (text in the program, jar, command that installs it)
+    warm_run: tuple[str, ...] = ()  # how to run what a warm compiler made, where that is quicker
+    warm_arguments: tuple[str, ...] = ()  # added to a build of a program that `warm_pattern` matches
+    warm_pattern: str = ""
     artefacts: str = ""  # what is prepared once for the toolchain and shown at `{artefacts}` (`artefacts`)
     upstream: str = ""
     is_run_here: bool = True  # False where no toolchain could be had to test the row against

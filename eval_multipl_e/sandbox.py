@@ -56,6 +56,7 @@ class Limits:
     processes: int
     memory_bytes: int = 6 << 30
     file_bytes: int = 64 << 20
+    own_s: float = 0.0  # where set, the run ends after this much processor time, or this much time of doing nothing
 
 
 class SandboxError(RuntimeError):
