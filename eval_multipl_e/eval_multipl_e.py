@@ -18,9 +18,11 @@ from .estimator import bootstrap_interval, pass_at_k
 from .execution import run_program
 from .forkserver import serve
 from .interpreted import INTERPRETED
+from .kept import KeptOutcomes
 from .kernel import clone
 from .language import Language
 from .languages import LANGUAGES
+from .running import run_all
 from .sandbox import available
 from .scoring import score
 from .seccomp import REFUSED
@@ -48,6 +50,8 @@ Args:
     mode: "strict" (exit code 0 and the tests reached) or "compat" (MultiPL-E's own statuses).
     sandbox: "auto" (namespaces, else bubblewrap; an error where neither works), one of the two, or "none".
     seed: of the bootstrap intervals.
+    cache_dir: a folder in which outcomes are kept from one evaluation to the next; None keeps nothing.
+    speed: "warm" (compilers kept running) or "cold" (MultiPL-E's own command for each program).
 Returns:
     pass@k and pass@k/CODE, intervals, counts, missing_toolchains, toolchains, mode, sandbox, results.
 """

@@ -41,10 +41,10 @@ class Built:
 
 def _java() -> tuple[dict[str, bytes], list[str]] | None:
     java = find_tool("java")
-    jar = find_jar(JAVATUPLES[1]) or ""
-    return (
-        ({"SantaJavac.java": JAVA.encode()}, [java, *JVM, "/program/SantaJavac.java", jar or "/tmp"]) if java else None
-    )  # noqa: S108  # inside the wall
+    if java is None:
+        return None
+    libraries = find_jar(JAVATUPLES[1]) or "/program"
+    return {"SantaJavac.java": JAVA.encode()}, [java, *JVM, "/program/SantaJavac.java", libraries]
 
 
 def scala_jars() -> list[str]:
