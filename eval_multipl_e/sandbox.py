@@ -54,7 +54,7 @@ class Limits:
     cpu_s: int
     data_bytes: int
     processes: int
-    memory_bytes: int = 6 << 30
+    memory_bytes: int = min(4 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     file_bytes: int = 64 << 20
     own_s: float = 0.0  # where set, the run ends after this much processor time, or this much time of doing nothing
 
@@ -96,13 +96,27 @@ def resolve(sandbox: str) -> str:
 def _failure(way: str) -> str:
     """Why a way does not work here; empty where it does. Asked once a process."""
     try:
-        with open_box(way, ()) as box:
+        with _probe(way) as box:
             limits = Limits(cpu_s=10, data_bytes=1 << 30, processes=16)
             step = box.run(["/bin/sh", "-c", "exit 42"], limits, 30.0)
     except (OSError, RuntimeError, EOFError) as error:
         return " ".join(str(error).split()) or repr(error)
     said = step.stderr.text().strip()
     return "" if step.exit_code == 42 else f"a probe ended with {step.exit_code}: {said or 'no words'}"
+
+
+@contextlib.contextmanager
+def _probe(way: str) -> "Iterator[Box]":
+    if way == "bwrap":
+        with _bubblewrap(()) as box:
+            yield box
+        return
+    server = _ForkServer(())  # its own, for what programs need to see is not known here
+    try:
+        with server.open_box(512 * _MIB, 64 * _MIB) as box:
+            yield box
+    finally:
+        server.close()
 
 
 def environment(paths: Sequence[str], home: str = "/tmp") -> dict[str, str]:  # noqa: S108  # the private one
@@ -135,14 +149,7 @@ def open_box(
     paths = tuple(path for path in paths if Path(path).is_dir())
     if way == "bwrap":
         return _bubblewrap(paths)
-    ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            handle = _fork_server(paths).start(theirs, program_bytes, scratch_bytes)
-        except BaseException:
-            ours.close()
-            raise
-    return Box(ours, handle, paths)
+    return _fork_server(paths).open_box(program_bytes, scratch_bytes)
 
 
 class Box:
@@ -337,7 +344,18 @@ class _ForkServer:
             raise SandboxError(answer[0]["error"])
         return answer[2]
 
-    def start(self, theirs: socket.socket, program_bytes: int, scratch_bytes: int) -> int:
+    def open_box(self, program_bytes: int, scratch_bytes: int) -> Box:
+        """A new wall."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                handle = self._start(theirs, program_bytes, scratch_bytes)
+            except BaseException:
+                ours.close()
+                raise
+        return Box(ours, handle, self.paths)
+
+    def _start(self, theirs: socket.socket, program_bytes: int, scratch_bytes: int) -> int:
         """A new wall, which takes orders on this socket: the handle to end it."""
         with self._lock:
             self._next_id = (self._next_id + 1) % 40_000
@@ -396,6 +414,9 @@ def _close_servers() -> None:
 
 
 def _bubblewrap(paths: tuple[str, ...]) -> Box:
+    if os.geteuid() == 0:
+        # It maps the program's user to its caller's, and root's may write to the kernel's settings without a capability.
+        raise SandboxError("behind bubblewrap a program of root would be root's outside; use another user")
     tool = shutil.which("bwrap", path=f"{os.environ.get('PATH', '')}:{_PATH}")
     if tool is None:
         raise SandboxError("'bwrap' is not on PATH (apt-get install bubblewrap)")
