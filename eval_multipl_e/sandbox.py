@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -231,6 +231,40 @@ class Box:
                 os.close(fd)
         return _step(answer, list(readers.values()))
 
+    def adopt(
+        self, enter: Callable[[tuple[int, ...], Limits], None], limits: Limits, timeout_s: float, *, word: bytes = b""
+    ) -> Step | None:
+        """Runs a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
+
+        `enter` is given the files that go with the request: six namespaces, two streams, the pipe of its report.
+        """
+        reads, writes = zip(os.pipe(), os.pipe(), os.pipe(), strict=True)
+        try:
+            try:
+                with self._honest():
+                    send(self._channel, {"do": "adopt", **vars(limits)}, fds=(reads[2],))
+                    invitation = receive(self._channel)
+                if invitation is None:
+                    return None
+                try:
+                    enter((*invitation[2], *writes), limits)
+                finally:
+                    for fd in invitation[2]:
+                        os.close(fd)
+            finally:
+                for fd in writes:
+                    os.close(fd)
+            readers = dict(zip(reads[:2], (Capture(word), Capture()), strict=True))
+            answer = _listen(self._channel, readers, timeout_s)
+            if answer is None:
+                answer = self._stop(readers, timeout_s)
+            for fd, capture in readers.items():
+                capture.drain(fd)
+        finally:
+            for fd in reads:
+                os.close(fd)
+        return None if answer.get("has_failed") else _step(answer, list(readers.values()))
+
     def _order(self, argv: Sequence[str], limits: Limits, env: dict[str, str], fds: tuple[int, ...]) -> None:
         order = {"do": "run", "argv": list(argv), "env": env, "cwd": "/tmp", **vars(limits)}  # noqa: S108  # the private one
         send(self._channel, order, fds=fds)
@@ -355,6 +389,12 @@ class _ForkServer:
                 raise
         return Box(ours, handle, self.paths)
 
+    def start_warm(self, argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int]) -> int:
+        """Starts an interpreter that will fork itself into walls, with a socket and its script; a handle to end it."""
+        with self._lock:
+            send(self.channel, {"argv": list(argv), "env": {**environment(self.paths), **env}}, fds=fds)
+            return self._answer()[0]
+
     def _start(self, theirs: socket.socket, program_bytes: int, scratch_bytes: int) -> int:
         """A new wall, which takes orders on this socket: the handle to end it."""
         with self._lock:
@@ -406,6 +446,12 @@ def _fork_server(paths: tuple[str, ...]) -> _ForkServer:
             atexit.register(_close_servers)
         _servers[os.getpid()] = _ForkServer(paths)
         return _servers[os.getpid()]
+
+
+def start_warm(paths: tuple[str, ...], argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int]) -> int:
+    """Starts a warm interpreter outside any wall, with the view that walls have; a handle to end it."""
+    shown = tuple(path for path in paths if Path(path).is_dir())
+    return _fork_server(shown).start_warm(argv, env, fds)
 
 
 def _close_servers() -> None:
