@@ -25,9 +25,16 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--k", type=int, nargs="+", help="the ks of pass@k; those of 1, 10, 100 that are possible if left out"
     )
     run.add_argument("--mode", choices=("strict", "compat"), default="strict", help="compat gives MultiPL-E's statuses")
-    run.add_argument("--sandbox", choices=("auto", "none"), default="auto", help="none keeps only resource limits")
+    run.add_argument(
+        "--sandbox",
+        choices=("auto", "namespaces", "bwrap", "none"),
+        default="auto",
+        help="none keeps only resource limits",
+    )
     run.add_argument("--workers", type=int, help="programs run side by side; one a core if left out")
     run.add_argument("--timeout-s", type=float, help="time limit of a run; MultiPL-E's of each language if left out")
+    run.add_argument("--cache-dir", help="keep outcomes there; a program that was run before is not run again")
+    run.add_argument("--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands")
     run.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
     run.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
     run.set_defaults(func=_run)
@@ -35,8 +42,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _doctor(args: argparse.Namespace) -> int:
     from .execution import toolchain_problem
-    from .languages import LANGUAGES, toolchain_version
+    from .languages import LANGUAGES
     from .sandbox import available
+    from .toolchains import toolchain_version
 
     way = available()
     rows = [
@@ -78,6 +86,8 @@ def _run(args: argparse.Namespace) -> int:
             timeout_s=args.timeout_s,
             mode=args.mode,
             sandbox=args.sandbox,
+            cache_dir=args.cache_dir,
+            speed=args.speed,
             seed=args.seed,
         )
         names = [row["name"] for row in rows]

@@ -10,11 +10,30 @@ from typing import Any
 import datasets
 import evaluate
 
+from .artefacts import root
+from .bare import BareBox
+from .capture import Capture
+from .compiled import COMPILED
 from .estimator import bootstrap_interval, pass_at_k
 from .execution import run_program
-from .languages import LANGUAGES, toolchain_version
+from .forkserver import serve
+from .interpreted import INTERPRETED
+from .kept import KeptOutcomes
+from .kernel import clone
+from .language import Language
+from .languages import LANGUAGES
+from .running import run_all
 from .sandbox import available
 from .scoring import score
+from .seccomp import REFUSED
+from .toolchains import toolchain_version
+from .verdict import named
+from .view import build
+from .warm import Warm
+from .warm_compilers import WarmCompilers
+from .warm_helper import HELPER
+from .warm_interpreters import WarmInterpreters
+from .warm_sources import JAVA
 
 __all__ = ["LANGUAGES", "MultiPLE", "available", "bootstrap_interval", "pass_at_k", "run_program", "toolchain_version"]
 
@@ -26,14 +45,16 @@ _INPUTS = """
 Args:
     predictions: a list of completions for each problem.
     references: the tests of each problem.
-    languages: the code of each problem's language: py, js, java.
+    languages: MultiPL-E's code of each problem's language: py, js, java, cpp …
     prompts: what each completion continues; None if the completions are whole programs.
     k: the ks of pass@k; None for those of 1, 10, 100 that there are enough completions for.
     num_workers: programs run side by side; None for one a core.
     timeout_s: the time limit of a run; None for MultiPL-E's limit of each language.
     mode: "strict" (exit code 0 and the tests reached) or "compat" (MultiPL-E's own statuses).
-    sandbox: "auto" (namespaces; an error where they do not work) or "none" (resource limits only).
+    sandbox: "auto" (namespaces, else bubblewrap; an error where neither works), one of the two, or "none".
     seed: of the bootstrap intervals.
+    cache_dir: a folder in which outcomes are kept from one evaluation to the next; None keeps nothing.
+    speed: "warm" (compilers kept running) or "cold" (MultiPL-E's own command for each program).
 Returns:
     pass@k and pass@k/CODE, intervals, counts, missing_toolchains, toolchains, mode, sandbox, results.
 """

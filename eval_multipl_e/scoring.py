@@ -1,7 +1,6 @@
 """A whole run: programs built from completions, run side by side, and scored by pass@k over problems."""
 
 import os
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .estimator import bootstrap_interval, pass_at_k
-from .execution import MODES, STATUSES, Outcome, run_program, toolchain_problem
-from .languages import language_of, toolchain_version
+from .execution import MODES, STATUSES, Outcome, toolchain_problem
+from .kept import KeptOutcomes
+from .languages import language_of
+from .running import SPEEDS, Settings, run_all
 from .sandbox import resolve
+from .toolchains import missing_tool
 
 DEFAULT_KS = (1, 10, 100)
 GATE = "HF_ALLOW_CODE_EVAL"
@@ -38,26 +40,36 @@ def score(
     mode: str = "strict",
     sandbox: str = "auto",
     seed: int = 0,
+    cache_dir: str | None = None,
+    speed: str = "warm",
 ) -> dict[str, Any]:
     """Runs every completion with its tests and gives pass@k, overall and by language, with a row for each program.
 
-    A program is prompt + completion + newline + tests. Problems whose toolchain is missing are not scored; they are
+    A program is prompt + completion + newline + tests, and identical ones are run once. With `cache_dir` outcomes are
+    kept there, and a program that was run before by the same toolchain is not run again. `speed="cold"` builds every
+    program with MultiPL-E's own command in place of a compiler kept warm. Problems whose toolchain is missing are not scored; they are
     named in a warning and in `missing_toolchains`. `k=None` stands for those of 1, 10 and 100 that there are enough
     completions for; a k given by the caller must not exceed the completions of any problem.
     """
     _check_gate()
     _check_columns(predictions, references, languages, prompts)
     ks = _check_ks(k, min(len(row) for row in predictions))
-    way = _check_run(mode, num_workers, sandbox)
+    way = _check_run(mode, num_workers, sandbox, speed)
     items = [
         _Item(i, j, languages[i], f"{prompts[i] if prompts is not None else ''}{completion}\n{references[i]}")
         for i, row in enumerate(predictions)
         for j, completion in enumerate(row)
     ]
-    settings = {"timeout_s": timeout_s, "mode": mode, "sandbox": sandbox}
+    settings = Settings(mode, way, timeout_s, num_workers or os.cpu_count() or 1, speed)
     codes = list(dict.fromkeys(languages))
-    lacking = {code: said for code in codes if (said := toolchain_problem(code, sandbox)) is not None}
-    outcomes = _run_all(items, lacking, num_workers or os.cpu_count() or 1, settings)
+    kept = KeptOutcomes(cache_dir, mode)
+    try:
+        lacking = _lacking(items, settings, sandbox, kept)
+        done, found = run_all([(item.language, item.program) for item in items], lacking, settings, kept)
+        versions = {code: kept.version(language_of(code)) for code in codes}
+    finally:
+        kept.close()
+    outcomes = [done[item.language, item.program] for item in items]
     missing = _missing(items, outcomes, lacking)
     for row in missing:
         warnings.warn(str(row["message"]), RuntimeWarning, stacklevel=2)
@@ -67,10 +79,17 @@ def score(
         "intervals": intervals,
         "counts": {"all": _counts(outcomes), **{code: _counts(_of(items, outcomes, code)) for code in codes}},
         "missing_toolchains": missing,
-        "toolchains": {code: toolchain_version(code) for code in codes},
+        "toolchains": versions,
         "mode": mode,
         "sandbox": way,
-        "results": [_row(item, outcome) for item, outcome in zip(items, outcomes, strict=True)],
+        "results": [
+            {
+                **_row(item, outcome),
+                "cached": (item.language, item.program) in found,
+                "toolchain": versions[item.language],
+            }
+            for item, outcome in zip(items, outcomes, strict=True)
+        ],
     }
 
 
@@ -143,7 +162,9 @@ def _check_ks(k: int | Sequence[int] | None, n: int) -> list[int]:
     return sorted(set(ks))
 
 
-def _check_run(mode: str, num_workers: int | None, sandbox: str) -> str:
+def _check_run(mode: str, num_workers: int | None, sandbox: str, speed: str) -> str:
+    if speed not in SPEEDS:
+        raise ValueError(f"eval_multipl_e: speed={speed!r} is unknown. Use 'warm' or 'cold'.")
     if mode not in MODES:
         raise ValueError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
     if num_workers is not None and num_workers < 1:
@@ -151,26 +172,21 @@ def _check_run(mode: str, num_workers: int | None, sandbox: str) -> str:
     return resolve(sandbox)
 
 
-def _run_all(
-    items: Sequence[_Item], lacking: Mapping[str, str], num_workers: int, settings: dict[str, Any]
-) -> list[Outcome]:
-    """The outcomes in the items' order; identical programs are run once."""
-    stop = threading.Event()
+def _lacking(items: Sequence[_Item], settings: Settings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
+    """What is wrong with the toolchain of each language that has a program to run; kept outcomes need none."""
+    codes = dict.fromkeys(
+        item.language
+        for item in items
+        if missing_tool(language_of(item.language)) or not _is_kept(item, settings, kept)
+    )
+    with ThreadPoolExecutor(settings.num_workers) as pool:
+        said = pool.map(lambda code: toolchain_problem(code, sandbox), codes)
+        return {code: problem for code, problem in zip(codes, said, strict=True) if problem is not None}
 
-    def run(key: tuple[str, str]) -> Outcome | None:
-        if key[0] in lacking:
-            return Outcome("ToolMissing", -1, "", "", 0.0, lacking[key[0]])
-        return None if stop.is_set() else run_program(key[1], key[0], **settings)
 
-    with ThreadPoolExecutor(num_workers, thread_name_prefix="santa-eval") as pool:
-        futures = {key: pool.submit(run, key) for key in dict.fromkeys((item.language, item.program) for item in items)}
-        try:
-            done = {key: future.result() for key, future in futures.items()}
-        finally:
-            # After an error or Ctrl-C, programs that wait are not started.
-            stop.set()
-    outcomes = [done[item.language, item.program] for item in items]
-    return [outcome for outcome in outcomes if outcome is not None]
+def _is_kept(item: _Item, settings: Settings, kept: KeptOutcomes) -> bool:
+    language = language_of(item.language)
+    return kept.get(language, kept.key(language, item.program, settings.limit_s(item.language))) is not None
 
 
 def _missing(items: Sequence[_Item], outcomes: Sequence[Outcome], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -196,7 +212,7 @@ def _scores(
     left_out: set[int] = set()
     language = {item.problem: item.language for item in items}
     for item, outcome in zip(items, outcomes, strict=True):
-        passed.setdefault(item.problem, []).append(outcome.status == "OK")
+        passed.setdefault(item.problem, []).append((outcome.status, outcome.exit_code) == ("OK", 0))
         if outcome.status == "ToolMissing":
             left_out.add(item.problem)
     scored = [problem for problem in passed if problem not in left_out]
@@ -233,5 +249,4 @@ def _row(item: _Item, outcome: Outcome) -> dict[str, Any]:
         "stdout": outcome.stdout[:_ROW_CHARS],
         "stderr": outcome.stderr[:_ROW_CHARS],
         "seconds": outcome.seconds,
-        "toolchain": toolchain_version(item.language),
     }

@@ -15,12 +15,13 @@ import pytest
 
 import eval_multipl_e
 from eval_multipl_e import cli, complete, read_problems, score
-from eval_multipl_e.languages import LANGUAGES, missing_tool
+from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.sandbox import available
+from eval_multipl_e.toolchains import missing_tool
 
 ROOM = Path(eval_multipl_e.__file__).parent
 PROBLEMS = ROOM.parent / "hf_santa/demo/problems.jsonl"
-LACKING = [said for row in LANGUAGES.values() if (said := missing_tool(row))]
+LACKING = [said for code in ("py", "js", "java") if (said := missing_tool(LANGUAGES[code]))]
 
 pytestmark = pytest.mark.skipif(
     available() is None, reason="namespaces do not work here: no way of sandbox.available()"
@@ -111,7 +112,7 @@ def test_every_solution_passes_and_every_empty_completion_fails(mode):
 
 def test_a_missing_toolchain_is_left_out_and_said(monkeypatch):
     """Problems of a missing toolchain do not count; the result and a warning name them."""
-    monkeypatch.setattr("eval_multipl_e.languages.shutil.which", lambda *_: None)
+    monkeypatch.setattr("eval_multipl_e.toolchains.shutil.which", lambda *_: None)
     with pytest.warns(RuntimeWarning, match="toolchain for 'js' not found"):
         result = score([["1"], ["1"]], ["", ""], ["py", "js"], sandbox="none")
     assert {key: value for key, value in result.items() if "pass@" in key} == {"pass@1": 1.0, "pass@1/py": 1.0}
@@ -127,7 +128,7 @@ def test_a_broken_toolchain_is_not_counted_as_failure(monkeypatch, tmp_path):
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho no such library >&2\nexit 127\n")
     node.chmod(0o755)
-    monkeypatch.setattr("eval_multipl_e.languages.shutil.which", lambda *_: str(node))
+    monkeypatch.setattr("eval_multipl_e.toolchains.shutil.which", lambda *_: str(node))
     with pytest.warns(RuntimeWarning, match=r"toolchain for 'js' is broken: .* no such library"):
         result = score([["1"]], [""], ["js"], sandbox="none")
     assert "pass@1" not in result

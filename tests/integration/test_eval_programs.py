@@ -13,8 +13,9 @@ from eval_multipl_e import run_program
 from eval_multipl_e.completions import read_problems
 from eval_multipl_e.execution import Outcome
 from eval_multipl_e.infilling import single_line_tasks
-from eval_multipl_e.languages import LANGUAGES, find_jar, missing_tool
+from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.sandbox import available
+from eval_multipl_e.toolchains import find_jar, missing_tool
 
 PROBLEMS = read_problems(Path(eval_multipl_e.__file__).parent.parent / "hf_santa/demo/problems.jsonl")
 WALL = pytest.param("auto", marks=pytest.mark.skipif(available() is None, reason="namespaces do not work here"))
@@ -151,7 +152,7 @@ def test_javatuples_are_used_or_named(code, kind):
     assert ("OK" if find_jar("javatuples") else "ToolMissing") == outcome.status
 
 
-@pytest.mark.parametrize(("code", "kind"), _rows([(code, "solved problems") for code in LANGUAGES]))
+@pytest.mark.parametrize(("code", "kind"), _rows([(code, "solved problems") for code in ("py", "js", "java")]))
 def test_a_solution_passes_and_a_changed_one_does_not(code, kind):
     """Each demo problem passes with its solution put together from an infilling task, and fails with a line lost."""
     for problem in [row for row in PROBLEMS if row["language"] == code][:3]:
@@ -163,7 +164,9 @@ def test_a_solution_passes_and_a_changed_one_does_not(code, kind):
         assert run_program(lost, code).status != "OK"
 
 
-@pytest.mark.parametrize("name", ["completions", "estimator", "execution", "infilling", "languages", "sandbox"])
+@pytest.mark.parametrize(
+    "name", ["completions", "estimator", "execution", "infilling", "languages", "sandbox", "seccomp"]
+)
 def test_the_examples_in_the_words_are_true(name):
     """Every example in a docstring gives what it shows."""
     module = importlib.import_module(f"eval_multipl_e.{name}")

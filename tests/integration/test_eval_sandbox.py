@@ -14,8 +14,9 @@ import pytest
 
 import eval_multipl_e
 from eval_multipl_e import run_program
-from eval_multipl_e.languages import LANGUAGES, missing_tool
+from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.sandbox import available, tool_prefix
+from eval_multipl_e.toolchains import missing_tool
 
 pytestmark = pytest.mark.skipif(
     available() is None, reason="namespaces do not work here: no way of sandbox.available()"
@@ -211,4 +212,4 @@ def test_an_ordinary_user_gets_the_same_wall():
         pytest.skip("the user nobody can't read this checkout, or there is no /usr/bin/python3 for it")
     command = [*become, "/usr/bin/python3", "-B", "-c", ORDINARY, root]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
-    assert done.stdout.splitlines() == ["userns", "OK 1", "7"], done.stderr
+    assert done.stdout.splitlines() == ["namespaces", "OK 1", "7"], done.stderr

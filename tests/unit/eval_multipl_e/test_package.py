@@ -1,6 +1,7 @@
 """The package's door, its problems and its commands."""
 
 import argparse
+import ast
 import json
 import re
 from pathlib import Path
@@ -35,10 +36,15 @@ def test_public_names_are_few_real_and_documented():
 
 def test_the_entry_file_imports_all_that_its_siblings_need():
     """Every file that an entry import reaches is imported by the entry file itself, as evaluate demands."""
-    siblings = re.compile(r"^from \.(\w+) import", re.MULTILINE)
-    direct = set(siblings.findall((ROOM / "eval_multipl_e.py").read_text(encoding="utf-8")))
-    reached = {name for file in direct for name in siblings.findall((ROOM / f"{file}.py").read_text(encoding="utf-8"))}
-    assert reached <= direct
+    direct = _siblings("eval_multipl_e")
+    assert {name for file in direct for name in _siblings(file)} <= direct
+
+
+def _siblings(file):
+    """The modules of this room that a file imports, written `from .name import x` or `from . import name`."""
+    tree = ast.parse((ROOM / f"{file}.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    return {name for node in imports for name in ([node.module] if node.module else [a.name for a in node.names])}
 
 
 def test_the_demo_problems_are_eight_ideas_in_three_languages():

@@ -1,0 +1,122 @@
+"""What is prepared once for a toolchain and used by every program of it.
+
+Kept in the user's cache folder, made anew for another version of the toolchain, and shown to programs read-only.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from .warm_helper import HELPER
+
+_lock = threading.Lock()
+
+# Packages whose build and vet records are made beforehand; a program that imports others pays for them itself.
+_GO_PACKAGES = [
+    "bytes",
+    "container/heap",
+    "container/list",
+    "crypto/md5",
+    "encoding/hex",
+    "errors",
+    "fmt",
+    "math",
+    "math/big",
+    "math/bits",
+    "math/rand",
+    "os",
+    "reflect",
+    "regexp",
+    "sort",
+    "strconv",
+    "strings",
+    "testing",
+    "time",
+    "unicode",
+    "unicode/utf8",
+]
+
+
+def root() -> Path:
+    """The folder for all of them: SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder."""
+    own = os.environ.get("SANTA_EVAL_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  # a home that does not exist is no error
+    return Path(base, "hf-santa", "eval")
+
+
+def folder(kind: str) -> Path:
+    """The folder of one kind, made on first use: either whole or not there."""
+    version, make = _KINDS[kind]
+    key = hashlib.sha256(version().encode()).hexdigest()[:16]
+    target = root() / f"{kind}-{key}"
+    with _lock:
+        if not target.is_dir():
+            _make(target, make)
+    return target
+
+
+def _make(target: Path, make: Callable[[Path], None]) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise RuntimeError(
+            f"eval_multipl_e: {target.parent} can't be written ({error}). Set SANTA_EVAL_CACHE to a folder that can."
+        ) from error
+    try:
+        make(work)
+        work.chmod(0o755)
+        work.rename(target)
+    except OSError:
+        if not target.is_dir():  # another process was quicker
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def _go_cache(work: Path) -> None:
+    tool = shutil.which("go") or "go"
+    names = "".join(f'import _ "{name}"\n' for name in _GO_PACKAGES)
+    (work / "one_test.go").write_text(
+        f'package one_test\n\n{names}import "testing"\n\nfunc TestOne(t *testing.T) {{\n}}\n', encoding="utf-8"
+    )
+    env = {"PATH": os.environ.get("PATH", ""), "HOME": str(work), "GOCACHE": str(work), "GO111MODULE": "off"}
+    subprocess.run([tool, "test", "one_test.go"], cwd=work, env=env, capture_output=True, timeout=300, check=True)
+    (work / "one_test.go").unlink()
+
+
+def _cpp_header(work: Path) -> None:
+    header = work / "santa.h"
+    header.write_text("#include<assert.h>\n#include<bits/stdc++.h>\n", encoding="utf-8")
+    tool = shutil.which("g++") or "g++"
+    command = [tool, "-std=c++17", "-x", "c++-header", str(header), "-o", f"{header}.gch"]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+
+
+def _helper(work: Path) -> None:
+    source = work / "helper.c"
+    source.write_text(HELPER, encoding="utf-8")
+    tool = shutil.which("cc") or shutil.which("gcc") or "cc"
+    command = [tool, "-O2", "-shared", "-fPIC", str(source), "-o", str(work / "helper.so")]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+
+
+_KINDS: Mapping[str, tuple[Callable[[], str], Callable[[Path], None]]] = MappingProxyType(
+    {
+        "cpp": (lambda: _said("g++", "-v", "--version"), _cpp_header),
+        "helper": (lambda: HELPER, _helper),
+        "go": (lambda: _said("go", "version"), _go_cache),
+    }
+)
