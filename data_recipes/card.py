@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from data_recipes.funnel import funnel_rows, recipe_rows
+from data_recipes.funnel import config_rows, funnel_rows, recipe_rows
 from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, slug, steps_of
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.rows import ROW_SCHEMA
@@ -47,7 +47,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         thresholds=_thresholds(funnel),
         reject_table=_reject_table(funnel),
         repository=repository,
-        config_table="\n".join(f"| `{name}` | {count:,} |" for name, count in config_rows(funnel).items()),
+        config_table="\n".join(f"| `{name}` | {count:,} |" for name, count in config_rows(funnel).items() if count),
         licenses=_licenses(funnel),
         permissions=_permissions(funnel),
         redactions=f"{found}, in {funnel['redactions']['files']:,} files",
@@ -55,17 +55,6 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         if strings
         else "No benchmark was given to this run.",
     )
-
-
-def config_rows(funnel: Mapping[str, Any]) -> dict[str, int]:
-    """The number of rows of each config."""
-    entries = [entry for entry in funnel["funnel"] if entry["stages"][2]["files"]]
-    rows: dict[str, int] = {}
-    for name in _shown(funnel):
-        rows[name] = sum(entry["recipes"][name]["files"] for entry in entries)
-        for entry in entries:
-            rows[f"{slug(entry['lang'])}-{name}"] = entry["recipes"][name]["files"]
-    return rows
 
 
 def _shown(funnel: Mapping[str, Any]) -> list[str]:
@@ -84,7 +73,7 @@ def _front_matter(funnel: Mapping[str, Any], languages: list[str], title: str) -
         "task_categories": ["text-generation"],
         "tags": ["code", "santacoder"],
         "size_categories": [size],
-        "configs": configs(recipes, languages, funnel["thresholds"]),
+        "configs": configs(recipes, languages, funnel["thresholds"], config_rows(funnel)),
     }
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
 

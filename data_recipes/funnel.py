@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from data_recipes.examples import example_of
 from data_recipes.histograms import histograms, license_counts
-from data_recipes.recipes import RECIPES, Recipe
+from data_recipes.recipes import RECIPES, Recipe, slug
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.views import recipe_mask, steps_mask
 
@@ -99,6 +99,17 @@ def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
     for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", totals)]:
         others = [f"{volume_text(kept[name]['bytes'])} {_change(kept['base'], kept[name])}" for name in names[1:]]
         rows.append([label, volume_text(kept["base"]["bytes"]), *others])
+    return rows
+
+
+def config_rows(funnel: Mapping[str, Any]) -> dict[str, int]:
+    """The number of rows of each config: of each recipe over all languages, and of each language."""
+    entries = [entry for entry in funnel["funnel"] if entry["stages"][2]["files"]]
+    rows: dict[str, int] = {}
+    for name in [name for name in RECIPES if name in funnel["recipes"]]:
+        rows[name] = sum(entry["recipes"][name]["files"] for entry in entries)
+        for entry in entries:
+            rows[f"{slug(entry['lang'])}-{name}"] = entry["recipes"][name]["files"]
     return rows
 
 

@@ -186,22 +186,31 @@ def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None)
     return rules[0] if len(rules) == 1 else rules
 
 
-def configs(recipes: Sequence[Recipe], languages: Iterable[str], thresholds: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The `configs:` entries of a store: each recipe over all languages and per language; the first one is the default."""
+def configs(
+    recipes: Sequence[Recipe],
+    languages: Sequence[str],
+    thresholds: Mapping[str, Any],
+    rows: Mapping[str, int],
+) -> list[dict[str, Any]]:
+    """The `configs:` entries of a store: each recipe over all languages and per language.
+
+    `rows` has the number of rows by config name. datasets can't load a config without any, so there is none for it.
+    The default is the first of the recipes that has rows.
+    """
     entries: list[dict[str, Any]] = []
-    ordered = [recipe for recipe in _TABLE if recipe in recipes]
-    for recipe in ordered:
+    default = next((recipe for recipe in recipes if rows[recipe.name]), None)
+    for recipe in [recipe for recipe in _TABLE if recipe in recipes]:
         for lang in (None, *languages):
             prefix = "" if lang is None else f"{slug(lang)}-"
+            path = "data/*.parquet" if lang is None else f"data/{prefix}[0-9]*.parquet"
             entry: dict[str, Any] = {
                 "config_name": prefix + recipe.name,
-                "data_files": [
-                    {"split": "train", "path": f"data/{prefix}[0-9]*.parquet" if prefix else "data/*.parquet"}
-                ],
+                "data_files": [{"split": "train", "path": path}],
             }
             if rules := view(recipe, thresholds, lang):
                 entry["filters"] = rules
-            if lang is None and recipe is recipes[0]:
+            if lang is None and recipe is default:
                 entry["default"] = True
-            entries.append(entry)
+            if rows[entry["config_name"]]:
+                entries.append(entry)
     return entries

@@ -26,7 +26,7 @@ from data_recipes.card import render_card
 from data_recipes.decontaminate import Benchmarks, benchmark_strings
 from data_recipes.errors import DataError
 from data_recipes.filters import thresholds_for
-from data_recipes.funnel import language_entry
+from data_recipes.funnel import config_rows, language_entry
 from data_recipes.hub_source import is_hub_name
 from data_recipes.language_rows import LanguageRows
 from data_recipes.permissions import Permissions
@@ -260,7 +260,7 @@ class Run:
         if modes:
             thresholds["min_tokens"] = MIN_TOKENS
         present = [entry["lang"] for entry in entries if entry["stages"][2]["files"]]
-        return {
+        funnel: dict[str, Any] = {
             "recipe": self.recipes[0].name,
             "recipes": [recipe.name for recipe in self.recipes],
             "unavailable": self.unavailable,
@@ -273,10 +273,13 @@ class Run:
             "thresholds": thresholds,
             "seed": self.annotator.seed,
             "benchmarks": self.annotator.strings_per_benchmark(),
-            "configs": [entry["config_name"] for entry in configs(self.recipes, present, thresholds)],
+            "configs": [],
             "redactions": dict(redactions),
             "funnel": entries,
         }
+        views = configs(self.recipes, present, thresholds, config_rows(funnel))
+        funnel["configs"] = [entry["config_name"] for entry in views]
+        return funnel
 
     def make_language(self, lang: str) -> tuple[dict[str, Any], list[Path]]:
         """One language's data and rejects, its funnel and the files written; done once."""

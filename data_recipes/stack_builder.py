@@ -17,6 +17,7 @@ from datasets.builder import Key
 
 from data_recipes.errors import DataError
 from data_recipes.filters import thresholds_for
+from data_recipes.funnel import config_rows
 from data_recipes.permissions import Permissions
 from data_recipes.recipes import RECIPES, find_recipe, slug, view
 from data_recipes.rows import LANGUAGES
@@ -76,11 +77,11 @@ class SantaStack(datasets.ArrowBasedBuilder):
                     f"santa_stack: {other} is no parquet file. Pass data_files='….parquet' in a layout of The Stack."
                 )
             local = [Path(path) for path in _downloaded(dl_manager, list(files))]
-            shards = self._recipe_shards(dl_manager, str(split), local)
+            shards = self._recipe_shards(str(split), local)
             splits.append(datasets.SplitGenerator(name=split, gen_kwargs={"files": shards}))
         return splits
 
-    def _recipe_shards(self, dl_manager: Any, split: str, files: Sequence[Path]) -> list[str]:
+    def _recipe_shards(self, split: str, files: Sequence[Path]) -> list[str]:
         """Run the recipe over the files of a split, once; the parquet files of the store that belong to the config."""
         prefix, _, name = self.config.name.rpartition("-")
         config = self.config
@@ -89,14 +90,14 @@ class SantaStack(datasets.ArrowBasedBuilder):
         about = [code_digest(), sums, name, split, permissions.settings(), config.seed, config.compat]
         tokenizer = checksum(Path(config.tokenizer)) if config.tokenizer and Path(config.tokenizer).is_file() else None
         key = digest([*about, tokenizer, [str(item) for item in config.benchmarks], list(config.filters)])
-        store = _cache_folder(dl_manager) / key
+        store = Path(self._cache_dir_root) / "santa_stack_stores" / key
         source = store / ".source"
         source.mkdir(parents=True, exist_ok=True)
         for number, file in enumerate(files):
             link = source / f"{number:05d}.parquet"
             if not link.is_symlink():
                 link.symlink_to(file.resolve())
-        run(
+        funnel = run(
             source,
             store,
             name,
@@ -110,6 +111,11 @@ class SantaStack(datasets.ArrowBasedBuilder):
             progress=False,
             report=lambda _line: None,
         )
+        if not config_rows(funnel).get(config.name):
+            read = sum(entry["stages"][0]["files"] for entry in funnel["funnel"])
+            raise DataError(
+                f"santa_stack: {config.name} keeps none of {read} files; {store / 'rejects'} says why for each."
+            )
         return [
             str(path) for path in sorted((store / "data").glob(f"{prefix}-[0-9]*.parquet" if prefix else "*.parquet"))
         ]
@@ -122,10 +128,15 @@ class SantaStack(datasets.ArrowBasedBuilder):
         prefix, _, name = self.config.name.rpartition("-")
         languages = {slug(lang): lang for lang in LANGUAGES.values()}
         rules = view(find_recipe(name), thresholds_for(self.config.compat), languages.get(prefix))
+        rows = pq.filters_to_expression(_as_filters(rules)) if rules else None
         for shard, file in enumerate(files):
-            table = pq.read_table(file, filters=_as_filters(rules)) if rules else pq.read_table(file)
-            for number, batch in enumerate(table.to_batches(_BATCH_ROWS)):
-                yield Key(shard, number), pa.Table.from_batches([batch])
+            # Not read_table: streaming replaces it by one that leaves its file open.
+            with pq.ParquetFile(file) as opened:
+                for number, batch in enumerate(opened.iter_batches(_BATCH_ROWS)):
+                    table = pa.Table.from_batches([batch])
+                    kept = table if rows is None else table.filter(rows)
+                    if kept.num_rows:
+                        yield Key(shard, number), kept
 
 
 def _as_filters(rules: list[Any]) -> list[Any]:
@@ -139,13 +150,6 @@ def _downloaded(dl_manager: Any, files: list[str]) -> list[str]:
     if dl_manager.is_streaming:
         dl_manager = datasets.DownloadManager(download_config=dl_manager.download_config)
     return list(dl_manager.download(files))
-
-
-def _cache_folder(dl_manager: Any) -> Path:
-    from datasets import config
-
-    root = getattr(dl_manager.download_config, "cache_dir", None) or config.DOWNLOADED_DATASETS_PATH
-    return Path(root) / "santa_stack"
 
 
 def register() -> None:

@@ -19,7 +19,7 @@ _PYTHON = [
     '"""Module.\n\n   Indented.\n"""\nimport os  # why  \n',
     "def f():\n    r'''Raw \\n\n\n      deeper\n    text\n    '''\n    return 1\n",
     "class A:\n    'one' \"two\"\n    def f(self): 'inline'; return 1\n",
-    "class A:\n\t\"\"\"Tabs\n\n\t\tin it\n\t\"\"\"\n",
+    'class A:\n\t"""Tabs\n\n\t\tin it\n\t"""\n',
     "def f(a: 'no doc' = ':', *, b={1: 2}) -> 'x':\n    'doc'\n",
     "def f():\n    '''a\\tb \\x41 \\u0041 \\N{BULLET} \\101 joined \\\n    line'''\n",
     "if True:\n    'no docstring'\nx = 'none'\n'nor this'\n",

@@ -10,6 +10,7 @@ from data_recipes.explain import explain, files_of_user
 from data_recipes.permissions import Permissions
 from data_recipes.run import run
 
+
 def _quiet(_line):
     """Take a report line and say nothing."""
 

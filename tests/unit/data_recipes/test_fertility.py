@@ -26,7 +26,9 @@ def test_characters_are_divided_by_tokens(tokenizer):
 
 def test_a_missing_or_broken_tokenizer_is_named(tokenizer, tmp_path):
     """The file is named, with what to do."""
-    with pytest.raises(DataError, match=r"none does not exist, but recipe 'fertility' counts tokens\. Pass a tokenizer"):
+    with pytest.raises(
+        DataError, match=r"none does not exist, but recipe 'fertility' counts tokens\. Pass a tokenizer"
+    ):
         chars_per_token(["a"], tmp_path / "none")
     tokenizer.write_text("{}")
     with pytest.raises(DataError, match=r"tokenizer\.json is not a tokenizer\.json .* Save it again"):

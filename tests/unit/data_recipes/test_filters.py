@@ -51,7 +51,9 @@ def test_thresholds_are_the_reports(content, reason):
     assert _reason(base(make_row(content.encode(), "a.py", ext="py", lang="Python"))) == reason
 
 
-@pytest.mark.parametrize(("count", "report", "bigcode"), [(None, False, False), (4, False, False), (5, True, False), (6, True, True)])
+@pytest.mark.parametrize(
+    ("count", "report", "bigcode"), [(None, False, False), (4, False, False), (5, True, False), (6, True, True)]
+)
 def test_stars_are_five_or_more_and_in_the_code_more_than_five(count, report, bigcode):
     """An unknown number of stars counts as none."""
     row = _row(stars=count)
@@ -146,7 +148,12 @@ def test_views_keep_what_the_filters_keep(records, compat, lang):
     """For every step and for their conjunction, the parquet filters of the view select the rows that pass."""
     fixed = {"path": "p", "size": 1, "hexsha": "h"}
     kinds = pa.schema(
-        [("lang", pa.string()), ("stars", pa.int64()), ("comment_share", pa.float64()), ("chars_per_token", pa.float64())]
+        [
+            ("lang", pa.string()),
+            ("stars", pa.int64()),
+            ("comment_share", pa.float64()),
+            ("chars_per_token", pa.float64()),
+        ]
     )
     store = pa.Table.from_pylist(records, schema=kinds)
     store = store.filter(pc.equal(store["lang"], lang)) if lang else store

@@ -155,6 +155,23 @@ def test_huge_texts_are_compared_in_parts(choose_engine, monkeypatch):
     assert [record["is_kept"] for record in found[0]].count(False) == 1
 
 
+@given(st.lists(st.sampled_from([0, 1, 2, 2**20, 2**20 + 1, 2**63, 2**64 - 1, 2**64 - 2]), max_size=40))
+def test_groups_are_the_equal_keys(values):
+    """Keys that differ in their lowest bits alone are told apart; who takes no part is in no group."""
+    ranks = np.arange(len(values), dtype=np.uint32)
+    ranks[::7] = len(values)
+    keys = np.array(values, dtype=np.uint64)
+    found = [
+        members.tolist()
+        for members, starts in clusters.groups([keys[:9], keys[9:]], ranks)
+        for members in np.split(members, starts[1:])
+    ]
+    wanted = [
+        [rank for rank in range(len(values)) if rank % 7 and values[rank] == value] for value in sorted(set(values))
+    ]
+    assert [group for group in found if group] == [group for group in wanted if len(group) > 1]
+
+
 def test_a_band_sorted_in_parts_gives_the_same_clusters(monkeypatch, engine):
     """How many keys are sorted at once changes nothing."""
     texts = _corpus()

@@ -14,10 +14,10 @@ import yaml
 
 import data_recipes
 from data_recipes import cli
-from data_recipes.card import config_rows, render_card
+from data_recipes.card import render_card
 from data_recipes.examples import example_of
 from data_recipes.filters import thresholds_for
-from data_recipes.funnel import funnel_rows, recipe_rows
+from data_recipes.funnel import config_rows, funnel_rows, recipe_rows
 from data_recipes.histograms import histograms, license_counts
 from data_recipes.pictures import example_picture, funnel_picture, histogram_picture
 from data_recipes.recipes import RECIPES, configs
@@ -44,7 +44,12 @@ def _entry(lang, files_left):
         "redactions": {"EMAIL_ADDRESS": 2, "IP_ADDRESS": 0, "files": 1},
         "licenses": {"mit": 3, "a|b": 1},
         "histograms": _BINS,
-        "example": {"path": "<a & b>.py", "hexsha": "0", "first_line": 3, "lines": ["if a < b:\x00", "    '\u202e\ufffe'"]},
+        "example": {
+            "path": "<a & b>.py",
+            "hexsha": "0",
+            "first_line": 3,
+            "lines": ["if a < b:\x00", "    '\u202e\ufffe'"],
+        },
     }
 
 
@@ -121,7 +126,7 @@ def test_the_card_is_valid_and_complete():
     _, front, text = card.split("---\n", 2)
     header = yaml.safe_load(front)
     recipes = [RECIPES[name] for name in _FUNNEL["recipes"]]
-    assert header["configs"] == configs(recipes, ["Java", "Python"], _FUNNEL["thresholds"])
+    assert header["configs"] == configs(recipes, ["Java", "Python"], _FUNNEL["thresholds"], config_rows(_FUNNEL))
     assert config_rows(_FUNNEL)["near_dedup"] == 25
     assert all(f"| `{name}` | {count:,} |" in text for name, count in config_rows(_FUNNEL).items())
     assert 'load_dataset("user/set", "near_dedup"' in text
