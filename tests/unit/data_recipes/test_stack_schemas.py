@@ -1,7 +1,7 @@
 """The Stack's layouts, read unchanged."""
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +83,7 @@ def test_wrapped_licences_are_unwrapped(tmp_path):
 
 
 def test_the_stack_smol(tmp_path):
-    """smol has licences and a repository, no stars, no extension and no hexsha: what can be computed is."""
+    """Smol has licences and a repository, no stars, no extension and no hexsha: what can be computed is."""
     columns = {
         "content": [_CODE],
         "avg_line_length": [10.0],
@@ -110,7 +110,7 @@ def _v2(**changes):
         "repo_name": ["octocat/hello"],
         "revision_id": ["e" * 40],
         "branch_name": ["main"],
-        "revision_date": [datetime(2020, 1, 2, tzinfo=timezone.utc)],
+        "revision_date": [datetime(2020, 1, 2, tzinfo=UTC)],
         "star_events_count": [4],
         "fork_events_count": [2],
         "src_encoding": ["UTF-8"],
