@@ -78,8 +78,8 @@ def digest(value: Any) -> str:
 def code_digest() -> str:
     """A digest of this package's source files: other code may give other bytes, so work of old code is not reused."""
     folder = Path(__file__).parent
-    sources = sorted(path for path in folder.iterdir() if path.suffix in {".py", ".toml", ".md"})
-    return digest([[path.name, checksum(path)] for path in sources])
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".md"})
+    return digest([[path.relative_to(folder).as_posix(), checksum(path)] for path in sources])
 
 
 def mark_done(marker: Path, key: str, outputs: Sequence[Path], facts: Mapping[str, Any]) -> None:
