@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +144,11 @@ class Job:
         seconds = 0.0
         limit_s = run_timeout_s if self.language.is_one_limit else self.language.build_timeout_s
         pattern = self.language.warm_pattern
-        extra = self.language.warm_arguments if is_warm and pattern and re.match(pattern, self._program) else ()
+        extra: tuple[str, ...] = ()
+        if is_warm and pattern is not None and re.match(pattern, self._program):
+            # Not every system has this linker.
+            has_gold = shutil.which("ld.gold") is not None
+            extra = tuple(word for word in self.language.warm_arguments if has_gold or not word.endswith("=gold"))
         for number, command in enumerate(self.builds):
             built = self._step(box, (*command, *extra), limit_s, is_patient=is_patient)
             seconds += built.seconds
