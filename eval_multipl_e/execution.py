@@ -8,10 +8,11 @@ from pathlib import Path
 
 from . import artefacts
 from .bare import BareBox
+from .box import Box, Limits
 from .capture import Step
 from .language import Language
 from .languages import language_of
-from .sandbox import Box, Limits, open_box, resolve
+from .sandbox import open_box, resolve
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
 from .verdict import named, named_build
 from .warm import Warm

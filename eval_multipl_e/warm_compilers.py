@@ -18,8 +18,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .bare import BareBox
+from .box import Box, Limits, SandboxError
 from .compiled import JAVATUPLES, JVM
-from .sandbox import Box, Limits, SandboxError, open_box
+from .sandbox import open_box
 from .toolchains import find_jar, find_tool, visible_folders
 from .warm_sources import CSHARP, JAVA, SCALA, TYPESCRIPT
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from . import artefacts, seccomp
+from .box import Box, Limits, SandboxError
 from .capture import Step
-from .sandbox import Box, Limits, SandboxError, start_warm
+from .sandbox import start_warm
 from .toolchains import find_tool, visible_folders
 from .warm_helper import PERL, RACKET, RUBY, R
 
