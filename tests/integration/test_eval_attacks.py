@@ -85,9 +85,7 @@ def test_every_attack_of_an_ordinary_user_is_refused(canary, sandbox):
             path.chmod(0o755)
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         command = [*become, "/usr/bin/python3", "-B", f"{folder}/{FIXTURE.name}", folder, *canary, sandbox]
-        env = {"PATH": "/usr/bin:/bin", "SANTA_SECRET": "x", "SANTA_EVAL_CACHE": f"{folder}/cache"}
-        Path(folder, "cache").mkdir()
-        shutil.chown(Path(folder, "cache"), 65534)
+        env = {"PATH": "/usr/bin:/bin", "SANTA_SECRET": "x", "HOME": folder}
         done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout)
