@@ -53,7 +53,11 @@ def build_page(parts: Any, *, is_running_allowed: bool) -> gr.Blocks:
         gr.Code(USAGE, language="python", label="Use", interactive=False)
         gr.Markdown("## Toolchains here")
         gr.Dataframe(
-            toolchain_rows(parts), headers=["code", "language", "time limit", "toolchain"], interactive=False, wrap=True
+            toolchain_rows(parts),
+            headers=["code", "language", "time limit", "toolchain"],
+            interactive=False,
+            wrap=True,
+            max_height=1100,
         )
         gr.Markdown(f"Sandbox here: **{parts.available() or 'none works on this machine'}**")
         if is_running_allowed:
@@ -76,7 +80,7 @@ def add_form(parts: Any) -> None:
         return said, outcome.stdout + outcome.stderr
 
     gr.Markdown("## Run a program")
-    language = gr.Radio(list(parts.LANGUAGES), value="py", label="Language")
+    language = gr.Dropdown(list(parts.LANGUAGES), value="py", label="Language")
     program = gr.Code("assert 1 + 1 == 2\n", label="Program and tests", lines=8, interactive=True)
     button = gr.Button("Run", variant="primary")
     status = gr.Textbox(label="Status")

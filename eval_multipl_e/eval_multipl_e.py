@@ -12,6 +12,7 @@ import evaluate
 
 from .artefacts import root
 from .bare import BareBox
+from .box import Box
 from .capture import Capture
 from .compiled import COMPILED
 from .estimator import bootstrap_interval, pass_at_k

@@ -2,15 +2,17 @@
 
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import artefacts
 from .bare import BareBox
+from .box import Box, Limits
 from .capture import Step
 from .language import Language
 from .languages import language_of
-from .sandbox import Box, Limits, open_box, resolve
+from .sandbox import open_box, resolve
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
 from .verdict import named, named_build
 from .warm import Warm
@@ -143,7 +145,11 @@ class Job:
         seconds = 0.0
         limit_s = run_timeout_s if self.language.is_one_limit else self.language.build_timeout_s
         pattern = self.language.warm_pattern
-        extra = self.language.warm_arguments if is_warm and pattern and re.match(pattern, self._program) else ()
+        extra: tuple[str, ...] = ()
+        if is_warm and pattern is not None and re.match(pattern, self._program):
+            # Not every system has this linker.
+            has_gold = shutil.which("ld.gold") is not None
+            extra = tuple(word for word in self.language.warm_arguments if has_gold or not word.endswith("=gold"))
         for number, command in enumerate(self.builds):
             built = self._step(box, (*command, *extra), limit_s, is_patient=is_patient)
             seconds += built.seconds

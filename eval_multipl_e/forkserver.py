@@ -191,8 +191,6 @@ def obey(own: socket.socket, seal: Callable[[], None] | None) -> None:
                 _run(own, message, fds)
             case "adopt":
                 _adopt(own, message, fds)
-            case "read":
-                send(own, {}, _read(message["path"]))
         for each in fds:
             os.close(each)
 
@@ -204,16 +202,6 @@ def _write(files: list[list[Any]], blob: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(blob[at : at + size])
         at += size
-
-
-def _read(path: str) -> bytes:
-    # A link is not followed: what is read here goes outside.
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    with open(handle, "rb") as file:  # noqa: PTH123  # a descriptor, no path
-        return file.read()
 
 
 def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:

@@ -18,10 +18,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .bare import BareBox
+from .box import Box, Limits, SandboxError
 from .compiled import JAVATUPLES, JVM
-from .sandbox import Box, Limits, SandboxError, open_box
+from .sandbox import open_box
 from .toolchains import find_jar, find_tool, visible_folders
-from .warm_sources import JAVA, SCALA, TYPESCRIPT
+from .warm_sources import CSHARP, JAVA, SCALA, TYPESCRIPT
 
 _FIRST_ANSWER_S = 60.0
 _SERVER = Limits(cpu_s=1 << 30, data_bytes=6 << 30, processes=256, memory_bytes=6 << 30)
@@ -78,8 +79,17 @@ def _typescript() -> tuple[dict[str, bytes], list[str]] | None:
     return {"server.js": TYPESCRIPT.encode()}, [node, "--stack-size=4000", "/program/server.js", str(library)]
 
 
+def _csharp() -> tuple[dict[str, bytes], list[str]] | None:
+    mcs, mono, shell = find_tool("mcs"), find_tool("mono"), find_tool("sh")
+    library = Path("/usr/lib/mono/4.5/mcs.exe")
+    if not mcs or not mono or not shell or not library.is_file() or Path(mcs).name != "mcs":
+        return None
+    script = f"{mcs} /program/SantaCsc.cs /out:/tmp/SantaCsc.exe && exec {mono} /tmp/SantaCsc.exe {library}"
+    return {"SantaCsc.cs": CSHARP.encode()}, [shell, "-c", script]
+
+
 _SERVERS: Mapping[str, Callable[[], tuple[dict[str, bytes], list[str]] | None]] = MappingProxyType(
-    {"java": _java, "scala": _scala, "ts": _typescript}
+    {"cs": _csharp, "java": _java, "scala": _scala, "ts": _typescript}
 )
 
 

@@ -1,7 +1,7 @@
 """The C library that lets a warm interpreter fork itself into a program's wall, as text: it is compiled on this machine.
 
 An interpreter that has started and loaded its libraries calls `santa_serve` (Perl and Ruby by way of `getppid`, which
-this library takes over). The call comes back only in forked copies, once for each request, and what comes back is
+this library takes over), which says so with one byte. The call comes back only in forked copies, once for each request, and what comes back is
 behind the wall: in the namespaces that the wall's first process handed over, as that user, with the limits, without a
 capability, and under the filter of system calls. What it then reads on as its script is the program.
 
@@ -114,6 +114,7 @@ void santa_serve(void) {
     unsetenv("SANTA_SCRIPT");
     unsetenv("LD_PRELOAD");
     signal(SIGCHLD, SIG_IGN);
+    if (send(CHANNEL, "r", 1, MSG_NOSIGNAL) != 1) _exit(1);
     for (;;) {
         union { char bytes[CMSG_SPACE(sizeof(int) * FILES)]; struct cmsghdr head; } control;
         struct iovec part = {&asked, sizeof asked};
@@ -152,3 +153,16 @@ RUBY = (
     "require 'test/unit/testcase'\nrequire 'test/unit/autorunner'\nrequire 'test/unit/ui/console/testrunner'\n"
     "$0 = '/program/main.rb'\nProcess.ppid\nload '/program/main.rb'\n"
 )
+# Racket has no fork of its own, but its only thread of the system may be forked under it.
+RACKET = """(begin
+(define santa-serve (get-ffi-obj "santa_serve" (ffi-lib "{library}") (_cprocedure null _void)))
+(define space (make-base-empty-namespace))
+(for ([name '(racket rackunit)]) (namespace-attach-module (current-namespace) name space))
+(santa-serve)
+(parameterize ([current-namespace space])
+  (define program '(file "/program/main.rkt"))
+  (define (part name) (list 'submod program name))
+  (when (module-declared? (part 'configure-runtime) #t) (dynamic-require (part 'configure-runtime) #f))
+  (dynamic-require program #f)
+  (when (module-declared? (part 'main) #t) (dynamic-require (part 'main) #f))))
+"""

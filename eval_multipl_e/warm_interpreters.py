@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from . import artefacts, seccomp
+from .box import Box, Limits, SandboxError
 from .capture import Step
-from .sandbox import Box, Limits, SandboxError, start_warm
+from .sandbox import start_warm
 from .toolchains import find_tool, visible_folders
-from .warm_helper import PERL, RUBY, R
+from .warm_helper import PERL, RACKET, RUBY, R
+
+_READY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,16 @@ class _Recipe:
     lines: str
     script: str = ""  # the program's file, where the copy reads on in it as its own script
     is_preloaded: bool = True
+    words: tuple[str, ...] = ()  # on the command line before the lines, where these are not a script
 
 
+_RACKET = ("-l", "racket/base", "-l", "ffi/unsafe", "-l", "racket", "-l", "rackunit", "-e")
 _RECIPES: Mapping[str, _Recipe] = MappingProxyType(
     {
         "pl": _Recipe("perl", PERL, "/program/main.pl"),
         "r": _Recipe("Rscript", R, "/program/main.r", is_preloaded=False),
         "rb": _Recipe("ruby", RUBY),
+        "rkt": _Recipe("racket", RACKET, is_preloaded=False, words=_RACKET),
     }
 )
 
@@ -61,9 +67,21 @@ class WarmInterpreter:
                     os.close(self._script)
                     self._script = -1
                 fds = (theirs.fileno(), script_read)
-                self._handle = start_warm(visible_folders(), [tool, "/dev/fd/4"], env, fds)
+                words = (*recipe.words, lines) if recipe.words else ("/dev/fd/4",)
+                self._handle = start_warm(visible_folders(), [tool, *words], env, fds)
         finally:
             os.close(script_read)
+
+        # A program's time is not to be spent on the interpreter's own beginning.
+        self._channel.settimeout(_READY_S)
+        try:
+            is_ready = self._channel.recv(1) == b"r"
+            self._channel.settimeout(None)
+        except OSError:
+            is_ready = False
+        if not is_ready:
+            self.close()
+            raise SandboxError(f"{recipe.tool} did not get warm")
 
     def run(self, box: Box, limits: Limits, timeout_s: float, word: bytes) -> Step | None:
         """Runs the program whose source lies in the box; None where the interpreter could not get in."""
