@@ -4,11 +4,31 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .continuing import Continued, Prompt
 from .shards import Shard, digest, read_settings, settings_path, write_whole
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What to continue: a text, a suffix if a gap is to be filled, texts that stop it, and the key of its draws."""
+
+    text: str
+    suffix: str | None
+    stops: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A continuation without its stop; `end` is "token", "stop" or "length", `left_out` counts prompt tokens cut."""
+
+    text: str
+    end: str
+    left_out: int
+
 
 Continue = Callable[[Sequence[Prompt]], Sequence[Continued]]
 

@@ -6,33 +6,14 @@ function, so that neither the batch nor the shard a row lands in has a say in it
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from .completing import Continued, Prompt
 from .completions import cut_at_stop
 from .forms import Form, encode, end_ids, form_of
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What to continue: a text, a suffix if a gap is to be filled, texts that stop it, and the key of its draws."""
-
-    text: str
-    suffix: str | None
-    stops: tuple[str, ...]
-    key: str
-
-
-@dataclass(frozen=True)
-class Continued:
-    """A continuation without its stop; `end` is "token", "stop" or "length", `left_out` counts prompt tokens cut."""
-
-    text: str
-    end: str
-    left_out: int
 
 
 def open_model(
