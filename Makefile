@@ -38,13 +38,21 @@ bench: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 
+# Command and Debian package of each tool; what has no command of its own is asked of dpkg. Julia and Swift are not in Debian.
+TOOLS := node:nodejs npm:npm javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch bwrap:bubblewrap \
+  g++:g++ mcs:mono-mcs ldmd2:ldc go:golang-go lua:lua5.3 perl:perl php:php-cli Rscript:r-base-core racket:racket ruby:ruby \
+  rustc:rustc scalac:scala ocaml:ocaml-nox ghc:ghc clojure:clojure elixir:elixir gnatmake:gnat
+LIBRARIES := lua-unit libtest-deep-perl ruby-test-unit libjavatuples-java libmono-system-numerics4.0-cil
+TYPESCRIPT := 5.9.3
+
 toolchains:
-	@missing=$$(for tool in node:nodejs javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch; do \
-	  command -v $${tool%%:*} >/dev/null || echo $${tool##*:}; done); \
-	if [ -z "$$missing" ]; then echo "toolchains: node, javac, chromium, unshare and patch are there"; \
+	@missing=$$(for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool##*:}; done; \
+	  command -v dpkg >/dev/null && for name in $(LIBRARIES); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
+	if [ -z "$$missing" ]; then echo "toolchains: all that Debian has are there"; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "Install with your system's package manager: $$missing"; exit 1; fi
+	@[ "$$(tsc --version 2>/dev/null)" = "Version $(TYPESCRIPT)" ] || npm install --global --silent typescript@$(TYPESCRIPT)
 
 clean:
 	rm -rf .venv out

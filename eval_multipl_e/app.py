@@ -76,7 +76,7 @@ def add_form(parts: Any) -> None:
         return said, outcome.stdout + outcome.stderr
 
     gr.Markdown("## Run a program")
-    language = gr.Radio(list(parts.LANGUAGES), value="py", label="Language")
+    language = gr.Dropdown(list(parts.LANGUAGES), value="py", label="Language")
     program = gr.Code("assert 1 + 1 == 2\n", label="Program and tests", lines=8, interactive=True)
     button = gr.Button("Run", variant="primary")
     status = gr.Textbox(label="Status")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from .warm_helper import HELPER
+
 _lock = threading.Lock()
 
 # Packages whose build and vet records are made beforehand; a program that imports others pays for them itself.
@@ -103,9 +105,18 @@ def _cpp_header(work: Path) -> None:
     subprocess.run(command, capture_output=True, timeout=300, check=True)
 
 
+def _helper(work: Path) -> None:
+    source = work / "helper.c"
+    source.write_text(HELPER, encoding="utf-8")
+    tool = shutil.which("cc") or shutil.which("gcc") or "cc"
+    command = [tool, "-O2", "-shared", "-fPIC", str(source), "-o", str(work / "helper.so")]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+
+
 _KINDS: Mapping[str, tuple[Callable[[], str], Callable[[Path], None]]] = MappingProxyType(
     {
         "cpp": (lambda: _said("g++", "-v", "--version"), _cpp_header),
+        "helper": (lambda: HELPER, _helper),
         "go": (lambda: _said("go", "version"), _go_cache),
     }
 )

@@ -164,7 +164,7 @@ COMPILED = (
         strict_build=(("g++", "{source}", "-o", "{dir}/main", "-std=c++17", "-Wl,--wrap=main"),),
         # The headers that every MultiPL-E program begins with, compiled beforehand; others are built cold.
         warm_pattern=r"\A\s*#include ?<assert\.h>\s*#include ?<bits/stdc\+\+\.h>\s",
-        warm_arguments=("-include", "{artefacts}/santa.h"),
+        warm_arguments=("-include", "{artefacts}/santa.h", "-fuse-ld=gold"),
         artefacts="cpp",
     ),
     Language(
@@ -240,6 +240,9 @@ COMPILED = (
         run_timeout_s=5.0,
         build_timeout="Timeout",
         is_polled=False,
+        # The same program by one unit of work in place of 256, and a linker that is quicker.
+        warm_arguments=("-Ccodegen-units=1", "-Clink-arg=-fuse-ld=gold"),
+        warm_pattern=r"",
         swap=(r"fn\s+main\s*\(\s*\)", "fn santa_main()"),
         epilogue=(
             "\nfn main() { santa_main(); "

@@ -12,6 +12,7 @@ import evaluate
 
 from .artefacts import root
 from .bare import BareBox
+from .box import Box
 from .capture import Capture
 from .compiled import COMPILED
 from .estimator import bootstrap_interval, pass_at_k
@@ -29,7 +30,10 @@ from .seccomp import REFUSED
 from .toolchains import toolchain_version
 from .verdict import named
 from .view import build
-from .warm import WarmCompilers
+from .warm import Warm
+from .warm_compilers import WarmCompilers
+from .warm_helper import HELPER
+from .warm_interpreters import WarmInterpreters
 from .warm_sources import JAVA
 
 __all__ = ["LANGUAGES", "MultiPLE", "available", "bootstrap_interval", "pass_at_k", "run_program", "toolchain_version"]

@@ -2,18 +2,21 @@
 
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import artefacts
 from .bare import BareBox
+from .box import Box, Limits
 from .capture import Step
 from .language import Language
 from .languages import language_of
-from .sandbox import Box, Limits, open_box, resolve
+from .sandbox import open_box, resolve
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
 from .verdict import named, named_build
-from .warm import Built, WarmCompilers, scala_jars
+from .warm import Warm
+from .warm_compilers import Built, scala_jars
 
 MODES = ("strict", "compat")
 _PATIENCE = 20
@@ -97,15 +100,13 @@ class Job:
         self.builds = (strict and language.strict_build) or language.build
         self.run = (strict and language.strict_run) or language.run
 
-    def outcome(
-        self, way: str, run_timeout_s: float, *, warm: WarmCompilers | None = None, is_patient: bool = False
-    ) -> Outcome:
+    def outcome(self, way: str, run_timeout_s: float, *, warm: Warm | None = None, is_patient: bool = False) -> Outcome:
         """Builds, with a warm compiler where there is one, and runs, each behind a wall of its own.
 
         A patient run ends when the program has had its limit of processor time, however long that takes, or when it
         has done nothing for its limit: what a loaded machine does to it, does not count.
         """
-        built = warm.build(self.language.code, self.files, self.language.build_timeout_s) if warm else None
+        built = warm.compilers.build(self.language.code, self.files, self.language.build_timeout_s) if warm else None
         if built is not None and not built.is_built:
             return self._compiler_said(built)
         with open_box(way, visible_folders()) as box:
@@ -120,9 +121,23 @@ class Job:
                 run = self.run
             box.seal()
             left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
-            ran = self._step(box, run, left_s, is_patient=is_patient)
+            ran = self._forked(box, left_s, warm) if warm and isinstance(box, Box) else None
+            if ran is None:
+                ran = self._step(box, run, left_s, is_patient=is_patient)
         status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
         return self._named(ran, status, reason, seconds + ran.seconds, left_s)
+
+    def _forked(self, box: Box, timeout_s: float, warm: Warm) -> Step | None:
+        """The run of a copy of a warm interpreter; None where there is none, or it could not get in."""
+        code = self.language.code
+        run = warm.interpreters.runner(code)
+        if run is None:
+            return None
+        limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes)
+        step = run(box, limits, timeout_s, self.token.encode())
+        if step is None:
+            warm.interpreters.give_up(code)
+        return step
 
     def _build(
         self, box: "Box | BareBox", run_timeout_s: float, *, is_warm: bool, is_patient: bool
@@ -130,7 +145,11 @@ class Job:
         seconds = 0.0
         limit_s = run_timeout_s if self.language.is_one_limit else self.language.build_timeout_s
         pattern = self.language.warm_pattern
-        extra = self.language.warm_arguments if is_warm and pattern and re.match(pattern, self._program) else ()
+        extra: tuple[str, ...] = ()
+        if is_warm and pattern is not None and re.match(pattern, self._program):
+            # Not every system has this linker.
+            has_gold = shutil.which("ld.gold") is not None
+            extra = tuple(word for word in self.language.warm_arguments if has_gold or not word.endswith("=gold"))
         for number, command in enumerate(self.builds):
             built = self._step(box, (*command, *extra), limit_s, is_patient=is_patient)
             seconds += built.seconds

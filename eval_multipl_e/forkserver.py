@@ -25,6 +25,8 @@ from . import kernel, seccomp, view
 
 INSIDE_ID = 1000
 _HEADER = struct.Struct("<II")
+_REPORT = struct.Struct("<qq")
+_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts")  # in the order in which they can be entered
 _SOCKET_BYTES = 1 << 16
 _WATCH_S = 0.1
 _NAMESPACES = kernel.NEW_USER | kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NET | kernel.NEW_IPC | kernel.NEW_UTS
@@ -79,7 +81,7 @@ def serve(fd: int) -> None:
     while (request := receive(channel)) is not None:
         message, _, fds = request
         try:
-            pid = _start(message, channel, fds)
+            pid = _warm(message, fds) if "argv" in message else _start(message, channel, fds)
         except OSError as error:
             send(channel, {"error": str(error)})
         else:
@@ -126,6 +128,27 @@ def _start(message: dict[str, Any], channel: socket.socket, fds: list[int]) -> i
         os.close(go_write)
 
 
+def _warm(message: dict[str, Any], fds: list[int]) -> int:
+    """Starts an interpreter that will fork itself into walls; until then it runs our lines only, with our rights."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            kernel.die_with_parent()
+            # Two devices, so that copies of output and error that a library keeps can be told apart later.
+            devices = os.open("/dev/null", os.O_RDWR), os.open("/dev/zero", os.O_RDWR)
+            spare = [os.dup2(fd, 10 + i) for i, fd in enumerate((*fds, *devices))]
+            for target, source in zip((3, 4, 0, 1, 2), (*spare[:3], *spare[2:]), strict=True):
+                os.dup2(source, target)
+            os.closerange(5, 64)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            os.setsid()
+            os.execve(message["argv"][0], message["argv"], message["env"])  # noqa: S606  # an interpreter, not a shell
+        finally:
+            os._exit(127)
+    return pid
+
+
 def _first_process(message: dict[str, Any], channel: socket.socket, fd: int, go_read: int) -> None:
     """Never returns."""
     try:
@@ -166,6 +189,8 @@ def obey(own: socket.socket, seal: Callable[[], None] | None) -> None:
                 seal()
             case "run":
                 _run(own, message, fds)
+            case "adopt":
+                _adopt(own, message, fds)
             case "read":
                 send(own, {}, _read(message["path"]))
         for each in fds:
@@ -200,43 +225,66 @@ def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     for each in fds:
         os.close(each)
     fds.clear()
-    said = _watch(own, pid, message, begun)
-    status = said.pop("status", None)
+    handle = os.pidfd_open(pid)
+    try:
+        said = _watch(own, handle, lambda: {"status": os.waitpid(pid, 0)[1]}, message, begun)
+    finally:
+        os.close(handle)
     wall = time.monotonic() - begun
     _end_all()
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     said["cpu_s"] = max(said.get("cpu_s", 0.0), spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime)
+    send(own, {"wall_s": wall, **_with_exit(said)})
+
+
+def _with_exit(said: dict[str, Any]) -> dict[str, Any]:
+    status = said.pop("status", None)
     if status is not None:
         said["exit"] = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-    send(own, {"wall_s": wall, **said})
+    return said
 
 
-def _watch(own: socket.socket, pid: int, message: dict[str, Any], begun: float) -> dict[str, Any]:
+def _adopt(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    """Watches over a copy of a warm interpreter that comes in from outside; its end is reported on a pipe."""
+    spaces = tuple(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _KINDS)
+    send(own, {"do": "come"}, fds=spaces)
+    for each in spaces:
+        os.close(each)
+    begun = time.monotonic()
+
+    def ended() -> dict[str, Any]:
+        words = os.read(fds[0], _REPORT.size)
+        status, micro_s = _REPORT.unpack(words) if len(words) == _REPORT.size else (-1, 0)
+        return {"has_failed": True} if status < 0 else {"status": status, "cpu_s": micro_s / 1e6}
+
+    said = _watch(own, fds[0], ended, message, begun)
+    wall = time.monotonic() - begun
+    _end_all()
+    send(own, {"wall_s": wall, **_with_exit(said)})
+
+
+def _watch(
+    own: socket.socket, handle: int, ended: Callable[[], dict[str, Any]], message: dict[str, Any], begun: float
+) -> dict[str, Any]:
     """Waits for the program's end, for the word to stop it, or for too much memory."""
-    handle = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     poll.register(own, select.POLLIN | select.POLLHUP)
     limit = float("inf")
-    try:
-        while True:
-            left = begun + limit - time.monotonic()
-            ready = dict(poll.poll(max(0.0, min(_WATCH_S, left)) * 1000))
-            if handle in ready:
-                return {"status": os.waitpid(pid, 0)[1]}
-            if own.fileno() in ready:
-                # The clock is outside; under load the program may have begun a little later than that one.
-                order = receive(own)
-                limit = order[0]["limit_s"] if order else 0.0
-            usage = usage_now()
-            if time.monotonic() >= begun + limit or _has_had_its_time(
-                usage, message["own_s"], time.monotonic() - begun
-            ):
-                return {"cpu_s": usage["cpu_s"], "delay_s": usage["delay_s"]}
-            if usage["memory_bytes"] > message["memory_bytes"]:
-                return {"memory_bytes": usage["memory_bytes"], "cpu_s": usage["cpu_s"]}
-    finally:
-        os.close(handle)
+    while True:
+        left = begun + limit - time.monotonic()
+        ready = dict(poll.poll(max(0.0, min(_WATCH_S, left)) * 1000))
+        if handle in ready:
+            return ended()
+        if own.fileno() in ready:
+            # The clock is outside; under load the program may have begun a little later than that one.
+            order = receive(own)
+            limit = order[0]["limit_s"] if order else 0.0
+        usage, elapsed_s = usage_now(), time.monotonic() - begun
+        if elapsed_s >= limit or _has_had_its_time(usage, message["own_s"], elapsed_s):
+            return {"cpu_s": usage["cpu_s"], "delay_s": usage["delay_s"]}
+        if usage["memory_bytes"] > message["memory_bytes"]:
+            return {"memory_bytes": usage["memory_bytes"], "cpu_s": usage["cpu_s"]}
 
 
 def _has_had_its_time(usage: dict[str, float], own_s: float, elapsed_s: float) -> bool:

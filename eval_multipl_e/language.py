@@ -82,7 +82,7 @@ class Language:
     needs: tuple[tuple[str, str, str], ...] = ()  # (text in the program, jar, command that installs it)
     warm_run: tuple[str, ...] = ()  # how to run what a warm compiler made, where that is quicker
     warm_arguments: tuple[str, ...] = ()  # added to a build of a program that `warm_pattern` matches
-    warm_pattern: str = ""
+    warm_pattern: str | None = None
     artefacts: str = ""  # what is prepared once for the toolchain and shown at `{artefacts}` (`artefacts`)
     upstream: str = ""
     is_run_here: bool = True  # False where no toolchain could be had to test the row against

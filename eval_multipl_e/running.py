@@ -9,10 +9,10 @@ from .execution import Job, Outcome
 from .kept import KeptOutcomes
 from .languages import language_of
 from .toolchains import missing_library
-from .warm import WarmCompilers
+from .warm import Warm
 
 SPEEDS = ("warm", "cold")
-# A warm compiler costs a second or two to start.
+# Something warm costs up to two seconds to start.
 _WORTH_WARMING = 4
 
 # A language's code and a whole program.
@@ -53,7 +53,7 @@ def run_all(
     is_warm = {code: settings.speed == "warm" and count >= _WORTH_WARMING for code, count in counts.items()}
     stop = threading.Event()
 
-    with WarmCompilers(settings.way) as warm, ThreadPoolExecutor(settings.num_workers, "santa-eval") as pool:
+    with Warm(settings.way) as warm, ThreadPoolExecutor(settings.num_workers, "santa-eval") as pool:
 
         def work(key: Key) -> Outcome | None:
             if stop.is_set():
@@ -82,7 +82,7 @@ def _name(key: Key, settings: Settings, kept: KeptOutcomes) -> str:
     return kept.key(language_of(key[0]), key[1], settings.limit_s(key[0]))
 
 
-def _outcome(key: Key, settings: Settings, warm: WarmCompilers | None, *, is_patient: bool = False) -> Outcome:
+def _outcome(key: Key, settings: Settings, warm: Warm | None, *, is_patient: bool = False) -> Outcome:
     language = language_of(key[0])
     lacking = missing_library(language, key[1])
     if lacking:

@@ -70,6 +70,8 @@ def build(root: str, paths: Sequence[str]) -> None:
     _copy_settings(base)
     # A namespace of processes may mount a /proc of its own only where a whole one is in sight.
     mount("/proc", str(base / "proc"), None, BIND | RECURSIVE)
+    # For what an interpreter writes while it gets warm; each program has a folder of its own over this one.
+    mount("tmpfs", str(base / "tmp"), "tmpfs", _QUIET, "size=16m,mode=1777")
     pivot_root(root, str(base / "old"))
     os.chdir("/")
     detach("/old")

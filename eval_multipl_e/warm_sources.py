@@ -1,4 +1,4 @@
-"""The compile servers' own programs: javac, scalac and the TypeScript checker kept warm.
+"""The compile servers' own programs: javac, scalac, mcs and the TypeScript checker kept warm.
 
 Each answers requests on its standard streams, big-endian: a count of sources, then for each a name (2 bytes of length)
 and a text (4 bytes of length). The answer: 1 or 0 for built or not, the messages (4 bytes of length), a count of files,
@@ -130,6 +130,76 @@ public class SantaScalac {
             try (var found = Files.walk(folder)) {
                 found.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
             }
+        }
+    }
+}
+"""
+
+CSHARP = r"""
+using System;
+using System.IO;
+using System.Reflection;
+using System.Text;
+
+class SantaCsc {
+    static Stream input, output;
+
+    static byte[] Bytes(int count) {
+        var kept = new byte[count];
+        for (int at = 0; at < count; ) {
+            int read = input.Read(kept, at, count - at);
+            if (read <= 0) Environment.Exit(0);
+            at += read;
+        }
+        return kept;
+    }
+    static int Number(int size) {
+        int value = 0;
+        foreach (byte each in Bytes(size)) value = value << 8 | each;
+        return value;
+    }
+    static void Number(int value, int size) {
+        for (int shift = 8 * (size - 1); shift >= 0; shift -= 8) output.WriteByte((byte) (value >> shift));
+    }
+
+    static void Main(string[] words) {
+        input = new BufferedStream(Console.OpenStandardInput());
+        output = new BufferedStream(Console.OpenStandardOutput());
+        var compiler = Assembly.LoadFrom(words[0]).GetType("Mono.CSharp.CompilerCallableEntryPoint");
+        var compile = compiler.GetMethod("InvokeCompiler", new[] { typeof(string[]), typeof(TextWriter) });
+        while (true) {
+            int count = Number(4);
+            var call = new string[count + 4];
+            bool hasDriver = false;
+            for (int i = 0; i < count; i++) {
+                string name = Encoding.UTF8.GetString(Bytes(Number(2)));
+                hasDriver |= name == "SantaDriver.cs";
+                call[i] = "/tmp/" + name;
+                File.WriteAllBytes(call[i], Bytes(Number(4)));
+            }
+            call[count] = "/d:DEBUG";
+            call[count + 1] = "-r:System.Numerics.dll";
+            call[count + 2] = hasDriver ? "-main:SantaDriver" : "/d:DEBUG";
+            call[count + 3] = "/out:/tmp/main.exe";
+            File.Delete("/tmp/main.exe");
+            var said = new StringWriter();
+            bool isBuilt;
+            try { isBuilt = (bool) compile.Invoke(null, new object[] { call, said }); }
+            catch (Exception error) { said.Write(error); isBuilt = false; }
+            byte[] text = Encoding.UTF8.GetBytes(said.ToString());
+            isBuilt &= File.Exists("/tmp/main.exe");
+            output.WriteByte((byte) (isBuilt ? 1 : 0));
+            Number(text.Length, 4);
+            output.Write(text, 0, text.Length);
+            Number(isBuilt ? 1 : 0, 4);
+            if (isBuilt) {
+                byte[] body = File.ReadAllBytes("/tmp/main.exe"), label = Encoding.UTF8.GetBytes("main.exe");
+                Number(label.Length, 2);
+                output.Write(label, 0, label.Length);
+                Number(body.Length, 4);
+                output.Write(body, 0, body.Length);
+            }
+            output.Flush();
         }
     }
 }

@@ -23,16 +23,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from eval_multipl_e import LANGUAGES, score
+from eval_multipl_e.box import Limits
 from eval_multipl_e.capture import Capture, Step
 from eval_multipl_e.execution import Job
-from eval_multipl_e.sandbox import Limits, open_box, resolve
+from eval_multipl_e.sandbox import open_box, resolve
 from eval_multipl_e.toolchains import missing_tool
 from eval_multipl_e.verdict import named
 
 FIXTURE = runpy.run_path(str(Path(__file__).parents[1] / "fixtures/eval_problems.py"))
 KINDS = ("right", "loops", "wrong", "crash", "broken")
 # Problems a language, where 161 would take the plain runner more than some five minutes on two cores.
-SLOW = {"scala": 16, "ts": 40, "java": 60, "cpp": 40, "clj": 20, "rkt": 60, "elixir": 60, "ada": 60, "hs": 60}
+SLOW = {"scala": 10, "ts": 20, "java": 30, "cpp": 24, "clj": 8, "rkt": 30, "elixir": 40, "ada": 40, "hs": 40}
+SLOW |= dict.fromkeys(("rs", "go", "d", "cs"), 60)
 
 
 def rows(code: str, problems: int) -> tuple[list, list, list]:

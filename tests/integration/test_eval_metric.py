@@ -1,12 +1,14 @@
 """The metric as its users meet it: evaluate.load in a clean process, the command line, the README, the page."""
 
 import argparse
+import http.server
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -34,9 +36,9 @@ def _open_gate(monkeypatch):
     monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
 
 
-def _clean_python(code, tmp_path, *args):
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON"))}
-    env |= {"HF_HOME": str(tmp_path / "hf"), "HF_ALLOW_CODE_EVAL": "1", "HF_EVALUATE_OFFLINE": "1"}
+def _clean_python(code, tmp_path, *args, env=None):
+    ours = {"HF_HOME": str(tmp_path / "hf"), "HF_ALLOW_CODE_EVAL": "1", **(env or {"HF_EVALUATE_OFFLINE": "1"})}
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON"))} | ours
     command = [sys.executable, "-c", code, *map(str, args)]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
@@ -78,6 +80,39 @@ def test_evaluate_loads_the_folder_in_a_clean_process(tmp_path):
         "predictions is NoneType, not a list",
     ]
     assert not said["ours"]
+
+
+class _Hub(http.server.BaseHTTPRequestHandler):
+    """A Hub that holds the metric's folder as the Space org/eval_multipl_e, at `main` only."""
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        found = re.fullmatch(r"/spaces/org/eval_multipl_e/resolve/main/(\w+\.py)", self.path)
+        path = ROOM / found[1] if found else ROOM / "nothing"
+        body = path.read_bytes() if path.is_file() else b""
+        self.send_response(200 if body else 404)
+        self.send_header("ETag", f'"{len(body)}"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+@pytest.mark.slow
+def test_evaluate_loads_from_a_hub_and_offline_from_its_cache(tmp_path):
+    """From a server that answers as the Hub does, and again with the server gone, the metric gives its score."""
+    code = LOADED.split("for row in zip", maxsplit=1)[0] + "print(first['pass@1'])"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        assert _clean_python(code, tmp_path, "org/eval_multipl_e", env=env).split()[-1] == "0.5"
+        server.shutdown()
+    assert _clean_python(code, tmp_path, "org/eval_multipl_e", env=env).split()[-1] == "0.5"
 
 
 @pytest.mark.slow
