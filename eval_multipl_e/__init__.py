@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .completions import complete, read_problems
+    from .docstrings import smoothed_bleu
     from .estimator import pass_at_k
     from .execution import run_program
     from .infilling import exact_match, single_line_tasks
@@ -20,6 +21,7 @@ _HOMES = {
     "run_program": "execution",
     "score": "scoring",
     "single_line_tasks": "infilling",
+    "smoothed_bleu": "docstrings",
 }
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "run_program",
     "score",
     "single_line_tasks",
+    "smoothed_bleu",
 ]
 
 

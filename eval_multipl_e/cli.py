@@ -1,10 +1,9 @@
-"""The commands `hf-santa eval doctor` and `hf-santa eval run`."""
+"""The commands of `hf-santa eval`: doctor, complete, score, merge."""
 
 import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,92 @@ from typing import Any
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `eval` with its commands; each parser's default `func` takes the arguments and returns an exit code."""
-    parser = subparsers.add_parser("eval", help="run and score programs (MultiPL-E)")
+    parser = subparsers.add_parser("eval", help="complete, run and score programs (MultiPL-E)")
     commands = parser.add_subparsers(dest="eval_command", required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="show the toolchains and the sandbox of this machine")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(func=_doctor)
-    run = commands.add_parser("run", help="score completions of problems (set HF_ALLOW_CODE_EVAL=1)")
-    run.add_argument("problems", type=Path, help="problems in MultiPL-E's schema, JSON lines")
-    run.add_argument("completions", type=Path, help="rows of name, language and completions, JSON lines")
-    run.add_argument("--out", type=Path, required=True, help="where results.json goes")
-    run.add_argument(
+    _add_complete(commands)
+    _add_score(commands)
+    merge = commands.add_parser("merge", help="put the shards of completing or scoring together, after checking them")
+    merge.add_argument("files", type=Path, nargs="+", help="completions (.jsonl) or results (.json) of all shards")
+    merge.add_argument("--out", type=Path, required=True, help="the file to write")
+    merge.set_defaults(func=_merge)
+
+
+def _add_problems(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--problems", type=Path, help="problems as JSON lines, in place of the task's data set")
+    parser.add_argument("--dataset", help="another data set of the task's schema: a repository or a folder")
+    parser.add_argument("--dataset-revision", metavar="REV", help="the data set's commit; best pinned")
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="only share I of N, from 0 (default: 0/1, all)")
+
+
+def _add_complete(commands: Any) -> None:
+    parser = commands.add_parser("complete", help="let a model complete the problems of a task; goes on after a kill")
+    parser.add_argument("--model", required=True, help="a model folder or a repository")
+    parser.add_argument(
+        "--task", required=True, help="humaneval-CODE, mbpp-CODE, infill, docstring or docstring-LANGUAGE"
+    )
+    _add_problems(parser)
+    parser.add_argument("--out", type=Path, required=True, help="completions as JSON lines, a row a sample")
+    parser.add_argument("--n", type=int, help="samples of each problem (default: the report's, 200; 1 for the others)")
+    parser.add_argument(
+        "--temperature", type=float, help="0 is greedy (default: the report's, 0.2 or 0; use 0.8 for pass@10 and 100)"
+    )
+    parser.add_argument("--top-p", type=float, default=0.95, help="share of the likeliest drawn from (default: 0.95)")
+    parser.add_argument(
+        "--max-new-tokens", type=int, metavar="N", help="longest answer (default: 512, infill 25, docstring 128)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="with problem and sample, the seed of each draw (default: 0)"
+    )
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems")
+    parser.add_argument(
+        "--form",
+        choices=("auto", "santacoder", "starcoder", "incoder", "left-to-right"),
+        default="auto",
+        help="how a gap is told to the model; auto goes by the tokenizer's sentinels",
+    )
+    parser.add_argument("--revision", metavar="REV", help="the model's commit; best pinned")
+    parser.add_argument(
+        "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of weights"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the code in the model's repository")
+    parser.set_defaults(func=_complete)
+
+
+def _add_score(commands: Any) -> None:
+    parser = commands.add_parser("score", help="score a task's completions (set HF_ALLOW_CODE_EVAL=1)")
+    parser.add_argument(
+        "completions", type=Path, help="what `complete` wrote, or rows of name, language and completions"
+    )
+    parser.add_argument("--task", help="as in `complete`; the one the completions were made for if left out")
+    _add_problems(parser)
+    parser.add_argument("--out", type=Path, required=True, help="where results.json goes")
+    parser.add_argument(
         "--k", type=int, nargs="+", help="the ks of pass@k; those of 1, 10, 100 that are possible if left out"
     )
-    run.add_argument("--mode", choices=("strict", "compat"), default="strict", help="compat gives MultiPL-E's statuses")
-    run.add_argument(
+    parser.add_argument("--exact-only", action="store_true", help="compare infilled lines without running programs")
+    parser.add_argument(
+        "--mode", choices=("strict", "compat"), default="strict", help="compat gives MultiPL-E's statuses"
+    )
+    parser.add_argument(
         "--sandbox",
         choices=("auto", "namespaces", "bwrap", "none"),
         default="auto",
         help="none keeps only resource limits",
     )
-    run.add_argument("--workers", type=int, help="programs run side by side; one a core if left out")
-    run.add_argument("--timeout-s", type=float, help="time limit of a run; MultiPL-E's of each language if left out")
-    run.add_argument("--cache-dir", help="keep outcomes there; a program that was run before is not run again")
-    run.add_argument("--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands")
-    run.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
-    run.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
-    run.set_defaults(func=_run)
+    parser.add_argument("--workers", type=int, help="programs run side by side; one a core if left out")
+    parser.add_argument("--timeout-s", type=float, help="time limit of a run; MultiPL-E's of each language if left out")
+    parser.add_argument("--cache-dir", help="keep outcomes there; a program that was run before is not run again")
+    parser.add_argument(
+        "--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
+    parser.set_defaults(func=_score)
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -76,49 +135,161 @@ def _doctor(args: argparse.Namespace) -> int:
     return 0 if way and not lacking else 1
 
 
-def _run(args: argparse.Namespace) -> int:
-    from .completions import read_completions, read_problems  # keeps --help fast
-    from .scoring import score  # keeps --help fast
+def _complete(args: argparse.Namespace) -> int:
+    def work() -> int:
+        from tqdm import tqdm
 
-    def work() -> dict[str, Any]:
-        rows = _joined(read_problems(args.problems), read_completions(args.completions))
-        result = score(
+        from .shards import Shard
+        from .tasks import read_task, task_of
+
+        task = task_of(args.task)
+        shard = Shard.parse(args.shard)
+        problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
+        problems = problems[: args.limit]
+        settings = {
+            "task": task.name,
+            "model": args.model,
+            "revision": args.revision,
+            "dataset": str(args.dataset or task.dataset) if args.problems is None else None,
+            "dataset_revision": args.dataset_revision,
+            "temperature": task.temperature if args.temperature is None else args.temperature,
+            "top_p": args.top_p,
+            "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
+        }
+        continuer, about = _opened(args, settings)
+        n = task.n if args.n is None else args.n
+        from .completing import complete_to_file
+
+        with tqdm(desc=task.name, unit="sample", disable=None) as bar:
+            done = complete_to_file(
+                problems,
+                continuer,
+                args.out,
+                settings={**settings, **about},
+                n=n,
+                batch_size=args.batch_size,
+                seed=args.seed,
+                shard=shard,
+                tell=bar.update,
+            )
+        print(
+            f"step=complete task={task.name} form={about['form']} shard={args.shard} problems={len(problems)} "
+            f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
+        )
+        return 0
+
+    return _said("complete", work)
+
+
+def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    import torch
+    import transformers
+    from transformers.utils import logging
+
+    from .continuing import Continuer, open_model
+
+    logging.disable_progress_bar()
+    model, tokenizer = open_model(
+        args.model,
+        revision=args.revision,
+        dtype=args.dtype,
+        device=args.device,
+        trust_remote_code=args.trust_remote_code,
+    )
+    names = ("temperature", "top_p", "max_new_tokens")
+    continuer = Continuer(model, tokenizer, form=args.form, **{name: settings[name] for name in names})
+    about = {
+        "form": continuer.form.name,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    return continuer, about
+
+
+def _score(args: argparse.Namespace) -> int:
+    def work() -> int:
+        from .completions import read_completions
+        from .marking import mark
+        from .shards import Shard, digest, read_settings, write_whole
+        from .tasks import Task, read_task, task_of
+
+        settings = read_settings(args.completions)
+        name = args.task or (settings or {}).get("task")
+        if name is None and args.problems is None:
+            raise ValueError(f"{args.completions} does not say its task. Give --task, or --problems for programs.")
+        task = task_of(name) if name else Task("programs", "program", "", None, "")
+        source = args.dataset or (settings or {}).get("dataset")
+        revision = args.dataset_revision or (settings or {}).get("dataset_revision")
+        problems = read_task(task, path=args.problems, dataset=source, revision=revision)
+        if settings is not None:
+            problems = problems[: settings["problems"]]  # completed under --limit
+            if settings["problems_sha256"] != digest(problems):
+                raise ValueError(f"{args.completions} was made for other problems than these. Give the same ones.")
+        rows = _joined(problems, read_completions(args.completions))
+        result = mark(
+            task.kind,
+            problems,
             [row["completions"] for row in rows],
-            [row["tests"] for row in rows],
-            [row["language"] for row in rows],
-            prompts=[row["prompt"] for row in rows],
+            shard=Shard.parse(args.shard),
             k=args.k,
+            seed=args.seed,
+            is_run=not args.exact_only,
             num_workers=args.workers,
             timeout_s=args.timeout_s,
             mode=args.mode,
             sandbox=args.sandbox,
             cache_dir=args.cache_dir,
             speed=args.speed,
-            seed=args.seed,
         )
-        names = [row["name"] for row in rows]
-        return {**result, "results": [{"name": names[row["problem"]], **row} for row in result["results"]]}
+        if settings is not None:
+            result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
+        write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _print_scores(result, is_json=args.json)
+        # A score from which a language is absent must not pass unseen in a script.
+        return 3 if result.get("missing_toolchains") else 0
 
-    return _said(args, work)
+    return _said("score", work)
 
 
-def _said(args: argparse.Namespace, work: Callable[[], dict[str, Any]]) -> int:
-    try:
-        result = work()
-        _write(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"hf-santa eval run: {error}", file=sys.stderr)
-        return 2
-    scores = {key: value for key, value in result.items() if key.startswith("pass@")}
-    if args.json:
-        print(json.dumps({**scores, "intervals": result["intervals"], "counts": result["counts"]}, indent=2))
-    else:
-        for key, value in scores.items():
-            low, high = result["intervals"][key]
-            print(f"{key:<14}{value:8.4f}   95 % {low:.4f} to {high:.4f}")
+def _merge(args: argparse.Namespace) -> int:
+    def work() -> int:
+        from .merging import merge_completions, merge_results
+        from .shards import write_whole
+
+        if args.out in args.files:
+            raise ValueError(f"{args.out} is one of the shards. Give another --out.")
+        if all(path.suffix == ".jsonl" for path in args.files):
+            print(f"step=merge shards={len(args.files)} rows={merge_completions(args.files, args.out)}")
+            return 0
+        result = merge_results(args.files)
+        write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _print_scores(result, is_json=False)
+        return 3 if result.get("missing_toolchains") else 0
+
+    return _said("merge", work)
+
+
+def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:
+    intervals = result["intervals"]
+    if is_json:
+        scores = {key: result[key] for key in intervals}
+        print(json.dumps({**scores, "intervals": intervals, "counts": result.get("counts", {})}, indent=2))
+        return
+    for key, (low, high) in intervals.items():
+        print(f"{key:<28}{result[key]:8.4f}   95 % {low:.4f} to {high:.4f}")
+    if "counts" in result:
         print(f"counts: {', '.join(f'{name} {count}' for name, count in result['counts']['all'].items())}")
-    # A score from which a language is absent must not pass unseen in a script.
-    return 3 if result["missing_toolchains"] else 0
+
+
+def _said(command: str, work: Callable[[], int]) -> int:
+    """Do the work; a mistake of the user's is one line and exit code 2."""
+    try:
+        return work()
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"hf-santa eval {command}: {error}", file=sys.stderr)
+        return 2
 
 
 def _joined(problems: list[dict[str, Any]], completions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -137,16 +308,3 @@ def _joined(problems: list[dict[str, Any]], completions: list[dict[str, Any]]) -
             f"{len(lacking)} problems have no completions, first {lacking[0]}. Complete all, or drop them."
         )
     return [{**row, "completions": texts[row["language"], row["name"]]} for row in problems]
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

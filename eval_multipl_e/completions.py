@@ -9,17 +9,22 @@ from typing import Any
 Problem = Mapping[str, Any]
 Generate = Callable[[list[str], int], Sequence[Sequence[str]]]
 
-_TEXTS = ("name", "language", "prompt", "tests")
+_TEXTS = ("name", "language", "prompt")
 
 
 def read_problems(path: str | Path) -> list[dict[str, Any]]:
     """The problems of a JSON-lines file, each checked to have the fields that completing and scoring need."""
-    return _checked(_rows(path), str(path))
+    return checked_problems(read_rows(path), str(path))
 
 
 def read_completions(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a completions file: name, language, and a list of completions."""
-    rows = _rows(path)
+    """The rows of a completions file: name, language, and a list of completions.
+
+    A file with a row for each sample, as `hf-santa eval complete` writes it, is put together by problem.
+    """
+    rows = read_rows(path)
+    if "completion" in rows[0]:
+        return _by_problem(rows, str(path))
     for number, row in enumerate(rows, 1):
         texts = row.get("completions")
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -52,7 +57,7 @@ def complete(
     """
     if n < 1 or batch_size < 1:
         raise ValueError(f"complete: n={n} and batch_size={batch_size}. Both must be 1 or more.")
-    rows = _checked([dict(problem) for problem in problems], "problems")
+    rows = checked_problems([dict(problem) for problem in problems], "problems")
     done = []
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
@@ -69,7 +74,8 @@ def complete(
     return done
 
 
-def _rows(path: str | Path) -> list[dict[str, Any]]:
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file; an error names the line that is none."""
     rows = []
     # split at "\n" only: a JSON string may hold U+2028, at which splitlines would cut.
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
@@ -87,10 +93,11 @@ def _rows(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _checked(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+def checked_problems(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    """The rows, each with the texts it needs, a list of stop tokens, and a name that no other has."""
     seen: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows, 1):
-        _check_texts(row, _TEXTS, number, where)
+        _check_texts(row, (*_TEXTS, "reference" if "reference" in row else "tests"), number, where)
         stops = row.setdefault("stop_tokens", [])
         if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
             raise ValueError(f"Row {number} of {where}: 'stop_tokens' is no list of texts.")
@@ -99,6 +106,30 @@ def _checked(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
             raise ValueError(f"Rows {seen[key]} and {number} of {where} are both {key}. Each problem may occur once.")
         seen[key] = number
     return rows
+
+
+def _by_problem(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for number, row in enumerate(rows, 1):
+        _check_texts(row, ("name", "language", "completion"), number, where)
+        samples = found.setdefault((row["language"], row["name"]), {})
+        sample = row.get("sample")
+        if not isinstance(sample, int) or sample in samples:
+            raise ValueError(
+                f"Row {number} of {where} is sample {sample!r} of {row['name']!r}, and each may occur once, by number. "
+                "Complete again into a new file."
+            )
+        samples[sample] = row["completion"]
+    for (_, name), samples in found.items():
+        lacking = sorted(set(range(max(map(len, found.values())))) - samples.keys())
+        if lacking:
+            raise ValueError(
+                f"{where} lacks sample {lacking[0]} of {name!r}. Let `hf-santa eval complete` finish, or merge all shards."
+            )
+    return [
+        {"name": name, "language": language, "completions": [samples[i] for i in sorted(samples)]}
+        for (language, name), samples in found.items()
+    ]
 
 
 def _check_texts(row: Problem, fields: Sequence[str], number: int, where: str) -> None:

@@ -29,6 +29,25 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.prod((n - c - i) / (n - i) for i in range(k))
 
 
+def mean_scores(
+    name: str, values: Sequence[tuple[str, float]], *, seed: int = 0
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """The mean of (language, value) pairs, one a problem: over all as `name`, by language as `name/CODE`; intervals too.
+
+    >>> mean_scores("pass@1", [("py", 1.0), ("py", 0.0), ("js", 1.0)])[0]["pass@1/py"]
+    0.5
+    """
+    scores: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    for code in (None, *dict.fromkeys(language for language, _ in values)):
+        found = [value for language, value in values if code in (None, language)]
+        if found:
+            key = name if code is None else f"{name}/{code}"
+            scores[key] = sum(found) / len(found)
+            intervals[key] = list(bootstrap_interval(found, seed=seed))
+    return scores, intervals
+
+
 def bootstrap_interval(
     values: Sequence[float], *, seed: int = 0, resamples: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:

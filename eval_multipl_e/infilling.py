@@ -1,4 +1,4 @@
-"""Single-line infilling: tasks made from solved problems, and exact match in two named modes."""
+"""Single-line infilling: tasks made from solved problems, exact match in two named modes, and whole programs to run."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +73,55 @@ def single_line_tasks(
             for i in maskable
         ]
     return tasks
+
+
+def infill_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    r"""An infilling problem made of a row of `single_line_tasks`, of SantaCoder's benchmark or of OpenAI's.
+
+    SantaCoder's and OpenAI's rows name the prefix `prompt` and the middle `canonical_solution`; OpenAI's are Python,
+    and its `test` is a function that takes the `entry_point`.
+
+    >>> row = {"task_id": "t/0", "prompt": "def f():\n", "suffix": "", "canonical_solution": "    return 1\n",
+    ...        "test": "def check(candidate):\n    assert candidate() == 1\n", "entry_point": "f"}
+    >>> infill_problem(row, 0)["tests"].splitlines()[-1]
+    'check(f)'
+    """
+    test, entry = row.get("test"), row.get("entry_point")
+    problem = {
+        "name": row.get("name", row.get("task_id")),
+        "language": row.get("language", "py" if entry else None),
+        "prompt": row.get("prefix", row.get("prompt")),
+        "suffix": row.get("suffix"),
+        "middle": row.get("middle", row.get("canonical_solution")),
+        "tests": row.get("tests", f"{test}\ncheck({entry})\n" if test is not None and entry else None),
+    }
+    wrong = next((name for name, value in problem.items() if not isinstance(value, str)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"Row {number} is no infilling task: it has no text for {wrong!r}. Fields found: "
+            f"{', '.join(sorted(row)) or 'none'}. Expected: name, language, prompt, suffix, canonical_solution, tests."
+        )
+    return {**problem, "stop_tokens": []}
+
+
+def first_line(text: str) -> str:
+    r"""The first line of a text that is not blank, with its indentation and its end of line.
+
+    >>> first_line("\n    x = 1\n    y = 2\n")
+    '    x = 1\n'
+    """
+    return next((line for line in text.split("\n") if line.strip()), "") + ("\n" if "\n" in text.lstrip() else "")
+
+
+def infilled_program(problem: Mapping[str, Any], middle: str) -> str:
+    r"""The text to run between a problem's prefix and its tests: a middle put back before its suffix.
+
+    Nothing is mended: a middle that lost its end of line runs into the suffix, as it would in an editor.
+
+    >>> infilled_program({"suffix": "    return x\n"}, "    x = 1\n")
+    '    x = 1\n    return x\n'
+    """
+    return middle + str(problem["suffix"])
 
 
 def _same(prediction: str, reference: str, mode: str) -> bool:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .estimator import bootstrap_interval, pass_at_k
+from .estimator import mean_scores, pass_at_k
 from .execution import MODES, STATUSES, Outcome, toolchain_problem
 from .kept import KeptOutcomes
 from .languages import language_of
@@ -219,13 +219,10 @@ def _scores(
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     for k in ks:
-        by_problem = {p: pass_at_k(len(passed[p]), sum(passed[p]), k) for p in scored}
-        for code in (None, *dict.fromkeys(language[p] for p in scored)):
-            values = [value for p, value in by_problem.items() if code in (None, language[p])]
-            if values:
-                key = f"pass@{k}" if code is None else f"pass@{k}/{code}"
-                scores[key] = sum(values) / len(values)
-                intervals[key] = list(bootstrap_interval(values, seed=seed))
+        values = [(language[p], pass_at_k(len(passed[p]), sum(passed[p]), k)) for p in scored]
+        means, ranges = mean_scores(f"pass@{k}", values, seed=seed)
+        scores |= means
+        intervals |= ranges
     return scores, intervals
 
 

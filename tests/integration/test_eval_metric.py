@@ -197,22 +197,23 @@ def _command(*words):
     return args.func(args)
 
 
-def test_eval_run_writes_the_results(tmp_path, capsys):
-    """`eval run` prints the scores and writes all of the result, with the problems' names, into one file."""
+def test_eval_score_writes_the_results(tmp_path, capsys):
+    """`eval score` prints the scores and writes all of the result, with the problems' names, into one file."""
     rows = [row for row in read_problems(PROBLEMS) if row["language"] == "py"]
     files = [tmp_path / name for name in ("p.jsonl", "c.jsonl", "results/r.json")]
     files[0].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     done = complete(rows, lambda prompts, _: [["    pass\n", ""] for _ in prompts], n=2)
     done[0]["completions"][0] = rows[0]["canonical_solution"]
     files[1].write_text("".join(json.dumps(row) + "\n" for row in done), encoding="utf-8")
-    code = _command("run", *files[:2], "--out", files[2], "--k", 1, 2, "--json")
+    words = ("score", files[1], "--problems", files[0], "--out", files[2])
+    code = _command(*words, "--k", 1, 2, "--json")
     assert code == 0
     printed = json.loads(capsys.readouterr().out)
     written = json.loads(files[2].read_text(encoding="utf-8"))
     assert printed["pass@2"] == written["pass@2"] == 1 / 8
     assert written["results"][0]["name"] == rows[0]["name"]
     assert [path.name for path in files[2].parent.iterdir()] == ["r.json"]
-    assert _command("run", *files[:2], "--out", files[2]) == 0
+    assert _command(*words) == 0
     assert capsys.readouterr().out.startswith("pass@1")
 
 

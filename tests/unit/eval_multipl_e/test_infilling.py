@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval_multipl_e.infilling import exact_match, single_line_tasks
+from eval_multipl_e.infilling import exact_match, first_line, infill_problem, infilled_program, single_line_tasks
 
 
 def _problem(solution, language="py"):
@@ -47,6 +47,39 @@ def test_the_modes_differ_only_after_the_first_line():
     """A right first line followed by more matches in first_line mode alone."""
     assert exact_match(["\n  a\nb"], ["a"], mode="strip") == 0.0
     assert exact_match(["\n  a\nb"], ["a"], mode="first_line") == 1.0
+
+
+@given(st.text("ab \n", max_size=12))
+def test_the_first_line_is_what_the_mode_compares(text):
+    """What `first_line` keeps for running is what the mode of that name compares."""
+    line = first_line(text)
+    assert line in text or not text.strip()
+    assert line.count("\n") <= 1
+    assert exact_match([text], [line], mode="first_line") == 1.0
+
+
+def test_three_schemas_give_the_same_problem():
+    """Our tasks, SantaCoder's rows and OpenAI's become the same prefix, middle, suffix and tests."""
+    (task,) = single_line_tasks([{**_problem("    return 1\n"), "tests": "def check(c): c()\n\ncheck(f)\n"}])
+    santa = {**task, "prompt": task["prefix"], "canonical_solution": task["middle"]}
+    openai = {**santa, "task_id": task["name"], "test": "def check(c): c()\n", "entry_point": "f"}
+    santa = {name: value for name, value in santa.items() if name not in {"prefix", "middle"}}
+    openai = {
+        name: openai[name] for name in ("task_id", "prompt", "suffix", "canonical_solution", "test", "entry_point")
+    }
+    expected = infill_problem(task, 0)
+    assert expected == infill_problem(santa, 0) == infill_problem(openai, 0)
+    assert "    return 1\n" == infilled_program(expected, expected["middle"])
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"), [({"suffix": None}, "suffix"), ({"language": 3}, "language"), ({"tests": None}, "tests")]
+)
+def test_a_row_that_is_no_task_is_named(change, wrong):
+    """A row without one of the texts is an error with its number, the field and the fields found."""
+    row = {"name": "p", "language": "py", "prompt": "", "suffix": "", "canonical_solution": "x", "tests": ""}
+    with pytest.raises(ValueError, match=f"Row 4 is no infilling task: it has no text for '{wrong}'.*Fields found"):
+        infill_problem({**row, **change}, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""Shares of a run for many machines, the file that says how a run was made, and the digest of what it was made of."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Number `index` of `count` equal shares, from 0; the whole is 0/1."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """The shard written i/n.
+
+        >>> Shard.parse("2/3")
+        Shard(index=2, count=3)
+        """
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if found is None or not int(found[1]) < int(found[2]):
+            raise ValueError(
+                f"shard {text!r} is no share. Write i/n with i from 0 to n-1: 0/3, 1/3 and 2/3 make a whole."
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def of(self, total: int) -> range:
+        """The numbers of `total` things that belong to this shard: every n-th, from the i-th."""
+        return range(self.index, total, self.count)
+
+
+def digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A digest of rows, whatever the order of their fields."""
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(json.dumps(row, sort_keys=True).encode() + b"\n")
+    return found.hexdigest()
+
+
+def settings_path(out: Path) -> Path:
+    """Where the settings of a completions file lie.
+
+    >>> settings_path(Path("runs/java.jsonl")).name
+    'java.settings.json'
+    """
+    return out.with_suffix(".settings.json")
+
+
+def read_settings(completions: Path) -> dict[str, Any] | None:
+    """The settings beside a completions file, or None where there are none."""
+    path = settings_path(completions)
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        Shard(*found["shard"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no settings file of `hf-santa eval complete`: {error!r}.") from error
+    return dict(found)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
