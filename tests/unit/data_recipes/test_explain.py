@@ -160,6 +160,7 @@ def test_run_takes_lists_filters_and_recipes(store, tmp_path, capsys):
         (("--compat", "big"), "compat='big' is unknown"),
         (("--recipe", "fertility", "--tokenizer", str(tmp_path)), "tokenizer.json does not exist"),
         (("--executor", "dask"), "executor='dask' is unknown"),
+        (("--executor", "local", "--data-dir", "data"), "Write them first: `hf-santa data rows SOURCE ROWS"),
     ):
         assert _command("run", source, tmp_path / "wrong", *wrong) == 2
         assert message in capsys.readouterr().err
