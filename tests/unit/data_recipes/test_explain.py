@@ -114,6 +114,8 @@ def test_a_store_without_repositories_can_not_answer(tmp_path, capsys):
     assert "has no 'repo' column" in capsys.readouterr().err
     assert _command("explain", tmp_path / "none", "abcd") == 2
     assert "funnel.json: no such file. Pass a folder" in capsys.readouterr().err
+    assert _command("am-i-in", tmp_path / "none", "octocat") == 2
+    assert "none: neither a dataset folder nor a dataset that can be read" in capsys.readouterr().err
 
 
 def test_load_shows_the_rows_of_a_recipe(store, tmp_path, capsys, monkeypatch):
