@@ -316,6 +316,10 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     path = record.get("path") or place
     if isinstance(content, bytes) and record.get("encoding"):
         content = _decoded(content, record["encoding"])
+    if content is not None and not isinstance(content, str | bytes):
+        raise DataError(
+            f"{place}: its content is {type(content).__name__}, expected text or bytes. Choose another column."
+        )
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content or b""
     ext = (record.get("ext") or Path(path).suffix).lower().removeprefix(".")
     lang = record.get("lang") or LANGUAGES.get(ext)

@@ -209,6 +209,9 @@ def test_a_run_takes_a_dataset_by_its_name(store, tmp_path):
         e["recipes"]["stars"]["files"] for e in store[1]["funnel"]
     )
     assert (tmp_path / ".out.rows" / "rows.json").is_file()
+    opened = load_dataset(str(store[0].parent / "stack"), split="train", streaming=True)
+    again = run(opened, tmp_path / "again", "stars", report=_quiet)
+    assert again["funnel"] == funnel["funnel"]
 
 
 def test_a_dataset_that_can_not_be_opened_is_named(monkeypatch, tmp_path):

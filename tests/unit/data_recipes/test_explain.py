@@ -114,6 +114,8 @@ def test_a_store_without_repositories_can_not_answer(tmp_path, capsys):
     assert "has no 'repo' column" in capsys.readouterr().err
     assert _command("explain", tmp_path / "none", "abcd") == 2
     assert "funnel.json: no such file. Pass a folder" in capsys.readouterr().err
+    assert _command("am-i-in", tmp_path / "none", "octocat") == 2
+    assert "none: neither a dataset folder nor a dataset that can be read" in capsys.readouterr().err
 
 
 def test_load_shows_the_rows_of_a_recipe(store, tmp_path, capsys, monkeypatch):
@@ -160,6 +162,7 @@ def test_run_takes_lists_filters_and_recipes(store, tmp_path, capsys):
         (("--compat", "big"), "compat='big' is unknown"),
         (("--recipe", "fertility", "--tokenizer", str(tmp_path)), "tokenizer.json does not exist"),
         (("--executor", "dask"), "executor='dask' is unknown"),
+        (("--executor", "local", "--data-dir", "data"), "Write them first: `hf-santa data rows SOURCE ROWS"),
     ):
         assert _command("run", source, tmp_path / "wrong", *wrong) == 2
         assert message in capsys.readouterr().err
