@@ -41,7 +41,13 @@ def best_backend() -> str:
     """The fastest backend whose package is installed, or what HF_SANTA_PII_BACKEND names."""
     if named := os.environ.get("HF_SANTA_PII_BACKEND"):
         return named
-    return next(name for name in BACKENDS if name == "re" or find_spec(name))
+    return next(name for name in BACKENDS if name == "re" or is_installed(name))
+
+
+@cache
+def is_installed(package: str) -> bool:
+    """Whether a package is there; looked up once, for a package that is not there is searched for on the whole path."""
+    return find_spec(package) is not None
 
 
 class KeyEngine:
@@ -51,7 +57,7 @@ class KeyEngine:
         self.rules, self.backend = tuple(rules), backend or best_backend()
         if self.backend not in BACKENDS:
             raise DataError(f"KeyEngine: backend={self.backend!r} is unknown. Choose one of {', '.join(BACKENDS)}.")
-        if self.backend != "re" and not find_spec(self.backend):
+        if self.backend != "re" and not is_installed(self.backend):
             raise DataError(
                 f"KeyEngine: backend {self.backend!r} is not installed. Run pip install 'hf-santa[pii]', or choose 're'."
             )
@@ -134,12 +140,13 @@ def _begins(rule: Rule, data: bytes, start: int, begin: int) -> bool:
 
 
 def _after_word(rule: Rule, data: bytes, start: int) -> int:
+    """Where the run of a value's characters that goes on at `start` ends."""
     found = rule.outside.search(data, start + 1)
     return found.start() if found else len(data)
 
 
 def _exact(regex: str, *, use_re2: bool) -> _Search:
-    if not use_re2 or not find_spec("re2"):
+    if not use_re2 or not is_installed("re2"):
         plain = re.compile(regex.encode())
         return plain.search
     import re2

@@ -23,7 +23,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
 _HASH_LENGTHS = frozenset({32, 40, 56, 64, 96, 128})
 _HASH_WORD = re.compile(
-    r"(?:sha|md5|hash|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
+    r"(?:sha|md5|hash(?!icorp)|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
@@ -117,7 +117,7 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
     if _NUMBERS.match(value) or _INTEGRITY.match(value):
         return False
     if not is_generic:
-        return looks_random(value)
+        return looks_random(value) and not _is_hash(value, before)
     if _PUBLIC_WORD.search(before) or _CODE.search(value):
         return False
     if _UUID.match(value):
@@ -130,7 +130,11 @@ def _is_secret_hex(value: str, before: str) -> bool:
     # Differs from the report: a file that often says "sha" or "hash" keeps its other keys no more than any file.
     if len(value) <= _SHORT_HEX or not looks_random(value):
         return False
-    return len(value) not in _HASH_LENGTHS or not _HASH_WORD.search(before)
+    return not _is_hash(value, before)
+
+
+def _is_hash(value: str, before: str) -> bool:
+    return len(value) in _HASH_LENGTHS and _HEX.match(value) is not None and _HASH_WORD.search(before) is not None
 
 
 def _is_far_from_words(value: str) -> bool:

@@ -142,6 +142,7 @@ LOOKALIKES = [
     'public_key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE7q1b0x9Kp2LmWc9dQ7"',
     '"integrity": "sha512-q7RkX0aPz2LmWc9dq7RkX0aPz2LmWc9dq7RkX0aPz2LmWc9dq7RkX0aPz2LmWc9dq7RkX0aPz2LmWc9dq7RkX0=="',
     'sha256_key = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+    'gitea_image_digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"',
     'key = "123e4567-e89b-12d3-a456-426614174000"',
     'key = "abcdefghijklmnopqrstuvwxyz0123456789"',
     'api_key = "your-api-key-goes-here-now-42"',
@@ -225,7 +226,7 @@ def test_rules_and_backends_can_be_chosen(monkeypatch):
         KeyEngine(key_rules(), "pcre")
     with pytest.raises(DataError, match="type 'PHONE' is not available"):
         pii_registry(["PHONE"])
-    monkeypatch.setattr("data_recipes.key_engine.find_spec", lambda _: None)
+    monkeypatch.setattr("data_recipes.key_engine.is_installed", lambda _: False)
     with pytest.raises(DataError, match=r"backend 'hyperscan' is not installed. Run pip install 'hf-santa\[pii\]'"):
         KeyEngine(key_rules(), "hyperscan")
     data = TOKEN.encode()
