@@ -1,6 +1,10 @@
 """The rules for keys: each finds its samples and not its counter-samples, and a rule that can't be used is named."""
 
+import re
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
 from data_recipes.key_engine import BACKENDS, KeyEngine, key_engine
@@ -52,6 +56,15 @@ def test_no_rule_finds_its_counter_samples(rule):
             text, value = sample(template, seed)
             assert value == ""
             assert rule.id not in [name for _, name in found(text)], text
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+@given(data=st.data())
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_a_rule_matches_holds_one_of_its_keywords(rule, data):
+    """So no text is passed over that a search for the keywords alone does not see."""
+    match = data.draw(st.from_regex(re.compile(rule.regex.encode()), fullmatch=True))
+    assert any(word.encode() in (match if word != word.lower() else match.lower()) for word in rule.keywords)
 
 
 def test_rules_are_many_and_described():
