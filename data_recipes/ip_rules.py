@@ -82,11 +82,6 @@ _CHUNK = 4096
 _SMALL_OCTET = 32
 
 
-def has_ip_candidate(text: str) -> bool:
-    """Whether a text may hold an IP address; a quick look that misses none."""
-    return _IPV4.search(text) is not None or _IPV6.search(text) is not None
-
-
 def ip_spans(text: str) -> Iterator[Span]:
     """The public IP addresses of a text, in order and without overlap.
 

@@ -1,8 +1,8 @@
 """Recognizers of e-mail addresses, IP addresses and keys for presidio, on its no-op language engine: no model, no network.
 
 presidio's own recognizers over-capture in code (`author='a@b.co'` from `author` on), take slices, scopes and version
-numbers for addresses, and know no keys; the rules for code are in `pii_rules` and in `rules/*.toml`. The recognizers
-of an engine share one scan of the text.
+numbers for addresses, and know no keys; the rules for code are in `email_rules`, `ip_rules` and `rules/*.toml`. The
+recognizers of an engine share one scan of the text.
 """
 
 from collections.abc import Sequence
