@@ -216,6 +216,14 @@ def test_the_recognizers_of_an_engine_share_one_scan(monkeypatch):
     assert len(texts) == 1
 
 
+def test_a_hash_is_known_by_its_name():
+    """The word before a hexadecimal string decides: a shared secret is one, a SHA-256 is none."""
+    value, _ = sample("{h:64}", 7)
+    assert values(f'shared_secret = "{value}"') == [value]
+    for name in ("sha256_key", "key_digest", "integrity_key", "hash_key"):
+        assert values(f'{name} = "{value}"') == []
+
+
 def test_rules_and_backends_can_be_chosen(monkeypatch):
     """A registry takes other rules; an unknown backend, type or environment variable is named."""
     registry = pii_registry(["KEY"], rules=[rule for rule in key_rules() if rule.id == "gitlab-token"], backend="re")
