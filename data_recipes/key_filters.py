@@ -63,8 +63,14 @@ def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
         return True
     if rule.kind == "password":
         return _is_password(value)
-    before = data[max(0, start - _NAME_CHARS) : start].decode("utf-8", "replace").rpartition("\n")[2]
-    return _is_secret(value, before, is_generic=rule.kind == "generic")
+    return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
+
+
+def _name_before(data: bytes, start: int) -> str:
+    """What stands before a value in its line, or in the line before where the value begins its own."""
+    before = data[max(0, start - _NAME_CHARS) : start].decode("utf-8", "replace")
+    line = before.rpartition("\n")[2]
+    return line if line.strip(" \t\r\"'`") else before
 
 
 def is_block_of_key(block: bytes, header_length: int) -> bool:
