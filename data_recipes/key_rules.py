@@ -149,7 +149,7 @@ def _rule(entry: Mapping[str, Any], seen: Container[str]) -> Rule:
     for field, value, known in (("kind", kind, KINDS), ("charset", charset, CHARSETS)):
         if value not in known:
             raise _RuleError(field, f"{field}={value!r} is unknown. Choose one of {', '.join(known)}.")
-    inside = entry.get("inside", "A-Za-z0-9_-" if "words" in entry else "A-Za-z0-9")
+    inside = entry.get("inside", "A-Za-z0-9_/+-" if "words" in entry else "A-Za-z0-9")
     if (found := entry.get("type", "KEY")) not in RULE_TYPES:
         raise _RuleError("type", f"type={found!r} is unknown. Choose one of {', '.join(RULE_TYPES)}.")
     return Rule(
