@@ -25,8 +25,8 @@ class Finding:
 def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     """The personal data in a text, in order and without overlap.
 
-    PASSWORD and USERNAME are found only where they are asked for. Texts in which one pass over all rules sees no
-    candidate are answered without presidio.
+    PASSWORD and USERNAME are found only where they are asked for. Texts without a find are answered without presidio,
+    whose recognizers would look into the same scan.
 
     >>> find_pii("author = 'bob@corp.io'")
     [Finding(start=10, end=21, type='EMAIL_ADDRESS', rule='email')]
@@ -36,7 +36,7 @@ def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     from data_recipes.pii_scan import scan
 
     seen = scan(text)
-    wanted = [name for name in types if seen.may_hold(name)]
+    wanted = [name for name in types if seen.spans(name)]
     if not wanted:
         return []
     from data_recipes.recognizers import analyze

@@ -34,6 +34,7 @@ _ESCAPED_BEFORE = re.compile(
 )
 # What is left of a block that was cut off: runs of base64, and what stands between lines of a literal.
 _BODY = re.compile(rb"(?:(?:[\s\"'+,;*#|>]|\\+[nrt]){0,40}[A-Za-z0-9+/=]{20,})+")
+_CONTINUATION, _LETTER = re.compile(rb"[\x80-\xbf]"), re.compile(rb"[\x80-\xff]")
 _Search = Callable[[bytes, int], Any]
 
 
@@ -101,7 +102,7 @@ class KeyEngine:
             start, end = found.span(found.re.groups)
             if not _begins(rule, data, start, found.start()):
                 at = _after_word(rule, data, start)  # whatever begins in the rest of the word begins inside it, too
-            elif not rule.inside.match(data, end) and is_key(rule, data, start, end):
+            elif not _goes_on(rule, data, end) and is_key(rule, data, start, end):
                 yield start, end
                 at = end
             else:
@@ -137,6 +138,12 @@ def _begins(rule: Rule, data: bytes, start: int, begin: int) -> bool:
     if begin < start or not start or data[start - 1 : start] == b"=" or not rule.inside.match(data, start - 1):
         return True
     return _ESCAPED_BEFORE.search(data, max(0, start - 8), start) is not None
+
+
+def _goes_on(rule: Rule, data: bytes, end: int) -> bool:
+    """Whether a value goes on at `end`; a password has letters of any script, and no value ends inside a character."""
+    more = _LETTER if rule.kind == "password" else _CONTINUATION
+    return rule.inside.match(data, end) is not None or more.match(data, end) is not None
 
 
 def _after_word(rule: Rule, data: bytes, start: int) -> int:

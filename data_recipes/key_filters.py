@@ -23,7 +23,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
 _HASH_LENGTHS = frozenset({32, 40, 56, 64, 96, 128})
 _HASH_WORD = re.compile(
-    r"(?:sha|md5|hash(?!icorp)|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
+    r"(?:sha(?![a-z])|shasum|md5|hash(?!icorp)|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
@@ -33,6 +33,7 @@ _PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _SHORT_HEX = 16
+_NAME_CHARS = 48
 _RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
 _LONG = 20
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=]{16,}")
@@ -62,8 +63,14 @@ def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
         return True
     if rule.kind == "password":
         return _is_password(value)
-    before = data[max(0, start - 80) : start].decode("utf-8", "replace").rpartition("\n")[2]
-    return _is_secret(value, before, is_generic=rule.kind == "generic")
+    return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
+
+
+def _name_before(data: bytes, start: int) -> str:
+    """What stands before a value in its line, or in the line before where the value begins its own."""
+    before = data[max(0, start - _NAME_CHARS) : start].decode("utf-8", "replace")
+    line = before.rpartition("\n")[2]
+    return line if line.strip(" \t\r\"'`") else before
 
 
 def is_block_of_key(block: bytes, header_length: int) -> bool:

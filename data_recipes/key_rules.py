@@ -149,6 +149,7 @@ def _rule(entry: Mapping[str, Any], seen: Container[str]) -> Rule:
     for field, value, known in (("kind", kind, KINDS), ("charset", charset, CHARSETS)):
         if value not in known:
             raise _RuleError(field, f"{field}={value!r} is unknown. Choose one of {', '.join(known)}.")
+    inside = entry.get("inside", "A-Za-z0-9_/+-" if "words" in entry else "A-Za-z0-9")
     if (found := entry.get("type", "KEY")) not in RULE_TYPES:
         raise _RuleError("type", f"type={found!r} is unknown. Choose one of {', '.join(RULE_TYPES)}.")
     return Rule(
@@ -162,8 +163,8 @@ def _rule(entry: Mapping[str, Any], seen: Container[str]) -> Rule:
         end=_checked("end", entry.get("end", "")),
         charset=charset,
         entropy=entry.get("entropy", 0.0),
-        inside=_set_of(entry.get("inside", "A-Za-z0-9")),
-        outside=_set_of("^" + entry.get("inside", "A-Za-z0-9")),
+        inside=_set_of(inside),
+        outside=_set_of(f"^{inside}"),
         samples=tuple(entry["samples"]),
         non_samples=tuple(entry.get("non_samples", ())),
     )

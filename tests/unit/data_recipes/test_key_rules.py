@@ -41,7 +41,7 @@ def rule_file(folder, text="", **fields):
 def test_each_rule_finds_its_samples_exactly(rule):
     """Whatever is drawn for a sample, its value is found from its first to its last character, with every backend."""
     for template in rule.samples:
-        for seed in range(5):
+        for seed in range(3):
             text, value = sample(template, seed)
             assert value
             for backend in BACKENDS:
@@ -52,7 +52,7 @@ def test_each_rule_finds_its_samples_exactly(rule):
 def test_no_rule_finds_its_counter_samples(rule):
     """What is too short, or only says where a key would stand, is not found by the rule."""
     for template in rule.non_samples:
-        for seed in range(5):
+        for seed in range(3):
             text, value = sample(template, seed)
             assert value == ""
             assert rule.id not in [name for _, name in found(text)], text
@@ -60,7 +60,7 @@ def test_no_rule_finds_its_counter_samples(rule):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 @given(data=st.data())
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_a_rule_matches_holds_one_of_its_keywords(rule, data):
     """So no text is passed over that a search for the keywords alone does not see."""
     match = data.draw(st.from_regex(re.compile(rule.regex.encode()), fullmatch=True))

@@ -103,6 +103,15 @@ def test_two_keys_beside_each_other_are_two_finds(glue):
     assert one == again != other
 
 
+@pytest.mark.parametrize("text", ["curl -u bob:{}", "Server=a;Uid=b;Pwd={}", "x://u:{}@h", "password = '{}'"])
+@pytest.mark.parametrize("count", [31, 32, 63, 64, 127, 128, 129, 300])
+def test_no_find_ends_inside_a_character(text, count):
+    """A value of characters of several bytes is found whole or not at all."""
+    text = text.format("a1" + "\u00e9\U0001d4b3" * count)
+    for found in find_pii(text, ["KEY", "PASSWORD"]):
+        assert text[found.end : found.end + 1] in {"", "@", "'"}
+
+
 @pytest.mark.parametrize("before", ["x", "9", "Z"])
 def test_a_key_inside_a_longer_word_is_none(before):
     """What goes on before or after is not cut."""
@@ -214,6 +223,14 @@ def test_the_recognizers_of_an_engine_share_one_scan(monkeypatch):
     found = analyzer.analyze(f"# bob@corp.io 93.184.216.34 {TOKEN}", language="en")
     assert sorted(result.entity_type for result in found) == ["EMAIL_ADDRESS", "IP_ADDRESS", "KEY"]
     assert len(texts) == 1
+
+
+def test_a_hash_is_known_by_its_name():
+    """The word before a hexadecimal string decides: a shared secret is one, a SHA-256 is none."""
+    value, _ = sample("{h:64}", 7)
+    assert values(f'shared_secret = "{value}"') == [value]
+    for name in ("sha256_key", "key_digest", "integrity_key", "hash_key"):
+        assert values(f'{name} = "{value}"') == []
 
 
 def test_rules_and_backends_can_be_chosen(monkeypatch):
