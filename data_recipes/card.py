@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from data_recipes.funnel import config_rows, funnel_rows, recipe_rows
-from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, slug, steps_of
+from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, steps_of
 from data_recipes.redactor import PII_COLUMNS
 from data_recipes.rows import ROW_SCHEMA
 

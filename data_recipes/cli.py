@@ -164,7 +164,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.executor is None:
         run(args.source, args.out, recipes, args.threads, data_dir=args.data_dir, **settings)
         return 0
+    from data_recipes.errors import DataError
     from data_recipes.scale import Cluster, run_at_scale
+
+    if args.data_dir is not None:
+        raise DataError(
+            "--executor takes shards on a disk. Write them first: `hf-santa data rows SOURCE ROWS --data-dir DIR`."
+        )
 
     cluster = Cluster(args.executor, args.tasks, args.workers, args.partition, args.time)
     run_at_scale(args.source, args.out, recipes, cluster, threads=args.threads, **settings)

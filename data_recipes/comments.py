@@ -19,6 +19,7 @@ from data_recipes.lexer_python import python_text_chars
 COMMENT_LANGUAGES = ("Python", "Java", "JavaScript")
 """The languages whose comments are counted."""
 
+# Differs from the report: its code overlooks the docstrings of async functions, which are counted here.
 _PYTHON, _JAVA, _NONE = 0, 1, -1
 _BLOCK_ROWS = 128
 
@@ -57,7 +58,7 @@ def comment_shares(
 ) -> NDArray[np.float64]:
     r"""The share of each file's characters that is natural text; NaN for a language without a lexer, 0 for no content.
 
-    Lengths are those of the report's code: of a Python comment without its `#`, of a docstring as `inspect.cleandoc`
+    Lengths are those of the report's code, but for docstrings of async functions, which count: of a Python comment without its `#`, of a docstring as `inspect.cleandoc`
     leaves it, of a Java or JavaScript comment with its markers.
 
     >>> comment_shares(["x = 1  # one\n", "// all", "fn main() {}"], ["Python", "JavaScript", "Rust"]).round(2).tolist()

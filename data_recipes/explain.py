@@ -118,8 +118,13 @@ def _repositories(out: PathLike) -> Iterator[pa.Table]:
         return
     from datasets import load_dataset
 
-    stream = load_dataset(str(out), "base", split="train", streaming=True, columns=["repo", "path"])
-    yield from stream.with_format("arrow").iter(batch_size=10_000)
+    try:
+        stream = load_dataset(str(out), "base", split="train", streaming=True, columns=["repo", "path"])
+        yield from stream.with_format("arrow").iter(batch_size=10_000)
+    except (OSError, ValueError) as error:  # what datasets, huggingface_hub and pyarrow raise
+        advice = "Pass a folder that `hf-santa data run` wrote, or the name of such a dataset on the Hub."
+        seen = f"{out}: neither a dataset folder nor a dataset that can be read ({type(error).__name__})"
+        raise DataError(f"{seen}: {str(error)[:200]}. {advice}") from error
 
 
 def extensions(paths: list[str]) -> str:

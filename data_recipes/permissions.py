@@ -60,6 +60,7 @@ class Permissions:
     def _license(self, licenses: Sequence[str] | None) -> Drop | None:
         if licenses is None:
             return Drop("unlicensed", "unknown licence") if self._allowed is not None else None
+        # Differs from the report: its source held licensed files only; here a file without a licence is dropped.
         if not licenses:
             return None if self.keep_unlicensed else Drop("unlicensed", "the source names no licence")
         if self._allowed is not None and (others := [x for x in licenses if x.lower() not in self._allowed]):

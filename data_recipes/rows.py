@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ _NOT_ALPHANUMERIC = bytes(code for code in range(128) if not chr(code).isalnum()
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
 
 _STATISTICS = ("avg_line_length", "max_line_length", "alphanum_fraction")
+_NOT_SCANNED = {"avg_line_length": 0.0, "max_line_length": -1, "alphanum_fraction": 0.0}  # until the batch is scanned
 _PROVENANCE = tuple(PROVENANCE_SCHEMA.names)
 _BATCH_ROWS = 512
 _BATCH_REPOSITORIES = 8  # a row of The Stack v3 is a whole repository
@@ -277,9 +278,19 @@ def rows_of_batch(
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Row | Reject]:
     """The rows and rejects of a batch; one without a path is named by `place` and its number, counted from `first`."""
-    for number, outer in enumerate(batch.to_pylist(), start=first):
-        for record in records_of(layout, outer):
-            yield _from_record(record, f"{place}{number}", max_file_bytes)
+    from data_recipes.kernel import scan
+
+    made = [
+        _from_record(record, f"{place}{number}", max_file_bytes)
+        for number, outer in enumerate(batch.to_pylist(), start=first)
+        for record in records_of(layout, outer)
+    ]
+    lacking = [n for n, item in enumerate(made) if isinstance(item, Row) and item.max_line_length < 0]
+    scanned = scan([item.content for n in lacking if isinstance(item := made[n], Row)])
+    statistics = zip(*(getattr(scanned, name).tolist() for name in _STATISTICS), strict=True)
+    for n, values in zip(lacking, statistics, strict=True):
+        made[n] = replace(made[n], **dict(zip(_STATISTICS, values, strict=True)))
+    yield from made
 
 
 def provided_fields(file: Path) -> set[str]:
@@ -305,6 +316,10 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     path = record.get("path") or place
     if isinstance(content, bytes) and record.get("encoding"):
         content = _decoded(content, record["encoding"])
+    if content is not None and not isinstance(content, str | bytes):
+        raise DataError(
+            f"{place}: its content is {type(content).__name__}, expected text or bytes. Choose another column."
+        )
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content or b""
     ext = (record.get("ext") or Path(path).suffix).lower().removeprefix(".")
     lang = record.get("lang") or LANGUAGES.get(ext)
@@ -315,6 +330,8 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
         detail = f"{len(data)} bytes exceed max_file_bytes={max_file_bytes}"
         return Reject(path, lang, len(data), "read", "too_large", detail)
     given = {name: record[name] for name in ("size", "hexsha", *_STATISTICS, *_PROVENANCE) if name in record}
+    if not given.keys() & set(_STATISTICS):
+        given |= _NOT_SCANNED
     return make_row(data, path, ext=ext, lang=_SPELLED.get(lang, lang), given=given)
 
 

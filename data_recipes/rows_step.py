@@ -50,7 +50,8 @@ def write_rows(
     `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
     """
     started, folder = time.monotonic(), Path(out)
-    given = list(roots) if isinstance(roots, list | tuple) else [roots]
+    is_one = isinstance(roots, str | os.PathLike) or hasattr(roots, "with_format")
+    given = [roots] if is_one else list(roots)
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
     dataset = _dataset_in(given, data_dir)
     tables = [] if dataset else tables_of(given)

@@ -54,7 +54,7 @@ __all__ = ["run", "write_rows"]
 
 
 def run(
-    source: PathLike,
+    source: Any,
     out: PathLike,
     recipe: str | Sequence[str] = "near_dedup",
     threads: int | None = None,
@@ -75,7 +75,8 @@ def run(
 
     Writes `data/<language>-00000.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the pictures in
     it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and scores stay those of the
-    original bytes. Also takes the name of a dataset on the Hub, whose rows are kept in `.OUT.rows` beside `out`.
+    original bytes. Also takes the name of a dataset on the Hub, or what `load_dataset` gave; their rows are kept in
+    `.OUT.rows` beside `out`.
 
     - `recipe`: one name, several, or "all" for every recipe for which the source has what it needs; the first one is
       the default of `load_dataset(out)`. `base` is always among them.
@@ -89,7 +90,7 @@ def run(
     lacks, and where no row is left; `StoreError` where `out` can't be written.
     """
     place = Path(out)
-    if is_hub_name(source) or data_dir is not None:
+    if is_hub_name(source) or data_dir is not None or hasattr(source, "with_format"):
         rows = place.with_name(f".{place.name}.rows")
         write_rows(source, rows, data_dir=data_dir, max_file_bytes=max_file_bytes, progress=progress, report=report)
         source = rows

@@ -5,15 +5,16 @@ A table is recognised by its columns, so nobody renames any. Sources: the datase
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from data_recipes.errors import DataError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """One layout: the columns that mark it, and the column of each of our fields where the names differ."""
 
@@ -116,38 +117,61 @@ def fields_in(layout: Layout, names: Sequence[str], children: Mapping[str, Seque
 
 def records_of(layout: Layout, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The files of a table's row as records with our names; a repository has several, or none."""
-    files = [record] if layout.files is None else record[layout.files] or []
-    for file in files:
-        yield {name: value for name in FIELDS if (value := _value(layout, name, record, file)) is not None}
+    files = record[layout.files] if layout.files else [record]
+    for file in files if isinstance(files, list) else ():
+        if not isinstance(file, Mapping):
+            continue
+        found = {}
+        for name, clean, outer, inner in _fields(layout):
+            holder = file if outer == layout.files else record.get(outer) if inner else record
+            value = None if holder is None else holder.get(inner or outer)
+            if value is None and name == "lang":
+                value = record.get("language")
+            if value is not None and (cleaned := clean(value)) is not None:
+                found[name] = cleaned
+        yield found
 
 
-def _value(layout: Layout, name: str, record: Mapping[str, Any], file: Mapping[str, Any]) -> Any:
-    outer, _, inner = layout.column(name).partition(".")
-    holder: Any = file if outer == layout.files else record.get(outer) if inner else record
-    value = (holder or {}).get(inner or outer)
-    if name == "lang" and value is None:
-        value = record.get("language")
-    return _CLEAN.get(name, lambda x: x)(value)
+@cache
+def _fields(layout: Layout) -> list[tuple[str, Callable[[Any], Any], str, str]]:
+    """For each field its name, what makes a value of it, and the column and the part of it that hold it."""
+    parts = ((name, layout.column(name).partition(".")) for name in FIELDS)
+    return [(name, _CLEAN.get(name, str), outer, inner) for name, (outer, _, inner) in parts]
 
 
 def _count(value: Any) -> int | None:
-    """A count; some shards of The Stack v1 hold stars as floating point numbers."""
-    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else int(value)
+    """A count, None for what is none; some shards of The Stack v1 hold stars as floating point numbers."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):  # NaN and infinities among them
+        return None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, None for what is none."""
+    try:
+        return number if math.isfinite(number := float(value)) else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _licenses(value: Any) -> list[str] | None:
-    """A list of licence names; some tables wrap it as `{"list": [{"item": …}]}`."""
+    """A list of licence names; some tables wrap it as `{"list": [{"item": …}]}`, others have one name."""
+    if isinstance(value, str):
+        return [value] if value else []
     if isinstance(value, Mapping):
-        value = [item["item"] for item in value.get("list") or []]
-    return None if value is None else sorted({str(item) for item in value if item})
+        value = [item.get("item") for item in value.get("list") or [] if isinstance(item, Mapping)]
+    return sorted({str(item) for item in value if item}) if isinstance(value, list) else None
 
 
-def _date(value: Any) -> str | None:
-    return value.isoformat() if isinstance(value, datetime | date) else value
+def _date(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)
 
 
-_CLEAN: Mapping[str, Any] = {
+_CLEAN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("stars", "forks", "size", "max_line_length"), _count),
+    **dict.fromkeys(("avg_line_length", "alphanum_fraction"), _number),
+    "content": lambda value: value,
     "licenses": _licenses,
     "date": _date,
 }

@@ -36,7 +36,11 @@ def page() -> str:
     parts = [
         "# Reference\nWritten by `make docs`; a test keeps it up to date.",
         "## Recipes\n`load_dataset(folder, NAME)`, and a language alone as `python-NAME`.",
-        table(["name", "what it keeps", "source"], [[r.name, r.summary, r.source] for r in RECIPES.values()]),
+        'On your own Stack files: `load_dataset("santa_stack", NAME, data_files=…)` after `data_recipes.register()`.',
+        table(
+            ["name", "what it keeps", "steps after base", "source"],
+            [[r.name, r.summary, ", ".join(r.steps) or "none", r.source] for r in RECIPES.values()],
+        ),
         "## Languages of the metric",
         table(["code", "language", "install"], [[x.code, x.name, f"`{x.install}`"] for x in LANGUAGES.values()]),
         "## Steps of the demo",

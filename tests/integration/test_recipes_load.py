@@ -118,8 +118,8 @@ def test_the_recipes_differ(store):
 
 
 def test_a_misspelt_recipe_is_answered_with_the_known_ones(store, tmp_path):
-    """datasets lists the configs of the card."""
-    with pytest.raises(ValueError, match="'near-dedup' not found. Available: .*'python-near_dedup'"):
+    """Datasets lists the configs of the card."""
+    with pytest.raises(ValueError, match=r"'near-dedup' not found\. Available: .*'python-near_dedup'"):
         load_dataset(str(store[0]), "near-dedup", cache_dir=str(tmp_path))
 
 
@@ -173,7 +173,7 @@ def test_the_builder_says_what_it_needs(tmp_path, monkeypatch):
         SantaStack(
             config_name="python-comments", data_files=str(tmp_path / "a.parquet"), cache_dir=str(tmp_path)
         ).download_and_prepare()
-    with pytest.raises(ValueError, match="BuilderConfig 'rust-base' not found. Available: .*'java-base'"):
+    with pytest.raises(ValueError, match=r"BuilderConfig 'rust-base' not found\. Available: .*'java-base'"):
         SantaStack(config_name="rust-base", data_files=str(tmp_path / "a.txt"))
     monkeypatch.setattr(datasets.packaged_modules, "_PACKAGED_DATASETS_MODULES", ["another shape"])
     with pytest.raises(DataError, match=r"Use data_recipes\.SantaStack\(config_name=…, data_files=…\) in place of"):
@@ -209,6 +209,9 @@ def test_a_run_takes_a_dataset_by_its_name(store, tmp_path):
         e["recipes"]["stars"]["files"] for e in store[1]["funnel"]
     )
     assert (tmp_path / ".out.rows" / "rows.json").is_file()
+    opened = load_dataset(str(store[0].parent / "stack"), split="train", streaming=True)
+    again = run(opened, tmp_path / "again", "stars", report=_quiet)
+    assert again["funnel"] == funnel["funnel"]
 
 
 def test_a_dataset_that_can_not_be_opened_is_named(monkeypatch, tmp_path):

@@ -93,7 +93,7 @@ def test_a_killed_rank_is_run_again_and_nothing_else(one_process, tmp_path, vict
 
 @pytest.mark.slow
 def test_work_that_was_deleted_is_done_again(one_process, tmp_path):
-    """datatrove's marks of completion are not believed where the output is gone."""
+    """Datatrove's marks of completion are not believed where the output is gone."""
     source, expected = one_process
     assert _run(source, tmp_path / "store", 2, 1)[0] == 0
     (tmp_path / "store").rename(tmp_path / "moved")
@@ -126,7 +126,7 @@ def test_slurm_jobs_are_submitted_as_a_chain(one_process, tmp_path, monkeypatch)
 
 def test_a_cluster_that_can_not_be_is_named():
     """An unknown executor, Slurm without a partition and no tasks at all are errors before anything runs."""
-    with pytest.raises(DataError, match="executor='dask' is unknown. Choose one of local, slurm, ray"):
+    with pytest.raises(DataError, match=r"executor='dask' is unknown\. Choose one of local, slurm, ray"):
         Cluster("dask")
     with pytest.raises(DataError, match=r"executor='slurm' needs a partition\. Pass partition=NAME"):
         Cluster("slurm")
@@ -148,7 +148,7 @@ def test_what_a_run_would_refuse_is_refused_before_it_is_submitted(one_process, 
 
 
 def test_other_settings_have_other_marks(one_process, tmp_path):
-    """datatrove's marks of completion lie in a folder of this very run's key."""
+    """Datatrove's marks of completion lie in a folder of this very run's key."""
     plans = [Plan(str(one_process[0]), str(tmp_path / "store"), seed=seed) for seed in (0, 1)]
     folders = {stage.logging_dir.path for plan in plans for stage in executors(plan, Cluster())}
     assert len(folders) == 6

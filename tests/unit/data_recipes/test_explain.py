@@ -114,6 +114,58 @@ def test_a_store_without_repositories_can_not_answer(tmp_path, capsys):
     assert "has no 'repo' column" in capsys.readouterr().err
     assert _command("explain", tmp_path / "none", "abcd") == 2
     assert "funnel.json: no such file. Pass a folder" in capsys.readouterr().err
+    assert _command("am-i-in", tmp_path / "none", "octocat") == 2
+    assert "none: neither a dataset folder nor a dataset that can be read" in capsys.readouterr().err
+
+
+def test_load_shows_the_rows_of_a_recipe(store, tmp_path, capsys, monkeypatch):
+    """A config of a store is shown, streamed or written; an unknown one is answered with the known ones."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    assert _command("load", store, "python-stars", "--streaming", "--head", "1") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "python-stars: a stream of rows"
+    assert shown[1].split()[1] == "Python"
+    assert _command("load", store, "python-stars", "--to", tmp_path / "rows.jsonl") == 0
+    out = capsys.readouterr().out
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert f"python-stars: {len(rows)} rows\n" in out
+    assert _command("load", store, "python-star") == 2
+    assert "'python-star' can't be loaded. BuilderConfig 'python-star' not found. Available:" in capsys.readouterr().err
+    assert _command("load", store, "base", "--to", "rows.csv") == 2
+    assert "expected a name that ends in .parquet or .jsonl" in capsys.readouterr().err
+    assert _command("load", store, "base", "--to", "rows.jsonl", "--streaming") == 2
+    assert "--to writes all rows: leave out --streaming" in capsys.readouterr().err
+
+
+def test_load_applies_a_recipe_to_ones_own_files(store, tmp_path, capsys, monkeypatch):
+    """A folder of Stack parquet that is no store goes through the builder."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    assert _command("load", store.parent / "stack", "python-stars", "--head", "0", "--to", tmp_path / "r.parquet") == 0
+    assert f"written: {tmp_path}/r.parquet" in capsys.readouterr().out
+    assert set(pq.read_table(tmp_path / "r.parquet")["lang"].to_pylist()) == {"Python"}
+
+
+def test_run_takes_lists_filters_and_recipes(store, tmp_path, capsys):
+    """The command line hands on what the function takes; a name that is not known is an error with the known ones."""
+    (tmp_path / "left.txt").write_text("octocat\n")
+    (tmp_path / "allowed.txt").write_text("mit\n")
+    source, out = store.parent / "stack", tmp_path / "out"
+    lists = ("--opt-outs", tmp_path / "left.txt", "--licenses", tmp_path / "allowed.txt")
+    asked = ("--recipe", "comments", "--recipe", "stars", "--compat", "bigcode", "--filter", "xml", "--filter", "html")
+    assert _command("run", source, out, *asked, *lists) == 0
+    capsys.readouterr()
+    assert files_of_user(out, "octocat") == {}
+    assert set(files_of_user(out, "hubot")) != set()
+    for wrong, message in (
+        (("--recipe", "star"), "recipe='star' is unknown. Choose one of base, stars"),
+        (("--filter", "csv"), "names ['csv']. Choose of xml, html"),
+        (("--compat", "big"), "compat='big' is unknown"),
+        (("--recipe", "fertility", "--tokenizer", str(tmp_path)), "tokenizer.json does not exist"),
+        (("--executor", "dask"), "executor='dask' is unknown"),
+        (("--executor", "local", "--data-dir", "data"), "Write them first: `hf-santa data rows SOURCE ROWS"),
+    ):
+        assert _command("run", source, tmp_path / "wrong", *wrong) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_stats_is_the_reports_table_3(store, capsys):

@@ -81,7 +81,7 @@ def test_fertility_of_another_language_is_named():
     """A language without a threshold is dropped with the known ones; a row that was not measured is an error."""
     drop = fertility(_row(lang="Rust", chars_per_token=3.0))
     assert (drop.reason, "'Rust'; there are Python, Java" in drop.detail) == ("fertility_unknown", True)
-    with pytest.raises(DataError, match="the row has no 'chars_per_token'. Measure it first"):
+    with pytest.raises(DataError, match=r"the row has no 'chars_per_token'\. Measure it first"):
         fertility(_row())
 
 
@@ -125,7 +125,7 @@ def test_visible_characters_are_those_of_beautiful_soup(page):
 
 def test_an_unknown_compat_is_named():
     """A misspelt compat is answered with the known ones."""
-    with pytest.raises(DataError, match="compat='bigcde' is unknown. Choose one of report, bigcode"):
+    with pytest.raises(DataError, match=r"compat='bigcde' is unknown\. Choose one of report, bigcode"):
         filters_for("bigcde")
 
 

@@ -6,7 +6,7 @@ import sys
 from importlib.resources import files
 from string import Template
 from types import FunctionType
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pyarrow as pa
 import pytest
@@ -21,7 +21,6 @@ from data_recipes.funnel import config_rows, funnel_rows, recipe_rows
 from data_recipes.histograms import histograms, license_counts
 from data_recipes.pictures import example_picture, funnel_picture, histogram_picture
 from data_recipes.recipes import RECIPES, configs
-
 
 _BINS = {
     "size": {"edges": [0, 256, 1024], "files": [1, 5, 2], "unknown": 0},
@@ -157,7 +156,7 @@ def test_the_card_says_who_may_be_in_it():
 def test_pictures_are_sound_svg(draw):
     """Every picture is XML with a title, whatever characters a file or its path has, and the same each time."""
     picture = draw(_FUNNEL)
-    root = ElementTree.fromstring(picture)
+    root = ET.fromstring(picture)
     assert root.find("{http://www.w3.org/2000/svg}title").text
     assert not set("\x00\u202e\ufffe") & set(picture)
     assert picture == draw(_FUNNEL)
@@ -181,7 +180,7 @@ def test_a_store_without_examples_or_rows_of_a_language_is_drawn():
     bare = {**_FUNNEL, "funnel": [entry, {**_entry("Python", [1, 1, 1, 1]), "example": None}]}
     assert "Java" not in funnel_picture(bare)
     assert "No file is short enough to be shown." in example_picture(bare)
-    ElementTree.fromstring(histogram_picture(bare))
+    ET.fromstring(histogram_picture(bare))
 
 
 def test_histograms_count_every_row_once():

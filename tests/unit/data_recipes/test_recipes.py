@@ -39,7 +39,7 @@ def test_steps_are_known_filters_and_modes():
 
 def test_an_unknown_recipe_is_named():
     """A misspelt recipe is answered with the known ones."""
-    with pytest.raises(DataError, match="recipe='near' is unknown. Choose one of base, stars, comments, fertility, "):
+    with pytest.raises(DataError, match=r"recipe='near' is unknown\. Choose one of base, stars, comments, fertility, "):
         find_recipe("near")
 
 
@@ -54,7 +54,7 @@ def test_configs_are_views_over_all_and_per_language():
 
 
 def test_a_view_without_rows_has_no_config():
-    """datasets can't load one; where the first recipe has no row, the next one is the default."""
+    """Datasets can't load one; where the first recipe has no row, the next one is the default."""
     rows = {"stars": 0, "java-stars": 0, "base": 5, "java-base": 0}
     entries = configs([RECIPES["stars"], RECIPES["base"]], ["Java"], _THRESHOLDS, rows)
     assert [(entry["config_name"], entry.get("default")) for entry in entries] == [("base", True)]
@@ -77,7 +77,7 @@ def test_base_is_in_every_store_and_the_first_recipe_leads():
     """Several recipes keep their order, each once; base is added at the end."""
     recipes, missing = chosen_recipes(["final", "stars", "final"], _has_all)
     assert ([recipe.name for recipe in recipes], missing) == (["final", "stars", "base"], {})
-    with pytest.raises(DataError, match="No recipe was given. Choose of base"):
+    with pytest.raises(DataError, match=r"No recipe was given\. Choose of base"):
         chosen_recipes([], _has_all)
 
 

@@ -1,7 +1,7 @@
 """The Stack's layouts, read unchanged."""
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +83,7 @@ def test_wrapped_licences_are_unwrapped(tmp_path):
 
 
 def test_the_stack_smol(tmp_path):
-    """smol has licences and a repository, no stars, no extension and no hexsha: what can be computed is."""
+    """Smol has licences and a repository, no stars, no extension and no hexsha: what can be computed is."""
     columns = {
         "content": [_CODE],
         "avg_line_length": [10.0],
@@ -110,7 +110,7 @@ def _v2(**changes):
         "repo_name": ["octocat/hello"],
         "revision_id": ["e" * 40],
         "branch_name": ["main"],
-        "revision_date": [datetime(2020, 1, 2, tzinfo=timezone.utc)],
+        "revision_date": [datetime(2020, 1, 2, tzinfo=UTC)],
         "star_events_count": [4],
         "fork_events_count": [2],
         "src_encoding": ["UTF-8"],
@@ -179,6 +179,32 @@ def test_repeated_columns_are_an_error():
     """Two columns of one name can't be told apart."""
     with pytest.raises(DataError, match=r"t has more than one column named \['size'\]\. Give each column its own name"):
         layout_of("t", ["content", "size", "size"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "field", "expected"),
+    [
+        ("max_stars_count", ["many"], "stars", None),
+        ("max_stars_count", [float("inf")], "stars", None),
+        ("max_stars_repo_licenses", ["MIT"], "licenses", ["MIT"]),
+        ("max_stars_repo_licenses", [7], "licenses", None),
+        ("max_stars_repo_name", [7], "repo", "7"),
+        ("max_line_length", ["long"], "max_line_length", 10),
+        ("avg_line_length", [float("nan")], "avg_line_length", 10.0),
+        ("size", ["?"], "size", 12),
+    ],
+)
+def test_values_of_another_kind_are_unknown_ones(tmp_path, column, value, field, expected):
+    """A column of the wrong kind gives what can be read of it, or counts as missing; it never breaks a run."""
+    (row,), _ = _read(tmp_path, _v1(**{column: value}))
+    assert getattr(row, field) == expected
+
+
+def test_contents_and_files_of_another_kind_are_named_or_passed_over(tmp_path):
+    """Content that is no text is an error with its place; a `files` column without structures holds no files."""
+    with pytest.raises(DataError, match=r"t\.parquet:0: its content is int, expected text or bytes"):
+        _read(tmp_path, _v1(content=[7]))
+    assert _read(tmp_path, {"repo_path": ["a/b", "c/d"], "files": [[1, 2], None]})[0] == []
 
 
 def test_zero_rows_and_odd_values(tmp_path):
