@@ -62,17 +62,22 @@ def main():
                 continue
             command = [python, HERE / "peers" / "run_strings.py", system, sample, strings]
             result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            speeds.setdefault(system, []).append(result["mb_per_s"])
+            speeds.setdefault(system, []).append((result["mb_per_s"], result["mb_per_cpu_s"]))
             rows[system] = result
-    ours = statistics.median(speeds["ours"])
+    middles = {
+        system: [statistics.median(column) for column in zip(*runs, strict=True)] for system, runs in speeds.items()
+    }
     print(f"{len(json.loads(strings.read_text())):,} strings, {args.files:,} files")
-    for system, measured in speeds.items():
-        middle = statistics.median(measured)
+    print(f"{'system':<16}{'MB/s':>8}{'ours is':>9}{'MB/CPU s':>10}{'ours is':>9}")
+    for system, (speed, cpu) in middles.items():
         among = [row for row in rows["ours"]["rows"] if row < rows[system]["of"]]
         same = (
-            "the same rows as ours" if rows[system]["rows"] == among else f"{len(rows[system]['rows'])} rows, not ours"
+            f"{len(among)} rows, as ours"
+            if rows[system]["rows"] == among
+            else f"{len(rows[system]['rows'])} rows, NOT ours"
         )
-        print(f"{system:<16}{middle:>8.1f} MB/s   ours is x{ours / middle:<8.1f}{same}")
+        ratios = [f"x{ours / theirs:.1f}" for ours, theirs in zip(middles["ours"], (speed, cpu), strict=True)]
+        print(f"{system:<16}{speed:>8.1f}{ratios[0]:>9}{cpu:>10.1f}{ratios[1]:>9}  {same}")
     return 0
 
 

@@ -221,6 +221,7 @@ def compared(work, corpus, sample, rounds, systems):
                 print(f"{name}: failed: {error}")
                 continue
             results.setdefault(name, []).append(found)
+            print(f"round {number + 1}: {name} {found['seconds']:.2f} s, {found['cpu_s']:.2f} CPU s", flush=True)
     size, rows = megabytes(sample), pq.ParquetFile(sample).metadata.num_rows
     ours = {what: statistics.median(r[what] for r in results[OURS[0]]) for what in ("seconds", "cpu_s")}
     print(f"\nsample: {rows:,} files, {size:.0f} MB; {THREADS} threads or processes; medians of {rounds} rounds")
@@ -291,7 +292,7 @@ def main():
     parser.add_argument("--corpus", type=Path, help="a parquet file with column content, in place of a new one")
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / "out" / "bench", help="what is made goes here")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sample", type=int, default=6000, help="files for the comparison with peers")
+    parser.add_argument("--sample", type=int, default=4000, help="files for the comparison with peers")
     parser.add_argument("--judged", type=int, default=16_000, help="files for the exact quality (8 KB of memory a KB)")
     parser.add_argument("--systems", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--only", nargs="+", default=["peers", "whole", "quality", "growth"])
