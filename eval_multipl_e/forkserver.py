@@ -205,6 +205,11 @@ def _write(files: list[list[Any]], blob: bytes) -> None:
 
 
 def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    tool = message["argv"][0]
+    if not tool.startswith(f"{view.PROGRAM}/") and not os.access(tool, os.X_OK):
+        # A tool that can't be started is no failure of the program.
+        send(own, {"error": f"{tool} is not to be seen or not to be executed behind the wall"})
+        return
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
     pid = os.fork()
