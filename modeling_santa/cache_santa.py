@@ -1,6 +1,6 @@
 """A key/value cache that grows in steps, so that it is not copied for every new token."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from transformers import DynamicCache
@@ -34,8 +34,15 @@ class GrowingLayer(DynamicLayer):
             return both
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.key_room, self.keys = _appended(self.key_room, self.keys, key_states)
-        self.value_room, self.values = _appended(self.value_room, self.values, value_states)
+        start, new = self.get_seq_length(), key_states.shape[-2]
+        if not (
+            _has_room(self.key_room, self.keys, key_states) and _has_room(self.value_room, self.values, value_states)
+        ):
+            self.key_room = _grown(self.keys, key_states)
+            self.value_room = _grown(self.values, value_states)
+        self.key_room.narrow(-2, start, new).copy_(key_states)
+        self.value_room.narrow(-2, start, new).copy_(value_states)
+        self.keys, self.values = (room.narrow(-2, 0, start + new) for room in (self.key_room, self.value_room))
         return self.keys, self.values
 
     def reset(self) -> None:
@@ -52,19 +59,21 @@ class GrowingCache(DynamicCache):
         self.layers = [GrowingLayer() for _ in range(config.num_hidden_layers)]
 
 
-def _appended(room: torch.Tensor | None, seen: torch.Tensor, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the room with `new` behind `seen`, and its filled start."""
-    start = seen.shape[-2] if seen.numel() else 0
-    stop = start + new.shape[-2]
-    if room is None or room.shape[-2] < stop or not _is_start_of(seen, room, new):
-        room = new.new_empty(*new.shape[:-2], -(-stop // STEP) * STEP, new.shape[-1])
-        if start:
-            room[..., :start, :] = seen
-    room[..., start:stop, :] = new
-    return room, room[..., :stop, :]
-
-
-def _is_start_of(seen: torch.Tensor, room: torch.Tensor, new: torch.Tensor) -> bool:
+def _has_room(room: torch.Tensor | None, seen: torch.Tensor, new: torch.Tensor) -> TypeGuard[torch.Tensor]:
+    """Return whether `room` starts with `seen` and `new` fits behind it."""
+    if room is None or room.shape[:-2] != new.shape[:-2] or room.dtype != new.dtype or room.device != new.device:
+        return False
     if seen.numel() == 0:
-        return room.shape[:-2] == new.shape[:-2] and room.dtype == new.dtype and room.device == new.device
-    return seen.data_ptr() == room.data_ptr() and seen.shape[:-2] == room.shape[:-2] and seen.stride() == room.stride()
+        return new.shape[-2] <= room.shape[-2]
+    is_start = seen.data_ptr() == room.data_ptr() and seen.stride() == room.stride()
+    return is_start and seen.shape[-2] + new.shape[-2] <= room.shape[-2]
+
+
+def _grown(seen: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """Return a room that starts with `seen`, with place for `new` and at most STEP tokens more."""
+    start = seen.shape[-2] if seen.numel() else 0
+    size = -(-(start + new.shape[-2]) // STEP) * STEP
+    room = new.new_empty(*new.shape[:-2], size, new.shape[-1])
+    if start:
+        room.narrow(-2, 0, start).copy_(seen)
+    return room

@@ -83,7 +83,7 @@ class SantaAttention(nn.Module):
             k_BKSD, v_BKSD = past_key_values.update(k_BKSD, v_BKSD, self.layer_idx)
         y_BTHD, weights = self.attend(q_BHTD, k_BKSD, v_BKSD, attention_mask, **kwargs)
         y_BTC = self.c_proj(y_BTHD.reshape(*x_BTC.shape[:-1], -1).contiguous())
-        return self.resid_dropout(y_BTC), weights
+        return (self.resid_dropout(y_BTC) if self.training else y_BTC), weights
 
     def attend(
         self,
@@ -91,21 +91,22 @@ class SantaAttention(nn.Module):
         k_BKSD: torch.Tensor,
         v_BKSD: torch.Tensor,
         attention_mask: torch.Tensor | None,
+        *,
+        may_fold: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the heads' outputs (B, T, H, D), and the weights (B, H, T, S) in eager mode or where asked for."""
-        implementation = self.config._attn_implementation
         dropout = self.attn_dropout if self.training else 0.0
-        if implementation == "sdpa":
-            if kwargs.get("output_attentions", self.config.output_attentions):
-                implementation = "eager"
-            elif (
-                dropout == 0.0
-                and kwargs.get("cache") is None
-                and is_cpu_inference(q_BHTD, k_BKSD)
-                and can_fold(q_BHTD, k_BKSD, attention_mask)
-            ):
-                return folded_attention(q_BHTD, k_BKSD, v_BKSD, attention_mask, self.scaling), None
+        if (
+            may_fold
+            and dropout == 0.0
+            and is_cpu_inference(q_BHTD, k_BKSD)
+            and can_fold(q_BHTD, k_BKSD, attention_mask)
+        ):
+            return folded_attention(q_BHTD, k_BKSD, v_BKSD, attention_mask, self.scaling), None
+        implementation = self.config._attn_implementation
+        if implementation == "sdpa" and kwargs.get("output_attentions", self.config.output_attentions):
+            implementation = "eager"
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         both: tuple[torch.Tensor, torch.Tensor | None] = attend(
             self, q_BHTD, k_BKSD, v_BKSD, attention_mask, scaling=self.scaling, dropout=dropout, **kwargs
@@ -138,8 +139,8 @@ class SantaMLP(nn.Module):
             inner = c_fc(x_BTC, fused_gelu=True)
         else:
             inner = self.act(c_fc(x_BTC))
-        y_BTC: torch.Tensor = self.dropout(self.c_proj(inner))
-        return y_BTC
+        y_BTC: torch.Tensor = self.c_proj(inner)
+        return self.dropout(y_BTC) if self.training else y_BTC
 
 
 class SantaBlock(GradientCheckpointingLayer):
@@ -317,8 +318,10 @@ class SantaModel(SantaPreTrainedModel):
             position_ids=position_ids,
         )
         x_BTC = self.drop(inputs_embeds + self.wpe(position_ids).to(inputs_embeds.device))
+        wants_weights = kwargs.get("output_attentions", self.config.output_attentions)
+        may_fold = self.config._attn_implementation == "sdpa" and not wants_weights and kwargs.get("cache") is None
         for block in self.h:
-            x_BTC = block(x_BTC, attention_mask=mask, past_key_values=past_key_values, **kwargs)
+            x_BTC = block(x_BTC, attention_mask=mask, past_key_values=past_key_values, may_fold=may_fold, **kwargs)
         return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), past_key_values=past_key_values)
 
 
