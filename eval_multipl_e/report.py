@@ -43,7 +43,7 @@ def _beside(row: Measured) -> dict[str, Any]:
 
 
 def _page(rows: Sequence[Measured], name: str, charts: Sequence[str]) -> str:
-    models = list(dict.fromkeys(model for row in rows for model in published_beside(row.benchmark, row.metric)))
+    models = _models(rows)
     head = ["benchmark", "metric", name, "95 % interval", *models, "published in"]
     lines = [_line(head), _line(["---"] * len(head))]
     lines += [_line(_cells(row, models)) for row in rows]
@@ -64,6 +64,10 @@ def _page(rows: Sequence[Measured], name: str, charts: Sequence[str]) -> str:
         "\n".join([_line(_HOW), _line(["---"] * len(_HOW)), *dict.fromkeys(_line(_how(row)) for row in rows)]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _models(rows: Sequence[Measured]) -> list[str]:
+    return list(dict.fromkeys(model for row in rows for model in published_beside(row.benchmark, row.metric)))
 
 
 _HOW = ("task", "problems", "samples", "temperature", "top-p", "mode", "data set", "revision")
@@ -106,6 +110,7 @@ def _cell(text: str) -> str:
 def _charts(rows: Sequence[Measured], name: str) -> dict[str, str]:
     """A picture a metric that was measured."""
     drawings = {}
+    models = _models(rows)
     for metric in dict.fromkeys(row.metric for row in rows):
         scale = _SCALED if metric == "bleu" else 1.0
         ranges = [
@@ -119,5 +124,7 @@ def _charts(rows: Sequence[Measured], name: str) -> dict[str, str]:
             for row in rows
             if row.metric == metric
         ]
-        drawings[metric.replace("/", "-").replace("@", "-at-")] = interval_chart(f"{metric}: {name}", ranges)
+        drawings[metric.replace("/", "-").replace("@", "-at-")] = interval_chart(
+            f"{metric}: {name}", ranges, models, unit="" if metric == "bleu" else " %"
+        )
     return drawings
