@@ -53,7 +53,11 @@ def build_page(parts: Any, *, is_running_allowed: bool) -> gr.Blocks:
         gr.Code(USAGE, language="python", label="Use", interactive=False)
         gr.Markdown("## Toolchains here")
         gr.Dataframe(
-            toolchain_rows(parts), headers=["code", "language", "time limit", "toolchain"], interactive=False, wrap=True
+            toolchain_rows(parts),
+            headers=["code", "language", "time limit", "toolchain"],
+            interactive=False,
+            wrap=True,
+            max_height=1100,
         )
         gr.Markdown(f"Sandbox here: **{parts.available() or 'none works on this machine'}**")
         if is_running_allowed:

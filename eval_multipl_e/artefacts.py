@@ -6,6 +6,7 @@ Kept in the user's cache folder, made anew for another version of the toolchain,
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 import threading
@@ -15,6 +16,8 @@ from types import MappingProxyType
 
 from .warm_helper import HELPER
 
+# What the wall covers with folders of the program's own.
+_HIDDEN = ("/tmp", "/dev", "/proc", "/program")  # noqa: S108  # a name, not a file
 _lock = threading.Lock()
 
 # Packages whose build and vet records are made beforehand; a program that imports others pays for them itself.
@@ -44,12 +47,33 @@ _GO_PACKAGES = [
 
 
 def root() -> Path:
-    """The folder for all of them: SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder."""
+    """The folder for all of them: SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder.
+
+    Behind the wall /tmp is the program's own, so that what lies there could not be shown.
+    """
     own = os.environ.get("SANTA_EVAL_CACHE")
     if own:
+        if _is_hidden(own):
+            raise RuntimeError(
+                f"eval_multipl_e: SANTA_EVAL_CACHE={own!r} lies in {_HIDDEN[0]}, of which every program has its own. "
+                "Name a folder elsewhere."
+            )
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  # a home that does not exist is no error
-    return Path(base, "hf-santa", "eval")
+    return _elsewhere() if _is_hidden(base) else Path(base, "hf-santa", "eval")
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.realpath(path).startswith(tuple(f"{folder}/" for folder in _HIDDEN))
+
+
+def _elsewhere() -> Path:
+    path = Path(f"/var/tmp/hf-santa-{os.geteuid()}")  # noqa: S108  # checked below
+    path.mkdir(mode=0o755, exist_ok=True)
+    seen = path.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+        raise RuntimeError(f"eval_multipl_e: {path} is not a folder of this user alone. Set SANTA_EVAL_CACHE to one.")
+    return path
 
 
 def folder(kind: str) -> Path:

@@ -85,13 +85,6 @@ class Box:
         with self._honest():
             send(self._channel, {"do": "seal"})
 
-    def read(self, path: str) -> bytes:
-        """A plain file's bytes; empty where there is none."""
-        with self._honest():
-            send(self._channel, {"do": "read", "path": path})
-            answer = receive(self._channel)
-        return answer[1] if answer else b""
-
     def run(
         self,
         argv: Sequence[str],

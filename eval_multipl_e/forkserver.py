@@ -191,8 +191,6 @@ def obey(own: socket.socket, seal: Callable[[], None] | None) -> None:
                 _run(own, message, fds)
             case "adopt":
                 _adopt(own, message, fds)
-            case "read":
-                send(own, {}, _read(message["path"]))
         for each in fds:
             os.close(each)
 
@@ -206,17 +204,12 @@ def _write(files: list[list[Any]], blob: bytes) -> None:
         at += size
 
 
-def _read(path: str) -> bytes:
-    # A link is not followed: what is read here goes outside.
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    with open(handle, "rb") as file:  # noqa: PTH123  # a descriptor, no path
-        return file.read()
-
-
 def _run(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    tool = message["argv"][0]
+    if not tool.startswith(f"{view.PROGRAM}/") and not os.access(tool, os.X_OK):
+        # A tool that can't be started is no failure of the program.
+        send(own, {"error": f"{tool} is not to be seen or not to be executed behind the wall"})
+        return
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
     pid = os.fork()

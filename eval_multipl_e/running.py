@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from .box import SandboxError
 from .execution import Job, Outcome
 from .kept import KeptOutcomes
 from .languages import language_of
@@ -58,7 +59,11 @@ def run_all(
         def work(key: Key) -> Outcome | None:
             if stop.is_set():
                 return None
-            outcome = _outcome(key, settings, warm if is_warm[key[0]] else None)
+            try:
+                outcome = _outcome(key, settings, warm if is_warm[key[0]] else None)
+            except SandboxError as error:
+                # The machine may have been short of memory or process ids: alone, it is tried once more.
+                return Outcome("Exception", -1, "", "", 0.0, str(error), is_starved=True)
             if not outcome.is_starved:
                 kept.put(language_of(key[0]), names[key], outcome)
             return outcome

@@ -85,9 +85,7 @@ def test_every_attack_of_an_ordinary_user_is_refused(canary, sandbox):
             path.chmod(0o755)
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         command = [*become, "/usr/bin/python3", "-B", f"{folder}/{FIXTURE.name}", folder, *canary, sandbox]
-        env = {"PATH": "/usr/bin:/bin", "SANTA_SECRET": "x", "SANTA_EVAL_CACHE": f"{folder}/cache"}
-        Path(folder, "cache").mkdir()
-        shutil.chown(Path(folder, "cache"), 65534)
+        env = {"PATH": "/usr/bin:/bin", "SANTA_SECRET": "x", "HOME": folder}
         done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout)
@@ -126,3 +124,21 @@ def test_a_killed_fork_server_is_replaced():
     server.process.wait()
     assert run_program("true", "sh").status == "OK"
     assert sandbox._servers[os.getpid()] is not server
+
+
+def test_a_wall_that_falls_is_built_again(monkeypatch):
+    """When the first process inside a wall is killed from outside, the program is run once more, alone."""
+    from eval_multipl_e import running
+
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    real, calls = running._outcome, []
+
+    def once_broken(*args, **settings):
+        calls.append(settings)
+        if len(calls) == 1:
+            raise running.SandboxError("it ended before the program did")
+        return real(*args, **settings)
+
+    monkeypatch.setattr(running, "_outcome", once_broken)
+    assert score([["true"]], [""], ["sh"])["counts"]["all"] == {"programs": 1, "OK": 1}
+    assert calls == [{}, {"is_patient": True}]

@@ -124,6 +124,47 @@ def test_programs_forked_from_one_interpreter_do_not_meet(code):
     assert [row["status"] for row in result["results"]] == ["OK"] * 5, result["results"]
 
 
+STATUS_LINES = (
+    "CapEff:\t0000000000000000",
+    "CapPrm:\t0000000000000000",
+    "NoNewPrivs:\t1",
+    "Seccomp:\t2",
+    "Uid:\t1000\t1000",
+)
+LOOKS = {
+    "pl": "local $/; open(F, '<', '/proc/self/status'); print <F>; opendir(D, '/proc'); print 'pids ', join(' ', grep /^[0-9]+$/, readdir D);",
+    "r": "writeLines(readLines('/proc/self/status')); cat('pids', grep('^[0-9]+$', list.files('/proc'), value = TRUE))",
+    "rb": "puts File.read('/proc/self/status'), 'pids ' + Dir.children('/proc').grep(/^[0-9]+$/).join(' ')",
+    "rkt": '#lang racket\n(display (file->string "/proc/self/status"))\n(display "pids ")\n'
+    '(for ([x (directory-list "/proc")]) (when (regexp-match? #px"^[0-9]+$" (path->string x)) (printf "~a " x)))',
+}
+
+
+@pytest.mark.parametrize("code", [_marked(code) for code in LOOKS])
+def test_what_is_forked_has_given_everything_up(code):
+    """A program run by a forked interpreter has no capability, a filter, the wall's user, and sees its own processes only."""
+    notes = {"rkt": ";;"}.get(code, "#")
+    programs = [f"{LOOKS[code]}\n{notes} {i}" for i in range(4)]
+    result = score([programs], [""], [code], mode="compat", num_workers=1)
+    for row in result["results"]:
+        assert [line for line in STATUS_LINES if line not in row["stdout"]] == [], row["stdout"] + row["stderr"]
+        pids = row["stdout"].partition("pids ")[2].split()
+        assert len(pids) == 2, row["stdout"]
+
+
+def test_bombs_of_forked_interpreters_are_contained():
+    """Fork bombs and memory bombs in programs that warm interpreters run end at their limits, like all others."""
+    bombs = [
+        "while (1) { fork() }",
+        "my @x; while (1) { push @x, 'x' x (1 << 24) . scalar(@x); }",
+        "while (1) { print 'x' }",
+    ]
+    result = score([[*bombs, "exit 0;"]], [""], ["pl"], mode="compat", timeout_s=2.0)
+    assert [row["status"] for row in result["results"][:3] if row["status"] == "OK"] == []
+    assert result["results"][3]["status"] == "OK"
+    assert subprocess.run(["true"], timeout=20, check=False).returncode == 0
+
+
 @pytest.mark.slow
 def test_load_changes_no_status():
     """With more busy loops than processors, a program near its limit passes, and an endless one does not."""

@@ -191,6 +191,16 @@ def test_a_tool_in_the_home_folder_does_not_open_it(tmp_path, monkeypatch):
     assert tool_prefix(str(tmp_path / "x/bin/tool")) == (str(tmp_path / "x"),)
 
 
+def test_a_tool_that_cannot_be_seen_is_no_failure_of_the_program(tmp_path, monkeypatch):
+    """A tool that lies where programs have folders of their own is an error that names it, not a status."""
+    tool = tmp_path / "bash"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr("eval_multipl_e.execution.find_tool", lambda _: str(tool))
+    with pytest.raises(RuntimeError, match=r"bash is not to be seen or not to be executed behind the wall"):
+        run_program("true", "sh")
+
+
 ORDINARY = """
 import sys
 sys.path.insert(0, sys.argv[1])
