@@ -79,7 +79,7 @@ def _from_dataset(task: Task, dataset: str, revision: str | None) -> list[dict[s
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"the problems of {task.name} could not be loaded from {dataset} (configuration {task.config}): "
-            f"{' '.join(str(error).split())[:300]} Give a file with --problems, or a data set with --dataset."
+            f"{' '.join(str(error).split())[:300]}. Give a file with --problems, or a data set with --dataset."
         ) from error
 
 
