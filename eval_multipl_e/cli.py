@@ -1,4 +1,4 @@
-"""The commands of `hf-santa eval`: doctor, complete, score, merge."""
+"""The commands of `hf-santa eval`: doctor, complete, score, merge, report."""
 
 import argparse
 import json
@@ -22,6 +22,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     merge.add_argument("files", type=Path, nargs="+", help="completions (.jsonl) or results (.json) of all shards")
     merge.add_argument("--out", type=Path, required=True, help="the file to write")
     merge.set_defaults(func=_merge)
+    report = commands.add_parser("report", help="show scores beside the published ones, with pictures, for the Hub")
+    report.add_argument("results", type=Path, nargs="+", help="results of `score` or `merge` of one model")
+    report.add_argument("--model-name", required=True, help="the name shown in the table and in the model index")
+    report.add_argument("--out", type=Path, required=True, help="the folder to write, best the model's repository")
+    report.add_argument("--card", type=Path, help="a README.md into whose front matter the scores are put")
+    report.set_defaults(func=_report)
 
 
 def _add_problems(parser: argparse.ArgumentParser) -> None:
@@ -243,6 +249,7 @@ def _score(args: argparse.Namespace) -> int:
             cache_dir=args.cache_dir,
             speed=args.speed,
         )
+        result["task"] = task.name
         if settings is not None:
             result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
         write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -269,6 +276,17 @@ def _merge(args: argparse.Namespace) -> int:
         return 3 if result.get("missing_toolchains") else 0
 
     return _said("merge", work)
+
+
+def _report(args: argparse.Namespace) -> int:
+    def work() -> int:
+        from .report import write_report
+
+        rows = write_report(args.results, args.model_name, args.out, card=args.card)
+        print(f"step=report scores={len(rows)} page={args.out / 'report.md'}")
+        return 0
+
+    return _said("report", work)
 
 
 def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:

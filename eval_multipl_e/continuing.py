@@ -6,6 +6,7 @@ function, so that neither the batch nor the shard a row lands in has a say in it
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ def open_model(
     """A model and its tokenizer by the Auto classes, ready to continue text."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if name.startswith((".", "/", "~")) and not Path(name).is_dir():
+        raise ValueError(f"there is no model folder {name}. Give a folder with a config.json, or a repository.")
     place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **common)

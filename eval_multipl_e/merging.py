@@ -49,7 +49,18 @@ def merge_completions(paths: Sequence[Path], out: Path) -> int:
 def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
     """The results that an unsharded scoring would have given, times aside."""
     found = [_read_results(path) for path in paths]
-    ours = ("problems_sha256", "completions_sha256", "kind", "problems", "k", "seed", "mode", "sandbox", "settings")
+    ours = (
+        "task",
+        "problems_sha256",
+        "completions_sha256",
+        "kind",
+        "problems",
+        "k",
+        "seed",
+        "mode",
+        "sandbox",
+        "settings",
+    )
     abouts = [{name: row[name] for name in ("shard", *ours) if name in row} for row in found]
     order = _checked(paths, abouts)
     toolchains: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from .completions import checked_problems, read_rows
 from .docstrings import LANGUAGES as DOCSTRING_LANGUAGES
 from .docstrings import docstring_problem
 from .infilling import infill_problem
-from .languages import LANGUAGES
+from .languages import LANGUAGES, language_of
 
 PY_STOPS = ("\ndef", "\n#", "\nif", "\nclass")  # MultiPL-E's for Python
 
@@ -56,7 +56,14 @@ def read_task(
     """The problems of a task, each checked: from a JSON-lines file, or from a data set on the Hub or in a folder."""
     rows = read_rows(path) if path is not None else _from_dataset(task, dataset or task.dataset, revision)
     where = str(path or dataset or task.dataset)
-    return checked_problems([_MAKERS[task.kind](row, number) for number, row in enumerate(rows, 1)], where)
+    problems = checked_problems([_MAKERS[task.kind](row, number) for number, row in enumerate(rows, 1)], where)
+    code = task.name.partition("-")[2] if task.kind == "program" else ""
+    wrong = next((row["language"] for row in problems if code and language_of(row["language"]).code != code), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{where} has problems in {wrong!r}, and the task is {task.name}. Give that language's problems."
+        )
+    return problems
 
 
 def _program_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:  # noqa: ARG001  # one signature for all
@@ -79,7 +86,7 @@ def _from_dataset(task: Task, dataset: str, revision: str | None) -> list[dict[s
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"the problems of {task.name} could not be loaded from {dataset} (configuration {task.config}): "
-            f"{' '.join(str(error).split())[:300]} Give a file with --problems, or a data set with --dataset."
+            f"{' '.join(str(error).split())[:300]}. Give a file with --problems, or a data set with --dataset."
         ) from error
 
 

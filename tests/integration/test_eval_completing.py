@@ -140,7 +140,7 @@ def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
         (("--top-p", "2"), "top_p=2"),
         (("--form", "incoder"), "lacks <|mask:0|>"),
         (("--problems", "nothing.jsonl"), "nothing.jsonl"),
-        (("--model", "./nothing"), "nothing"),
+        (("--model", "./nothing"), "there is no model folder ./nothing"),
     ],
 )
 def test_a_wrong_argument_is_one_line(place, tmp_path, capsys, words, message):

@@ -76,6 +76,7 @@ def test_problems_come_from_a_data_set(tmp_path):
     ("task", "row", "message"),
     [
         ("humaneval-java", {"name": "p"}, "Row 1 of .*'language' is absent"),
+        ("humaneval-js", MULTIPL_E, "has problems in 'java', and the task is humaneval-js"),
         ("humaneval-java", {**MULTIPL_E, "tests": None}, "Row 1 of .*'tests' is NoneType"),
         ("infill", MULTIPL_E, "Row 1 is no infilling task: it has no text for 'suffix'"),
         ("docstring", MULTIPL_E, "Row 1 is no row of CodeXGLUE"),
