@@ -77,7 +77,7 @@ def _attend_by_blocks(
     if mask is None:  # a static cache is longer than what is seen of it
         k_BSD, v_BSD = k_BSD[:, :tokens], v_BSD[:, :tokens]
     past = k_BSD.shape[1] - tokens
-    q32_BTHD, k32_BSD = q_BTHD.float() * scaling, k_BSD.float()
+    q32_BTHD, k32_BSD = q_BTHD.float(), k_BSD.float() * scaling
     out_BTHD = torch.empty(q_BTHD.shape, dtype=q_BTHD.dtype)
     is_later = torch.ones(BLOCK, BLOCK, dtype=torch.bool).triu(1)
     lowest = torch.finfo(torch.float32).min
