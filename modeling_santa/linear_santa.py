@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-
 PLAIN = (torch.Tensor, nn.Parameter)  # not a subclass, which would want to see the operation
 
 
