@@ -49,7 +49,7 @@ class LanguageRows:
         self.table = table.take(order[is_first])
         kept = order[is_first].astype(np.int64)
         place, size = (np.concatenate([np.zeros(0, dtype=np.int64), *parts])[kept] for parts in (places, sizes))
-        self.texts = FileTexts((self._spill.file,), np.zeros(len(kept), dtype=np.int32), place, size)
+        self.texts = FileTexts(self._spill, place, size)
 
     def close(self) -> None:
         """Give the disk space back."""

@@ -69,7 +69,7 @@ def near_duplicates_of_files(
         if not pieces:
             return near_duplicates([], mode)
         places, sizes = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("places", "sizes"))
-        texts = FileTexts((spill.file,), np.zeros(len(sizes), dtype=np.int32), places, sizes)
+        texts = FileTexts(spill, places, sizes)
         order = preference(pa.concat_tables([piece.preference for piece in pieces]), priority)
         signatures: list[Signatures] = [piece.signatures for piece in pieces]
         found.clear()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_recipes.spill import Spill, read_into
+from data_recipes.spill import Spill
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,9 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class FileTexts:
-    """Texts that stay in files; a view reads some of them. Mapped memory would count as the process's own."""
+    """Texts that stay in a spill; a view reads some of them. Mapped memory would count as the process's own."""
 
-    files: tuple[int, ...]  # descriptors
-    file_of: NDArray[np.int32]
+    spill: Spill
     places: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
@@ -62,7 +61,7 @@ class FileTexts:
 
     def take(self, rows: NDArray[np.int64]) -> "FileTexts":
         """Some of the texts, in this order; nothing is read."""
-        return FileTexts(self.files, self.file_of[rows], self.places[rows], self.sizes[rows])
+        return FileTexts(self.spill, self.places[rows], self.sizes[rows])
 
     def view(self, rows: NDArray[np.int64]) -> Texts:
         """Some of the texts in memory."""
@@ -71,9 +70,8 @@ class FileTexts:
         buffer = np.empty(int(ends[-1]) if len(rows) else 0, dtype=np.uint8)
         begins = ends - sizes
         view = buffer.data
-        jobs = zip(self.file_of[rows].tolist(), self.places[rows].tolist(), begins.tolist(), ends.tolist(), strict=True)
-        for file, place, begin, end in jobs:
-            read_into(self.files[file], view[begin:end], place)
+        for place, begin, end in zip(self.places[rows].tolist(), begins.tolist(), ends.tolist(), strict=True):
+            self.spill.read_into(view[begin:end], place)
         return Texts(np.uint64(buffer.ctypes.data) + begins.astype(np.uint64), sizes, (buffer,))
 
 

@@ -19,7 +19,7 @@ from .execution import Outcome
 from .language import Language
 from .toolchains import find_tool, missing_tool, toolchain_version
 
-_FORMAT = 1
+_FORMAT = 2
 _KEPT_CHARS = 4000
 _NAMES = {field.name for field in fields(Outcome)}
 
@@ -31,6 +31,8 @@ class KeptOutcomes:
         self._folder = None if folder is None else Path(folder)
         self._mode = mode
         self._known: dict[str, dict[str, dict[str, object]]] = {}
+        self._versions: dict[str, str | None] = {}
+        self._digests: dict[tuple[str, float], hashlib._Hash] = {}
         self._files: dict[str, TextIO] = {}
         self._lock = threading.Lock()
         if self._folder is not None:
@@ -43,11 +45,20 @@ class KeptOutcomes:
 
     def key(self, language: Language, program: str, timeout_s: float) -> str:
         """What an outcome depends on, as one word."""
-        parts = (_FORMAT, program, repr(language), self.version(language), self._mode, timeout_s)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        if (language.code, timeout_s) not in self._digests:
+            parts = (_FORMAT, repr(language), self.version(language), self._mode, timeout_s)
+            self._digests[language.code, timeout_s] = hashlib.sha256(json.dumps(parts).encode())
+        digest = self._digests[language.code, timeout_s].copy()
+        digest.update(program.encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
     def version(self, language: Language) -> str | None:
         """The toolchain's version; asked of the toolchain only if its files have changed since it was last kept."""
+        if language.code not in self._versions:
+            self._versions[language.code] = self._read_version(language)
+        return self._versions[language.code]
+
+    def _read_version(self, language: Language) -> str | None:
         if self._folder is None or missing_tool(language):
             return toolchain_version(language.code)
         found = [path for tool in language.tools if (path := find_tool(tool))]

@@ -174,11 +174,11 @@ def _check_run(mode: str, num_workers: int | None, sandbox: str, speed: str) -> 
 
 def _lacking(items: Sequence[_Item], settings: Settings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
     """What is wrong with the toolchain of each language that has a program to run; kept outcomes need none."""
-    codes = dict.fromkeys(
-        item.language
-        for item in items
-        if missing_tool(language_of(item.language)) or not _is_kept(item, settings, kept)
-    )
+    every = dict.fromkeys(item.language for item in items)
+    codes = {code for code in every if missing_tool(language_of(code))}
+    for item in items:
+        if item.language not in codes and not _is_kept(item, settings, kept):
+            codes.add(item.language)
     with ThreadPoolExecutor(settings.num_workers) as pool:
         said = pool.map(lambda code: toolchain_problem(code, sandbox), codes)
         return {code: problem for code, problem in zip(codes, said, strict=True) if problem is not None}

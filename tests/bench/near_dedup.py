@@ -6,6 +6,7 @@ rounds. Peers run on a sample of the corpus; ours runs on the same sample, by wh
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -80,12 +81,15 @@ def ten_copies(file, out):
         return out
     small, big = (bytes(range(first, first + 26)) for first in (97, 65))
     texts = [text.encode() for text in pq.read_table(file, columns=["content"])["content"].to_pylist()]
-    with pq.ParquetWriter(out, pa.schema([("content", pa.string())]), compression="zstd") as writer:
+    with pq.ParquetWriter(
+        out, pa.schema([("content", pa.string()), ("hexsha", pa.string())]), compression="zstd"
+    ) as writer:
         for shift in range(10):
             shifted = b"".join(letters[shift:] + letters[:shift] for letters in (small, big))
             table = bytes.maketrans(small + big, shifted)
             part = [text.translate(table).decode() for text in texts]
-            writer.write_table(pa.table({"content": part}), row_group_size=5000)
+            hexshas = [hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for text in part]
+            writer.write_table(pa.table({"content": part, "hexsha": hexshas}), row_group_size=5000)
     return out
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pyarrow as pa
@@ -120,3 +121,14 @@ def test_a_spill_gives_back_what_it_took(tmp_path):
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(StoreError, match="ends before byte 99"):
             spill.read(90, 9)
+
+
+def test_a_spill_takes_from_many_threads_at_once(tmp_path):
+    """What each of eight threads appends, side by side, is read back whole from its own place."""
+
+    def appended(number):
+        return [(spill.add(bytes([number]) * 5000), number) for _ in range(50)]
+
+    with closing(Spill(tmp_path)) as spill, ThreadPoolExecutor(8) as pool:
+        places = [pair for found in pool.map(appended, range(8)) for pair in found]
+        assert all(spill.read(place, 5000).tolist() == [number] * 5000 for place, number in places)
