@@ -36,7 +36,7 @@ STEPS = (
         "source files to rows",
         (),
         ("rows",),
-        ("data_recipes/rows.py", "hf_santa/demo/data.py"),
+        (*(f"data_recipes/{name}.py" for name in ("rows", "source_tree", "stack_schemas")), "hf_santa/demo/data.py"),
         ("corpus_fingerprint", "is_default_corpus"),
     ),
     Step(

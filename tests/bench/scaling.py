@@ -102,7 +102,7 @@ def main() -> None:
         took = statistics.median(seconds[stage])
         costs[stage] = took * threads / size
         print(
-            f"| {stage} | {size * 1000 / took:.1f} | {threads} | {costs[stage]:.0f} | {took * threads / count * 1e6:.0f} |"
+            f"| {stage} | {size * 1000 / took:.1f} | {threads} | {costs[stage]:.1f} | {took * threads / count * 1e6:.0f} |"
         )
     print("\n| set | GB | core hours, recipe `final` | core hours, all recipes | bottleneck |\n|---|---|---|---|---|")
     shared = sum(cost for stage, cost in costs.items() if stage not in NEAR_DEDUP_MODES)
@@ -111,7 +111,7 @@ def main() -> None:
         final = volume * (shared + costs["near_dedup_alt"]) / 3600
         every = volume * (shared + sum(costs[mode] for mode in NEAR_DEDUP_MODES)) / 3600
         share = costs[bottleneck] / sum(costs.values())
-        print(f"| {label} | {volume:,} | {final:,.0f} | {every:,.0f} | {bottleneck}: {share:.0%} of all |")
+        print(f"| {label} | {volume:,} | {final:,.1f} | {every:,.1f} | {bottleneck}: {share:.0%} of all |")
 
 
 if __name__ == "__main__":
