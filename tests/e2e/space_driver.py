@@ -19,7 +19,7 @@ from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM, PreTrainedToke
 SPACE = Path(__file__).parents[2] / "spaces" / "santa_demo"
 SPECIALS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
 START_TIMEOUT_S = 90
-MODULES = ("prompt", "examples", "settings", "loading", "generation")
+MODULES = ("prompt", "examples", "settings", "seen", "gpu", "loading", "generation")
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -93,7 +93,7 @@ def test_the_draws_follow_the_nucleus_distribution(demo):
 def test_greedy_equals_generate(demo, loaded):
     """Temperature 0 writes what the model's own greedy generate() writes."""
     prompt = demo.prompt.Prompt("def f(x):\n")
-    *_, last = demo.generation.stream(prompt, demo.prompt.Settings(max_new_tokens=32, temperature=0), loaded)
+    *_, last = demo.generation.Writer(loaded).stream(prompt, demo.prompt.Settings(max_new_tokens=32, temperature=0))
     ids = loaded.tokenizer("def f(x):\n", return_tensors="pt")["input_ids"]
     expected = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32)[0, ids.shape[1] :]
     assert last.middle == loaded.tokenizer.decode(expected[expected < 256])
@@ -102,14 +102,14 @@ def test_greedy_equals_generate(demo, loaded):
 def test_an_end_token_ends_the_text(demo, tmp_path):
     """A model that writes a special token has ended, and the token is no part of the text."""
     ending = demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path / "ending", ends_at_once=True))))
-    (only,) = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(), ending)
+    (only,) = demo.generation.Writer(ending).stream(demo.prompt.Prompt("x"), demo.prompt.Settings())
     assert (only.middle, only.tokens, only.finish) == ("", 0, "end")
 
 
 def test_closing_the_stream_stops_the_model(demo, loaded):
     """No thread of the request is left within a second of closing it, long before its tokens are spent."""
     before = threading.active_count()
-    chunks = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0), loaded)
+    chunks = demo.generation.Writer(loaded).stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0))
     next(chunks)
     started = time.perf_counter()
     chunks.close()
