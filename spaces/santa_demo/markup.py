@@ -47,6 +47,11 @@ def status(*words: str) -> str:
     return f'<p class="status"><b>{first}</b>{"".join(f" · {word}" for word in others)}</p>'
 
 
+def refusal(words: str) -> str:
+    """Return the line that says why a request was not served."""
+    return f'<p class="status refusal"><b>Not run:</b> {html.escape(words)}</p>'
+
+
 def header(loaded: LoadedModel) -> str:
     """Return the title and the facts about the model, its commit or the SHA-256 of its weights among them."""
     facts = [
@@ -67,9 +72,12 @@ def training_data(middle: str, index: SeenIndex | None) -> str:
     if not seen.checked_chars:
         return _training("too short to look up", f"{WIDTH} characters are needed")
     if not seen.spans:
-        return _training("nothing found", f"copies from {index.always_found_from} characters would have been")
+        return _training(
+            f"no copy of {index.always_found_from} characters or more",
+            f"compared with {int(index.about['files']):,} files",
+        )
     count = len(seen.spans)
-    found = f"{count} passage{'s' if count > 1 else ''} of the generated text"
+    found = f"{count} passage{'s' if count > 1 else ''} of the generated text found in it"
     marks = "".join(f"<pre>{html.escape(middle[start:end])}</pre>" for start, end in seen.spans[:20])
     more = f"<p>and {count - 20} more</p>" if count > 20 else ""
     words = _training(found, "that code keeps its own licence")
@@ -77,7 +85,7 @@ def training_data(middle: str, index: SeenIndex | None) -> str:
 
 
 def _training(first: str, then: str) -> str:
-    return f'<p class="status">Seen in the training data: <b>{html.escape(first)}</b> · {html.escape(then)}</p>'
+    return f'<p class="status">Training data: <b>{html.escape(first)}</b> · {html.escape(then)}</p>'
 
 
 def _short(fingerprint: str) -> str:

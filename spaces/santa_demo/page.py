@@ -1,14 +1,14 @@
 """The page: what visitors see."""
 
-import html
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from api import offer_api
 from examples import COMPLETE, EDITOR_LANGUAGE, EXAMPLES, INFILL, MODES, is_untouched
 from generation import Writer
-from markup import CARET, header, progress, small_print, status, training_data, view
+from markup import CARET, header, progress, refusal, small_print, status, training_data, view
 from prompt import MARKERS, MAX_SEED, MAX_TEMPERATURE, Prompt, RequestError, Settings, completion_prompt, find_markers
 from prompt import infill_prompt as prompt_with_gap
 from seen import SeenIndex
@@ -22,15 +22,13 @@ COPY_JS = """async (text) => {
     document.body.append(area); area.select(); document.execCommand("copy"); area.remove();
   }
 }"""
-STOPPED_JS = f"""(view, status) => [view.replace('{CARET}', ''), status.replace('<b>writing</b>', '<b>stopped</b>')]"""
-SHORTCUT_JS = """() => {
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault(); event.stopPropagation();
-      document.querySelector("#run").click();
-    }
-  }, true);
-}"""
+KEYS = "**Ctrl + Enter** runs; **Esc**, then **Tab** leaves the editor."
+ENDED_JS = f"""(shown, line) => {{
+  const ended = line.replace('<b>writing</b>', '<b>stopped</b>');
+  document.querySelector('#heard').textContent = new DOMParser().parseFromString(ended, 'text/html').body.textContent;
+  return [shown.replace('{CARET}', ''), ended];
+}}"""
+START_JS = Path(__file__).with_name("page.js").read_text("utf-8").partition("\n")[2]
 
 
 def build_page(writer: Writer, index: SeenIndex | None = None, concurrency: int = 1) -> gr.Blocks:
@@ -131,19 +129,19 @@ def _connect(
 ) -> None:
     editor, mode, language = inputs["editor"], inputs["mode"], inputs["language"]
 
-    def generate(chosen: str, text: str, *numbers: float) -> Iterator[tuple[str, str, str, str]]:
+    def generate(chosen: str, text: str, *numbers: float) -> Iterator[tuple[Any, ...]]:
         try:
             prompt = _read(chosen, text or "")
             for chunk in writer.stream(prompt, Settings(*numbers)):  # type: ignore[arg-type]  # stream() checks them
-                yield view(prompt, chunk), progress(chunk), prompt.with_middle(chunk.middle), chunk.middle
+                yield view(prompt, chunk), progress(chunk), prompt.with_middle(chunk.middle), chunk.middle, ""
         except RequestError as error:
-            # Toasts render HTML: an unescaped marker would vanish as an unknown tag.
-            raise gr.Error(html.escape(str(error)), print_exception=False) from error
+            # In the line of the page's own: a toast would render HTML, vanish, and tell screen readers nothing.
+            yield gr.skip(), refusal(str(error)), gr.skip(), gr.skip(), gr.skip()
 
     run = inputs["run"].click(
         generate,
         inputs=[mode, editor, *inputs["settings"]],
-        outputs=[outputs["view"], outputs["status"], outputs["whole"], outputs["middle"]],
+        outputs=[outputs[name] for name in ("view", "status", "whole", "middle", "seen")],
         concurrency_limit=concurrency,
         concurrency_id="model",
         api_visibility="private",
@@ -153,7 +151,7 @@ def _connect(
     inputs["halt"].click(fn=None, cancels=[run])
     # Runs after an end of any kind; only a cancelled request leaves its last state unfinished.
     shown = [outputs["view"], outputs["status"]]
-    run.then(fn=None, inputs=shown, outputs=shown, js=STOPPED_JS)
+    run.then(fn=None, inputs=shown, outputs=shown, js=ENDED_JS)
     if index:
         run.then(
             lambda middle: training_data(middle, index), inputs=outputs["middle"], outputs=outputs["seen"], queue=False,
@@ -174,7 +172,7 @@ def _connect(
     )  # fmt: skip
     # In the browser: a value that passes through the server would lose its outer white space in gr.Code.
     outputs["reuse"].click(fn=None, inputs=[outputs["whole"]], outputs=editor, js="(text) => text")
-    page.load(fn=None, js=SHORTCUT_JS)
+    page.load(fn=None, js=START_JS)
 
 
 def _read(mode: str, text: str) -> Prompt:
@@ -200,5 +198,5 @@ def _example_text(index: int, mode: str, language: str) -> str:
 
 def _hint(mode: str) -> str:
     if mode == COMPLETE:
-        return "Write the start; the model goes on from its last character. **Ctrl + Enter** runs."
-    return f"Put `{MARKERS[0]}` where code is missing; the model reads both sides. **Ctrl + Enter** runs."
+        return f"Write the start; the model goes on from its last character. {KEYS}"
+    return f"Put `{MARKERS[0]}` where code is missing; the model reads both sides. {KEYS}"

@@ -20,6 +20,8 @@ def theme() -> gr.themes.Base:
         primary_hue="red", secondary_hue="emerald", neutral_hue="stone", font=FONT, font_mono=MONO
     ).set(
         body_background_fill="*neutral_50",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
