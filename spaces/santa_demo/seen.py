@@ -80,8 +80,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, Any]:
         size = path.stat().st_size
         with path.open("rb") as opened:
             about = json.loads(opened.read(HEADER_BYTES))
-            count = about["passages"]
-            whole = about["format"] == FORMAT and about["width"] == WIDTH and 1 <= about["stride"] <= WIDTH
+            count, _ = int(about["passages"]), int(about["files"])
+            whole = (
+                about["format"] == FORMAT and about["width"] == WIDTH and 1 <= about["stride"] <= WIDTH and count >= 0
+            )
             expected = HEADER_BYTES + 4 * (BUCKETS + 1 + count)
             if not whole or size != expected or size > MAX_BYTES:
                 raise ValueError(f"{size:,} bytes, format {about['format']!r}; expected {expected:,} bytes of format 1")  # noqa: TRY301  # one message for all damage
@@ -90,7 +92,9 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, Any]:
         if starts[0] != 0 or starts[-1] != count or (np.diff(starts.astype(np.int64)) < 0).any():
             raise ValueError("its buckets do not follow one another")  # noqa: TRY301  # one message for all damage
     except (OSError, ValueError, KeyError, TypeError) as error:
+        is_other = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | KeyError | TypeError)
+        seen = "it does not begin with the header of an index" if is_other else error
         raise StartError(
-            f"The index {path.name!r} cannot be read: {error}. Write it with `hf-santa data index STORE OUT`, or unset SANTA_INDEX."
+            f"The index {path.name!r} cannot be read: {seen}. Write it with `hf-santa data index STORE OUT`, or unset SANTA_INDEX."
         ) from error
     return about, starts, keys
