@@ -21,8 +21,16 @@ setup: .venv/installed
 demo: setup
 	@$(BIN)/hf-santa demo $(ARGS)
 
+# make space MODEL=folder-or-repo-id; alone, it takes the demo's model and an index of the demo's data.
+SPACE := cd spaces/santa_demo && ../../$(BIN)/python app.py $(ARGS)
 space: setup
-	@$(BIN)/hf-santa demo --serve $(ARGS)
+ifdef MODEL
+	@export SANTA_MODEL="$(or $(realpath $(MODEL)),$(MODEL))"; $(SPACE)
+else
+	@$(BIN)/hf-santa demo
+	@$(BIN)/hf-santa data index out/demo/dataset out/demo/training.index
+	@export SANTA_MODEL=../../out/demo/model SANTA_INDEX=../../out/demo/training.index; $(SPACE)
+endif
 
 test: setup
 	@$(BIN)/pytest $(ARGS)

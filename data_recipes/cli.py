@@ -1,4 +1,4 @@
-"""`hf-santa data …`: rows, run, stats, explain, load, am-i-in and redact."""
+"""`hf-santa data …`: rows, run, stats, explain, load, am-i-in, index and redact."""
 
 import argparse
 import sys
@@ -25,6 +25,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     am_i_in.add_argument("user", metavar="USER", help="a user or organisation, or USER/REPOSITORY")
     am_i_in.add_argument("--paths", action="store_true", help="list every file")
     am_i_in.set_defaults(func=_guarded(_am_i_in))
+    index = commands.add_parser("index", help="the index with which the Space looks for training data in its output")
+    index.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
+    index.add_argument("out", metavar="OUT", help="file to write, for example training.index")
+    index.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: the store's default)")
+    index.add_argument("--max-mb", type=float, default=16, help="size of the file at most (default: 16)")
+    index.set_defaults(func=_guarded(_index))
     _add_redact(commands.add_parser("redact", help="replace e-mail addresses, public IP addresses and keys in files"))
 
 
@@ -229,6 +235,13 @@ def _am_i_in(args: argparse.Namespace) -> int:
             print(f"    {path}")
     if found:
         print("To have them removed, open a discussion on the dataset's repository: see Opt-out on its card.")
+    return 0
+
+
+def _index(args: argparse.Namespace) -> int:
+    from data_recipes.seen_index import write_seen_index
+
+    print(write_seen_index(args.store, args.out, recipe=args.recipe, max_mb=args.max_mb))
     return 0
 
 

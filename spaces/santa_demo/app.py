@@ -24,8 +24,10 @@ def main() -> int:
         # One request at a time by default: on CPU two at once only make both slower.
         concurrency = max(1, whole_number(os.environ, "SANTA_CONCURRENCY", 1))
         source = find_source(os.environ)
+        has_mcp = os.environ.get("SANTA_MCP") == "1"
+        import_module("gpu")  # before torch
         # torch, transformers and gradio take seconds to import: a wrong setting should not wait for them.
-        import_module("server").serve(source, arguments.host, port, concurrency)
+        import_module("server").serve(source, arguments.host, port, concurrency, has_mcp=has_mcp)
     except StartError as error:
         print(f"santa_demo: {error}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from gpu import MAX_SECONDS, on_gpu
 from loading import LoadedModel
 from prompt import Prompt, RequestError, Settings
 from transformers import (
@@ -21,7 +22,6 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 STREAM_EVERY_S = 0.08  # a chunk costs the server and the browser a few ms; 12 a second read as smooth
-MAX_SECONDS = 120.0
 
 Finish = Literal["end", "length", "time"]
 
@@ -138,14 +138,39 @@ def _text_ids(text: str, loaded: LoadedModel) -> list[int]:
     return ids
 
 
-def stream(prompt: Prompt, settings: Settings, loaded: LoadedModel) -> Iterator[Chunk]:
-    """Yield the growing middle, at most about twelve times a second; the last chunk says why it ended.
+@dataclass(frozen=True)
+class Request:
+    """Token ids to read, how many the whole prompt has, and settings within their ranges: ready for a GPU."""
 
-    The same prompt and settings give the same text, whatever else the process generates meanwhile. Closing
-    the iterator stops the model before its next token. Raises RequestError for settings out of range.
-    """
-    settings = settings.checked(loaded.max_new_tokens)
-    ids, prompt_tokens = prompt_ids(prompt, loaded, loaded.n_positions - settings.max_new_tokens)
+    ids: list[int]
+    prompt_tokens: int
+    settings: Settings
+
+
+class Writer:
+    """Writes with one model, on a lent GPU where there is one; what is refused is refused before a GPU is asked for."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+
+        def write(request: Request) -> Iterator[Chunk]:  # a closure: a lent GPU's process gets only the request
+            yield from _chunks(request, loaded)
+
+        self._write = on_gpu(write)
+
+    def stream(self, prompt: Prompt, settings: Settings) -> Iterator[Chunk]:
+        """Yield the growing middle, at most about twelve times a second; the last chunk says why it ended.
+
+        The same prompt and settings give the same text, whatever else the process generates meanwhile. Closing
+        the iterator stops the model before its next token. Raises RequestError for settings out of range.
+        """
+        settings = settings.checked(self.loaded.max_new_tokens)
+        room = self.loaded.n_positions - settings.max_new_tokens
+        yield from self._write(Request(*prompt_ids(prompt, self.loaded, room), settings))
+
+
+def _chunks(request: Request, loaded: LoadedModel) -> Iterator[Chunk]:
+    ids, prompt_tokens, settings = request.ids, request.prompt_tokens, request.settings
     left = threading.Event()
     tokens = _TokenQueue()
     brake = _Brake(left)

@@ -117,9 +117,15 @@ def _fingerprint(source: Source, model: Any) -> str:
     return f"weights sha256 {digest.hexdigest()}"
 
 
+def file_of(source: Source, name: str) -> str | None:
+    """Return where a file of the model lies on this machine, or None if the model has no such file."""
+    found = cached_file(source.path, name, revision=source.revision, _raise_exceptions_for_missing_entries=False)
+    return str(found) if found else None
+
+
 def _licence(source: Source) -> str | None:
     """Return the licence id in the model card's front matter, or None without a card."""
-    card = cached_file(source.path, "README.md", revision=source.revision, _raise_exceptions_for_missing_entries=False)
+    card = file_of(source, "README.md")
     licence = (metadata_load(card) or {}).get("license") if card else None
     return licence if isinstance(licence, str) else None
 

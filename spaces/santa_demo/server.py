@@ -1,11 +1,14 @@
 """The page behind a web server, in its colours and on the visitor's own fonts."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
-from loading import load
+from generation import Writer
+from loading import LoadedModel, file_of, load
 from page import build_page
-from settings import Source, StartError
+from seen import SeenIndex
+from settings import INDEX_NAME, Source, StartError
 
 FONT = ["ui-sans-serif", "system-ui", "sans-serif"]  # the visitor's own fonts: none is fetched
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
@@ -17,6 +20,8 @@ def theme() -> gr.themes.Base:
         primary_hue="red", secondary_hue="emerald", neutral_hue="stone", font=FONT, font_mono=MONO
     ).set(
         body_background_fill="*neutral_50",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
@@ -37,10 +42,19 @@ def theme() -> gr.themes.Base:
     )
 
 
-def serve(source: Source, host: str, port: int, concurrency: int) -> None:
+def find_index(loaded: LoadedModel) -> SeenIndex | None:
+    """Return the index named by SANTA_INDEX, or lying beside app.py or among the model's files, or None."""
+    beside = Path(__file__).with_name(INDEX_NAME)
+    found = loaded.source.index or (beside if beside.is_file() else file_of(loaded.source, INDEX_NAME))
+    return SeenIndex(Path(found)) if found else None
+
+
+def serve(source: Source, host: str, port: int, concurrency: int, *, has_mcp: bool = False) -> None:
     """Load the model and serve the page until interrupted; raises StartError if either is impossible."""
+    if has_mcp and find_spec("mcp") is None:
+        raise StartError("SANTA_MCP=1 needs the package mcp. Install it with pip install 'gradio[mcp]', or unset it.")
     loaded = load(source)
-    page = build_page(loaded, concurrency)
+    page = build_page(Writer(loaded), find_index(loaded), concurrency)
     try:
         page.launch(
             server_name=host,
@@ -50,6 +64,7 @@ def serve(source: Source, host: str, port: int, concurrency: int) -> None:
             share=False,
             ssr_mode=False,
             pwa=False,
+            mcp_server=has_mcp,
             run_history=False,
             enable_monitoring=False,
             footer_links=["api", "settings"],

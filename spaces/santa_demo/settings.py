@@ -1,8 +1,9 @@
 """What the environment and the command line ask for, checked before anything slow is imported.
 
 SANTA_MODEL is a local folder or a Hub repo id, SANTA_REVISION the full commit of a repo id (it runs the
-repo's code, so a name that can move is refused unless SANTA_ALLOW_FLOATING=1). Only the standard library
-is imported.
+repo's code, so a name that can move is refused unless SANTA_ALLOW_FLOATING=1). SANTA_INDEX is a file that
+`hf-santa data index` wrote; INDEX_NAME beside app.py or among the model's files needs no variable. Only the
+standard library is imported.
 """
 
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
+INDEX_NAME = "training.index"
 REPO_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -25,6 +27,7 @@ class Source:
 
     path: str
     revision: str | None = None
+    index: str | None = None  # the file with which training data is recognised
 
     @property
     def is_local(self) -> bool:
@@ -43,7 +46,11 @@ def find_source(environ: Mapping[str, str]) -> Source:
     >>> find_source({"SANTA_MODEL": "org/santa", "SANTA_REVISION": "0123456789" * 4}).name
     'org/santa'
     """
-    path = environ.get("SANTA_MODEL", "")
+    path, index = environ.get("SANTA_MODEL", ""), environ.get("SANTA_INDEX") or None
+    if index and not Path(index).is_file():
+        raise StartError(
+            f"SANTA_INDEX={index!r} is no file. Write one with `hf-santa data index STORE OUT`, or unset it."
+        )
     revision = environ.get("SANTA_REVISION") or None
     if not path:
         raise StartError("SANTA_MODEL is not set. Set it to a model folder or to a Hub repo id.")
@@ -52,7 +59,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
             raise StartError(
                 f"SANTA_MODEL={path!r} is a folder without config.json. Name a folder saved for transformers."
             )
-        return Source(path)
+        return Source(path, index=index)
     if not REPO_ID.fullmatch(path) or path.startswith("."):
         raise StartError(f"SANTA_MODEL={path!r} is neither an existing folder nor a Hub repo id. Check the path.")
     if environ.get("SANTA_ALLOW_FLOATING") != "1" and not (revision and FULL_SHA.fullmatch(revision)):
@@ -61,7 +68,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
             f"{seen} is not a full commit sha (40 hex digits), needed because the code in {path!r} will run here. "
             "Pin the commit, set SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
         )
-    return Source(path, revision)
+    return Source(path, revision, index)
 
 
 def free_port(host: str, port: int) -> int:

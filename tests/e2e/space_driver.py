@@ -10,16 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM, PreTrainedTokenizerFast
 
+from data_recipes.seen_index import write_seen_index
+
 SPACE = Path(__file__).parents[2] / "spaces" / "santa_demo"
 SPECIALS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
 START_TIMEOUT_S = 90
-MODULES = ("prompt", "examples", "settings", "loading", "generation")
+MODULES = ("prompt", "examples", "settings", "seen", "gpu", "loading", "generation", "markup")
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -71,6 +76,18 @@ def save_tiny_model(folder: Path, *, n_layer: int = 2, n_positions: int = 256, e
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: bigcode-openrail-m\n---\n# Tiny\n")
     return folder
+
+
+def write_index(path: Path, *texts: str) -> Path:
+    """Index some texts as `hf-santa data index` does."""
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        data.mkdir()
+        table = pa.table({"hexsha": [str(number) for number in range(len(texts))], "content": texts})
+        pq.write_table(table, data / "x-00000.parquet")
+        (Path(folder) / "funnel.json").write_text('{"recipes": {"base": 1}, "thresholds": {}}')
+        write_seen_index(folder, path)
+    return path
 
 
 def free_port() -> int:
@@ -150,6 +167,7 @@ def running_space(model: Path, scratch: Path, **changes: str) -> Iterator[Runnin
 @contextmanager
 def space_modules() -> Iterator[SimpleNamespace]:
     """Give the Space's own modules, imported from its folder as app.py imports them, and forget them afterwards."""
+    outer = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
     sys.path.insert(0, str(SPACE))
     try:
         yield SimpleNamespace(**{name: import_module(name) for name in MODULES})
@@ -157,3 +175,4 @@ def space_modules() -> Iterator[SimpleNamespace]:
         sys.path.remove(str(SPACE))
         for name in MODULES:
             sys.modules.pop(name, None)
+        sys.modules.update(outer)

@@ -1,13 +1,20 @@
 """The Space's own modules, imported from its folder: which models it trusts, and how it generates."""
 
 import doctest
+import string
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from .space_driver import MODULES, SPECIALS, save_tiny_model, space_modules
+from data_recipes.seen_index import normalised, passage_hashes
+
+from .space_driver import MODULES, SPECIALS, save_tiny_model, space_modules, write_index
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +100,7 @@ def test_the_draws_follow_the_nucleus_distribution(demo):
 def test_greedy_equals_generate(demo, loaded):
     """Temperature 0 writes what the model's own greedy generate() writes."""
     prompt = demo.prompt.Prompt("def f(x):\n")
-    *_, last = demo.generation.stream(prompt, demo.prompt.Settings(max_new_tokens=32, temperature=0), loaded)
+    *_, last = demo.generation.Writer(loaded).stream(prompt, demo.prompt.Settings(max_new_tokens=32, temperature=0))
     ids = loaded.tokenizer("def f(x):\n", return_tensors="pt")["input_ids"]
     expected = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32)[0, ids.shape[1] :]
     assert last.middle == loaded.tokenizer.decode(expected[expected < 256])
@@ -102,19 +109,98 @@ def test_greedy_equals_generate(demo, loaded):
 def test_an_end_token_ends_the_text(demo, tmp_path):
     """A model that writes a special token has ended, and the token is no part of the text."""
     ending = demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path / "ending", ends_at_once=True))))
-    (only,) = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(), ending)
+    (only,) = demo.generation.Writer(ending).stream(demo.prompt.Prompt("x"), demo.prompt.Settings())
     assert (only.middle, only.tokens, only.finish) == ("", 0, "end")
 
 
 def test_closing_the_stream_stops_the_model(demo, loaded):
     """No thread of the request is left within a second of closing it, long before its tokens are spent."""
     before = threading.active_count()
-    chunks = demo.generation.stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0), loaded)
+    chunks = demo.generation.Writer(loaded).stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0))
     next(chunks)
     started = time.perf_counter()
     chunks.close()
     assert time.perf_counter() - started < 1
     assert threading.active_count() == before
+
+
+COPIED = "    total = sum(value * weight for value, weight in zip(values, weights))\n    return total\n"
+
+
+@pytest.fixture
+def index(demo, tmp_path):
+    return demo.seen.SeenIndex(
+        write_index(tmp_path / "i", COPIED, "x = '<script>alert(1)</script>' + 'abcdefghijklmnop'\n")
+    )
+
+
+@given(st.text("ab<>&\u00e9\U0001f385 \n\t\u2003\x1f\ud800"), st.text(" \n\t", min_size=1))
+def test_both_sides_of_the_index_agree(demo, text, gap):
+    """The Space's hashes are those of data_recipes, whatever the white space between the words."""
+    flat = normalised(text.join((string.ascii_letters, string.ascii_letters)))
+    assert len(flat) < 50 or demo.seen.passage_hashes(flat)[:1].tolist() == passage_hashes(flat)[:1].tolist()
+    assert normalised(flat.replace(" ", gap)) == flat
+
+
+def test_a_copy_is_found_where_it_stands(index):
+    """Laid out anew inside other text, the copy is found from its first character to its last, and nothing else."""
+    copied = "\ttotal  =  sum(value * weight for value, weight\r\n in zip(values, weights))"
+    (span,) = index.look_up("def other():" + copied + "# and more").spans
+    assert ("def other():" + copied + "# and more")[slice(*span)] == copied.strip()
+    assert index.look_up(copied.replace("for", "of")).spans == ()
+    assert index.look_up(copied[:40]).checked_chars == 0
+
+
+def test_what_was_found_is_shown_as_text(demo, index):
+    """The page names the number of passages and shows them, with their HTML as text."""
+    page = demo.markup.training_data("x = '<script>alert(1)</script>' + 'abcdefghijklmnop'", index)
+    assert "1 passage of the generated text found" in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+    assert "no copy of 50 characters" in demo.markup.training_data(string.ascii_letters, index)
+    assert "too short" in demo.markup.training_data("x", index)
+    assert demo.markup.training_data("x", None) == ""
+
+
+def test_generated_html_is_text(demo):
+    """Tags that the model writes, or that surround the gap, are shown and never become part of the page."""
+    chunk = demo.generation.Chunk("<script>alert(1)</script>", 9, 1.0, 3, 3, "end")
+    page = demo.markup.view(demo.prompt.Prompt("<img src=x onerror=alert(1)>", "**b** <FILL_HERE>"), chunk)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;FILL_HERE&gt;" in page
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[" * 600, None])
+def test_a_damaged_index_is_refused(demo, tmp_path, damage):
+    """An index that is empty, something else, or cut off is one sentence that says what to do."""
+    path = write_index(tmp_path / "i", COPIED)
+    path.write_bytes(path.read_bytes()[:-4] if damage is None else damage)
+    with pytest.raises(demo.settings.StartError, match=r"'i' cannot be read: .*hf-santa data index"):
+        demo.seen.SeenIndex(path)
+
+
+def test_a_missing_index_is_refused(demo, tmp_path):
+    """SANTA_INDEX without a file is an error before the model is loaded."""
+    with pytest.raises(demo.settings.StartError, match="is no file"):
+        demo.settings.find_source({"SANTA_MODEL": str(tmp_path), "SANTA_INDEX": str(tmp_path / "none")})
+
+
+def test_zero_gpu_lends_its_gpu_to_the_writing_alone(monkeypatch):
+    """Where SPACES_ZERO_GPU is set, `spaces.GPU` wraps what generates, with a limit, and a bad request never reaches it."""
+    limits, calls = [], []
+
+    def lend(duration):
+        limits.append(duration)
+        return lambda function: lambda request: (calls.append(request), function(request))[1]
+
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lend))
+    with space_modules() as modules:
+        writer = modules.generation.Writer(SimpleNamespace(max_new_tokens=64, n_positions=128))
+        with pytest.raises(modules.prompt.RequestError, match="temperature"):
+            next(writer.stream(modules.prompt.Prompt("x"), modules.prompt.Settings(temperature=-1)))
+    assert (limits, calls) == ([120], [])
 
 
 def test_the_doctests_hold(demo):
