@@ -37,6 +37,8 @@ class Retry:
         for attempt in range(1, self.attempts + 1):
             try:
                 return work()
+            except ReleaseError:
+                raise
             except Exception as error:
                 reason, may_pass = why(error)
                 if reason is None:
@@ -165,7 +167,8 @@ def why(error: BaseException) -> tuple[str | None, bool]:
 
 
 def _why_refused(error: "HfHubHTTPError") -> tuple[str, bool]:
-    status, message = error.response.status_code, error.server_message or _first_line(error)
+    status = error.response.status_code
+    message = error.response.headers.get("X-Error-Message") or error.server_message or _first_line(error)
     if status == 412:
         return "somebody else committed meanwhile (412), so it is planned anew", True
     if status in _FOR_A_WHILE:
