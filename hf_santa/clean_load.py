@@ -1,14 +1,18 @@
-"""Opens a staged model folder as a user would, in a process that cannot import this project.
+"""Opens a repository, a folder or one on the Hub, as a user would, in a process that cannot import this project.
 
-Run as a script, never imported: `python -I clean_load.py MODEL_FOLDER`. It prints one line of JSON: the two classes
-that opened the folder, the greatest difference of their logits, and the logits' digest.
+Run as a script, never imported: `python -I clean_load.py KIND SOURCE…`, a source being JSON: the folder or repository
+`name`, its `revision` or null, and for a dataset its `configs`. It prints one line of JSON: what it saw.
 """
 
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 OURS = ("modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa")
+TEXT = "def add(a, b):\n    return a + b\n" * 4
 
 
 class Absent:
@@ -20,27 +24,74 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}: this process stands for a machine without it.")
 
 
-def main(folder: str) -> None:
-    """Open the folder with remote code and with the native class, compare, and print the result."""
-    sys.meta_path.insert(0, Absent())
+def model(*sources: dict[str, Any]) -> dict[str, Any]:
+    """Open each source with remote code and the first one with the native class, too; compare all logits."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    remote = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True).eval()
-    native = AutoModelForCausalLM.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer(["def add(a, b):\n    return a + b\n" * 4], return_tensors="pt")["input_ids"]
-    with torch.no_grad():
-        remote_logits, native_logits = remote(ids).logits, native(ids).logits
-    answer = {
-        "classes": [f"{type(model).__module__}.{type(model).__qualname__}" for model in (remote, native)],
-        "max_abs_logit_difference": (remote_logits - native_logits).abs().max().item(),
-        "max_abs_logit": remote_logits.abs().max().item(),
-        "tokens": ids.shape[1],
-        "logits_sha256": hashlib.sha256(remote_logits.contiguous().numpy().tobytes()).hexdigest(),
+    answers = []
+    for is_native, source in [(False, each) for each in sources] + [(True, sources[0])]:
+        name, pinned = source["name"], {"revision": source["revision"]} if source["revision"] else {}
+        code = {} if is_native else {"trust_remote_code": True}
+        if code and pinned:
+            code["code_revision"] = source["revision"]
+        opened = AutoModelForCausalLM.from_pretrained(name, **pinned, **code, use_safetensors=True).eval()
+        ids = AutoTokenizer.from_pretrained(name, **pinned)([TEXT], return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            answers.append((type(opened), opened(ids).logits))
+    first = answers[0][1]
+    return {
+        "classes": [f"{kind.__module__}.{kind.__qualname__}" for kind, _ in (answers[0], answers[-1])],
+        "max_abs_logit_difference": max((first - logits).abs().max().item() for _, logits in answers),
+        "max_abs_logit": first.abs().max().item(),
+        "tokens": first.shape[1],
+        "logits_sha256": hashlib.sha256(first.contiguous().numpy().tobytes()).hexdigest(),
+        "last_logits": first[0, -1].tolist(),
         "can_import_hf_santa": _can_import("hf_santa"),
     }
-    print(json.dumps(answer))
+
+
+def dataset(source: dict[str, Any]) -> dict[str, Any]:
+    """Load each config; give its number of rows and a digest of names and contents, and the first streamed row."""
+    from datasets import load_dataset
+
+    rows, digests = {}, {}
+    for config in source["configs"]:
+        found = load_dataset(source["name"], config, split="train", revision=source["revision"])
+        digest = hashlib.sha256()
+        for row in found.select_columns(["hexsha", "content"]):
+            digest.update(f"{row['hexsha']}\0{row['content']}\0".encode())
+        rows[config], digests[config] = found.num_rows, digest.hexdigest()
+    default = source["configs"][0]
+    stream = load_dataset(source["name"], default, split="train", revision=source["revision"], streaming=True)
+    return {"rows": rows, "sha256": digests, "streamed": next(iter(stream))["hexsha"]}
+
+
+def metric(source: dict[str, Any]) -> dict[str, Any]:
+    """Score one right and one wrong completion."""
+    os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+    import evaluate
+
+    scores = evaluate.load(source["name"], **({"revision": source["revision"]} if source["revision"] else {})).compute(
+        predictions=[["    return a + b\n", "    return a - b\n"]],
+        references=["assert add(2, 3) == 5\n"],
+        prompts=["def add(a, b):\n"],
+        languages=["py"],
+        k=(1,),
+        sandbox=source["sandbox"],
+    )
+    return {"pass@1": scores["pass@1"], "statuses": [row["status"] for row in scores["results"]]}
+
+
+def space(source: dict[str, Any]) -> dict[str, Any]:
+    """Download the Space; give the SHA-256 of each file."""
+    from pathlib import Path
+
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download(source["name"], repo_type="space", revision=source["revision"]))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _can_import(name: str) -> bool:
@@ -52,4 +103,7 @@ def _can_import(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.meta_path.insert(0, Absent())
+    openers: dict[str, Callable[..., Any]] = {"model": model, "dataset": dataset, "metric": metric, "space": space}
+    print(json.dumps(openers[sys.argv[1]](*map(json.loads, sys.argv[2:]))), flush=True)
+    os._exit(0)  # a stream that was not read to its end leaves threads that abort an orderly exit

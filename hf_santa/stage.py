@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
     Raises:
         StageError: a needed file is missing, or a code file imports what the Hub does not have.
     """
+    check_weights(trained)
     partial = _fresh(out)
-    for name in ("config.json", "model.safetensors"):
+    weights = [path.name for path in sorted(trained.glob("model*.safetensors*"))]
+    for name in ("config.json", *weights):
         _copy(trained / name, partial / name)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         _copy(tokenizer / name, partial / name)
@@ -50,6 +53,48 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
         "top_p": 0.95,
     }
     (partial / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+    _finish(partial, out)
+
+
+def check_weights(folder: Path) -> None:
+    """Check that a folder holds a model in safetensors.
+
+    Raises:
+        StageError: it is missing, or holds pickles alone.
+    """
+    if not folder.is_dir():
+        raise StageError(f"stage: {folder} is not a folder. Name the folder that save_pretrained wrote.")
+    if any(folder.glob("model*.safetensors")):
+        return
+    pickles = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt", "pkl") for path in folder.glob(f"*.{suffix}"))
+    seen = f"{pickles[0]}, a pickle, whose loading runs code" if pickles else "no weights"
+    raise StageError(
+        f"stage: {folder} holds {seen}; expected model.safetensors. An original checkpoint is converted by "
+        "`hf-santa model convert`, another one by loading and saving it where you trust it."
+    )
+
+
+def stage_dataset(dataset: Path, out: Path) -> None:
+    """Write a dataset repository: the store's data, funnel, rejects, pictures, and its card, made from the funnel.
+
+    Raises:
+        StageError: the folder is no store that `hf-santa data run` finished.
+    """
+    from data_recipes.card import render_card
+
+    if not (dataset / "funnel.json").is_file() or not (dataset / ".done.json").is_file():
+        raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
+    partial = _fresh(out)
+    _copy(dataset / "funnel.json", partial / "funnel.json")
+    for pattern in ("data/*.parquet", "rejects/*.parquet", "images/*.svg"):
+        for source in sorted(dataset.glob(pattern)):
+            target = partial / source.relative_to(dataset)
+            target.parent.mkdir(exist_ok=True)
+            _copy(source, target)
+    if not any(partial.glob("data/*.parquet")):
+        raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
+    funnel = json.loads((partial / "funnel.json").read_text())
+    (partial / "README.md").write_text(render_card(funnel, repository="dataset"))
     _finish(partial, out)
 
 
@@ -104,26 +149,27 @@ def check_hub_imports(path: Path) -> None:
                 )
 
 
-def open_in_clean_process(model: Path) -> dict[str, Any]:
-    """Open a staged model in a process without this project, offline and with empty caches; return what it saw.
+def open_in_clean_process(kind: str, *sources: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Any:
+    """Open folders, or repositories on the Hub, in a process without this project, with empty caches; what it saw.
+
+    It is offline and has no token, unless `environment` says otherwise. `clean_load.py` says what a source is.
 
     Raises:
-        StageError: the folder does not open; the message has the end of the process's output.
+        StageError: a source does not open; the message has the end of the process's output.
     """
     script = Path(__file__).with_name("clean_load.py")
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
-            [sys.executable, "-I", script, model.resolve()],
+            [sys.executable, "-I", script, kind, *(json.dumps({"revision": None, **source}) for source in sources)],
             cwd=empty,
-            env=clean_environment(Path(empty)),
+            env={**clean_environment(Path(empty)), **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
         )
     if done.returncode:
-        raise StageError(f"stage: {model} does not open in a clean process:\n{done.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+        raise StageError(f"{sources[0]['name']} does not open in a clean process:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def clean_environment(home: Path) -> dict[str, str]:
@@ -137,6 +183,19 @@ def clean_environment(home: Path) -> dict[str, str]:
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "GRADIO_ANALYTICS_ENABLED": "0",
     }
+
+
+def json_text(value: Any) -> str:
+    """Return JSON as every file of ours has it: indented, with a last newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json_text(value))
+    partial.replace(path)
 
 
 def _fresh(out: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_santa.demo.data import PROBLEMS
 from hf_santa.demo.report import render
-from hf_santa.demo.steps import write_json
+from hf_santa.stage import write_json
 
 LIBRARIES = (
     "hf-santa",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.data import PROBLEMS
-from hf_santa.demo.steps import write_json
 
 LINE_TOKENS = 32  # longest infilled line
 BODY_TOKENS = 96  # longest completed body
@@ -96,7 +95,7 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
 
     from eval_multipl_e.completions import read_completions, read_problems
     from eval_multipl_e.sandbox import available
-    from hf_santa.stage import stage_metric
+    from hf_santa.stage import stage_metric, write_json
 
     os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     stage_metric(out / "eval_multipl_e")

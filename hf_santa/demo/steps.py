@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_santa.stage import write_json
+
 PACKAGES = Path(__file__).resolve().parents[2]
 
 
@@ -97,7 +99,7 @@ STEPS = (
         "write the model card from the results",
         ("recipe", "train", "model", "score"),
         ("model/README.md",),
-        ("modeling_santa/card.md", "hf_santa/demo/release.py"),
+        ("modeling_santa/card.md", "hf_santa/demo/release.py", "hf_santa/release/model_card.py"),
     ),
     Step(
         "space",
@@ -207,14 +209,6 @@ def write_stamp(out: Path, step: Step, settings: Mapping[str, Any], summary: str
         "files": {path.relative_to(out).as_posix(): sha256(path) for path in paths},
     }
     write_json(stamp_path(out, step), stamp)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    partial.replace(path)
 
 
 def manifest(out: Path, steps: Iterable[Step]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps import DemoError, code_digest, write_json
+from hf_santa.demo.steps import DemoError, code_digest
+from hf_santa.stage import write_json
 
 SEQ_LEN = 256
 BATCH_SIZE = 8

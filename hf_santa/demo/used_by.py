@@ -1,15 +1,13 @@
 """The four lines that people come for, and what they print when they are really run."""
 
 import json
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps import DemoError, write_json
-from hf_santa.stage import clean_environment
+from hf_santa.demo.steps import DemoError
+from hf_santa.release.running import run_lines
+from hf_santa.stage import StageError, write_json
 
 
 @dataclass(frozen=True)
@@ -79,15 +77,6 @@ print(answer["finish_reason"], repr(answer["text"]))
 """,
 )
 
-GUARD = """\
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name in {"modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa"}:
-            raise ModuleNotFoundError(f"No module named {name!r}")
-sys.meta_path.insert(0, Absent())
-"""
-
 
 def run_one(use: Use, folder: Path, code: str | None = None) -> str:
     """Run the lines in `folder` in a process without this package, offline and with empty caches; return its output.
@@ -95,18 +84,10 @@ def run_one(use: Use, folder: Path, code: str | None = None) -> str:
     Raises:
         DemoError: the lines fail; the message has the end of the error output.
     """
-    with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", GUARD + (code or use.code)],
-            cwd=folder,
-            env={**clean_environment(Path(empty)), **dict(use.environment)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise DemoError(f"used-by: the lines of {use.title!r} fail:\n{done.stderr[-1500:]}")
-    return done.stdout
+    try:
+        return run_lines(code or use.code, folder, dict(use.environment))
+    except StageError as error:
+        raise DemoError(f"used-by: {use.title!r}: {error}") from error
 
 
 def run_the_lines(out: Path, _: dict[str, Any]) -> str:

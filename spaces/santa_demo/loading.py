@@ -107,7 +107,8 @@ def _fim_ids(special: Mapping[str, int]) -> FimIds | None:
 def _fingerprint(source: Source, model: Any) -> str:
     """Return the commit of a repo, or the SHA-256 of a folder's weights, which is what the Hub shows per file."""
     if not source.is_local:
-        return f"commit {model.config._commit_hash}"  # noqa: SLF001  # no public name for it
+        # transformers notes the commit in its own configs, not in those that come with a repository's code.
+        return f"commit {getattr(model.config, '_commit_hash', None) or source.revision or 'unknown'}"
     digest = hashlib.sha256()
     files = sorted(Path(source.path).glob("*.safetensors"))
     for file in files:

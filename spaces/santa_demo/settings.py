@@ -6,6 +6,7 @@ repo's code, so a name that can move is refused unless SANTA_ALLOW_FLOATING=1). 
 standard library is imported.
 """
 
+import json
 import re
 import socket
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ def find_source(environ: Mapping[str, str]) -> Source:
     >>> find_source({"SANTA_MODEL": "org/santa", "SANTA_REVISION": "0123456789" * 4}).name
     'org/santa'
     """
+    if not environ.get("SANTA_MODEL"):
+        environ = {**environ, **pinned(Path(__file__).with_name("model.json"))}
     path, index = environ.get("SANTA_MODEL", ""), environ.get("SANTA_INDEX") or None
     if index and not Path(index).is_file():
         raise StartError(
@@ -69,6 +72,22 @@ def find_source(environ: Mapping[str, str]) -> Source:
             "Pin the commit, set SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
         )
     return Source(path, revision, index)
+
+
+def pinned(file: Path) -> dict[str, str]:
+    """Return the variables that `file` stands for; publishing writes it, a folder of one's own has none.
+
+    Raises StartError if it does not name a model and its commit.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return {"SANTA_MODEL": str(found["model"]), "SANTA_REVISION": str(found["revision"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise StartError(
+            f"{file.name} does not name a model and its revision ({error!r}). Publish it again."
+        ) from error
 
 
 def free_port(host: str, port: int) -> int:

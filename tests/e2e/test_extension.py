@@ -33,6 +33,9 @@ def test_every_command_has_help():
     """Each command of each room explains itself and exits with 0."""
     for command in (
         ["demo"],
+        ["stage"],
+        ["publish"],
+        ["card"],
         ["data"],
         *(["data", name] for name in ("run", "stats", "explain", "load", "am-i-in", "redact")),
         ["eval"],

@@ -30,12 +30,44 @@ def test_an_import_the_hub_lacks_is_named(tmp_path, line, module):
 
 
 def test_a_missing_part_is_named(tmp_path):
-    """Staging without weights says which file is missing, and leaves nothing under the final name."""
-    with pytest.raises(
-        stage.StageError, match=r"config.json does not exist, but config.json is part of the repository"
-    ):
-        stage.stage_model(tmp_path / "none", tmp_path / "none", tmp_path / "model")
+    """Staging without a tokenizer says which file is missing, and leaves nothing under the final name."""
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (trained / name).write_text("{}")
+    with pytest.raises(stage.StageError, match=r"tokenizer.json does not exist, but tokenizer.json is part of the"):
+        stage.stage_model(trained, tmp_path / "none", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (None, "is not a folder. Name the folder that save_pretrained wrote"),
+        (["config.json"], "holds no weights; expected model.safetensors"),
+        (
+            ["pytorch_model.bin"],
+            "holds pytorch_model.bin, a pickle, whose loading runs code; expected model.safetensors",
+        ),
+    ],
+)
+def test_a_folder_without_safetensors_is_refused(tmp_path, files, words):
+    """A missing, empty or pickled model folder is named with what to do; nothing is opened."""
+    folder = tmp_path / "trained"
+    for name in files or ():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    with pytest.raises(stage.StageError, match=words):
+        stage.stage_model(folder, folder, tmp_path / "model")
+
+
+def test_a_store_that_is_not_finished_is_refused(tmp_path):
+    """A dataset folder without its funnel, or without the mark of a finished run, is none."""
+    (tmp_path / "funnel.json").write_text("{}")
+    with pytest.raises(
+        stage.StageError, match=r"is no finished store \(funnel.json, .done.json\). Run `hf-santa data run`"
+    ):
+        stage.stage_dataset(tmp_path, tmp_path / "dataset")
 
 
 def test_the_metric_is_staged_flat_and_whole(tmp_path):
