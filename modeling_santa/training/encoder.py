@@ -74,7 +74,7 @@ class Encoder:
         np.cumsum([len(text) for text in raw], out=bounds[1:])
         text, counts = np.frombuffer(b"".join(raw), dtype=np.uint8), np.zeros(len(raw), dtype=np.int64)
         parts = _parts(bounds)
-        if len(parts) == 1 or self.threads == 1:
+        if len(parts) <= 1 or self.threads == 1:
             ids = [self._part(0, (text, bounds), part, end_id, counts) for part in parts]
         else:
             ids = self._parts_in_threads(parts, text, bounds, end_id, counts)

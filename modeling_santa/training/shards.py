@@ -65,12 +65,13 @@ def pack(
             writer.add(batch, encoded.ids, encoded.counts, shard_tokens)
         writer.close_shard()
     except OSError as error:
-        writer.abandon()
         raise OSError(
             error.errno,
             f"pack: {error.strerror} while writing shard {len(done)} of {out}; {len(done)} finished shards stay. "
             "Free some space and run the same again: it goes on there",
         ) from error
+    finally:
+        writer.abandon()
     if not done:
         raise ValueError("pack: no document was given. Check that the dataset folder has rows.")
     digests = "".join(shard["sha256"] for shard in done)
@@ -142,7 +143,7 @@ class _Writer:
         self._open()
 
     def abandon(self) -> None:
-        """Drop what is no whole shard."""
+        """Drop what is no whole shard, if anything."""
         if self.file is not None:
             with suppress(OSError):  # what is buffered has no room either
                 self.file.close()

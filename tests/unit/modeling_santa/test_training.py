@@ -214,9 +214,9 @@ def test_the_time_limit_ends_a_run(dataset, tiny_config, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(dataset, tiny_config, tmp_path, monkeypatch):
-    """The message has the step; the last good checkpoint stays."""
+    """The message has the step and the batch; the last good checkpoint stays."""
     monkeypatch.setattr("modeling_santa.training.loop._step", lambda *_: float("nan"))
-    with pytest.raises(ValueError, match="the loss at step 1 is nan"):
+    with pytest.raises(ValueError, match=r"the loss at step 1 is nan, on samples \[\d+, \d+\] of the corpus"):
         run(dataset, tiny_config, tmp_path)
 
 
