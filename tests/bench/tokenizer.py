@@ -24,7 +24,31 @@ from modeling_santa.training.shards import pack
 from modeling_santa.training.tokenizer import byte_level_alphabet, train_tokenizer
 
 ENDINGS = tuple(
-    [".py", ".js", ".mjs", ".ts", ".java", ".go", ".rs", ".rb", ".lua", ".pl", ".pm", ".php", ".c", ".h", ".hpp", ".cc", ".cpp", ".md", ".txt", ".html", ".css", ".ml"]
+    f".{end}"
+    for end in [
+        "py",
+        "js",
+        "mjs",
+        "ts",
+        "java",
+        "go",
+        "rs",
+        "rb",
+        "lua",
+        "pl",
+        "pm",
+        "php",
+        "c",
+        "h",
+        "hpp",
+        "cc",
+        "cpp",
+        "md",
+        "txt",
+        "html",
+        "css",
+        "ml",
+    ]
 )
 PATTERN = (
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"  # what ours and theirs do
