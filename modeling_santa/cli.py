@@ -1,9 +1,11 @@
-"""The commands `hf-santa model info`, `convert`, `complete` and `infill`."""
+"""The commands `hf-santa model info`, `convert`, `complete` and `infill`; `tokenizer` is in `training`."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
+
+from modeling_santa.training import cli_tokenizer
 
 MARKERS = ("<FILL_HERE>", "<FILL-HERE>")
 
@@ -35,6 +37,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     _add_sampling(infill)
     infill.set_defaults(func=_infill)
+    cli_tokenizer.add_commands(subparsers)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -61,7 +61,7 @@ STEPS = (
         "encode and pack, hold files back",
         ("recipe", "tokenizer"),
         ("corpus",),
-        ("modeling_santa/training/corpus.py", "hf_santa/demo/training.py"),
+        ("modeling_santa/training", "hf_santa/demo/training.py"),
     ),
     Step(
         "train",

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,11 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     """Train on the CPU with FIM rate 0.5; write `trained/` (weights, config, loss curve, measures)."""
     import numpy as np
     import torch
-    from tqdm import tqdm
 
     from modeling_santa.configuration_santa import SantaConfig
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.training.corpus import FimDataset, read_tokens, unigram_bits
+    from modeling_santa.training.curve import Curve
     from modeling_santa.training.loop import TrainingPlan, train
     from modeling_santa.training.tokenizer import load_tokenizer, padded_vocab_size, token_bytes
 
@@ -105,16 +105,15 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         steps=steps, batch_size=BATCH_SIZE, seed=settings["seed"], time_limit_s=settings["train_limit_s"]
     )
     dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], fim_rate=0.5)
-    with tqdm(total=steps, desc="train", unit="step", disable=None) as bar:
-        result = train(
-            model,
-            dataset,
-            plan,
-            checkpoints_of(out, plan, config.to_dict()),
-            heldout=windows,
-            heldout_bytes=heldout_bytes,
-            on_step=_shown_on(bar),
-        )
+    result = train(
+        model,
+        dataset,
+        plan,
+        checkpoints_of(out, plan, config.to_dict()),
+        heldout=windows,
+        heldout_bytes=heldout_bytes,
+        on_step=Curve(steps),
+    )
     final = result["log"][-1]["heldout_bits_per_byte"]
     measures = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -169,11 +168,3 @@ def heldout_windows(tokens: Any) -> Any:
         )
     chosen = np.linspace(0, count - 1, min(count, HELDOUT_WINDOWS)).astype(int)
     return tokens[: count * (SEQ_LEN + 1)].reshape(count, SEQ_LEN + 1)[chosen].astype(np.int64)
-
-
-def _shown_on(bar: Any) -> Callable[[dict[str, float]], None]:
-    def show(record: dict[str, float]) -> None:
-        bar.update(int(record["step"]) - bar.n)
-        bar.set_postfix(loss=f"{record['loss']:.3f}", refresh=False)
-
-    return show

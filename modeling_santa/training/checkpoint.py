@@ -23,15 +23,27 @@ def save_checkpoint(
     seconds: float,
     log: list[Any],
 ) -> None:
-    """Write `out/step-NNNNNN/` with weights, optimizer and random state, progress and loss curve, then drop older ones."""
+    """Write `out/step-NNNNNN/` with weights, optimizer and random state, progress and loss curve, then drop older ones.
+
+    Raises:
+        OSError: it cannot be written; what was begun is removed and the checkpoints before it stay.
+    """
     final, partial = out / f"step-{step:06d}", out / f".partial-{step:06d}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     weights = {name: value.detach() for name, value in model.named_parameters()}
-    save_file(weights, partial / "model.safetensors")
     state = {**_flat_state(optimizers), RANDOM: torch.get_rng_state()}
-    save_file(state, partial / "optimizer.safetensors")
-    (partial / "progress.json").write_text(json.dumps({"step": step, "seconds": seconds, "log": log}))
+    try:
+        partial.mkdir(parents=True)
+        save_file(weights, partial / "model.safetensors")
+        save_file(state, partial / "optimizer.safetensors")
+        (partial / "progress.json").write_text(json.dumps({"step": step, "seconds": seconds, "log": log}))
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        good = [folder.name for folder in sorted(out.glob("step-*"))]
+        raise OSError(
+            f"train: the checkpoint of step {step} could not be written ({error}). "
+            f"{good[-1] if good else 'No checkpoint'} stays. Free some space and run the same again."
+        ) from error
     shutil.rmtree(final, ignore_errors=True)
     partial.replace(final)
     for old in sorted(out.glob("step-*"))[:-KEPT]:

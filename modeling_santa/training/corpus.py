@@ -1,90 +1,25 @@
-"""The packed corpus on disk, and the dataset that draws fill-in-the-middle samples from it.
+"""Fill-in-the-middle samples of one exact length, drawn from the packed corpus by (seed, epoch, index).
 
-A corpus folder holds `tokens.bin` (little-endian uint16, every document followed by <|endoftext|>),
-`ends.bin` (little-endian int64, where each document ends in tokens.bin) and `corpus.json` (counts and checksums).
+`pack`, `read_tokens` and `Tokens` are here too; `shards.py` has them.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from modeling_santa.fim_santa import TOKENS, FimParts, split
+from modeling_santa.training.encoder import Encoder
+from modeling_santa.training.shards import Tokens, pack, read_tokens
 from modeling_santa.training.tokenizer import token_bytes
 
+__all__ = ["IGNORED", "FimDataset", "Ids", "Tokens", "pack", "read_tokens", "unigram_bits"]
 Ids = npt.NDArray[np.int64]
+TokenStream = Tokens | npt.NDArray[np.uint16]
 IGNORED = -100  # the label that transformers' loss leaves out
-BATCH = 256
-
-
-def pack(texts: Iterable[str], tokenizer: Tokenizer, out: Path) -> dict[str, Any]:
-    """Encode documents into a corpus folder and return its description, which is also in `corpus.json`.
-
-    Special tokens spelled in a text are encoded as text. `corpus.json` is written last: a folder without it is
-    an unfinished one. Memory stays flat.
-
-    Raises:
-        ValueError: the vocabulary does not fit uint16, or no document was given.
-    """
-    if tokenizer.get_vocab_size(with_added_tokens=True) > 1 << 16:
-        raise ValueError("pack: the vocabulary exceeds 65,536 tokens, the range of uint16. Use a smaller tokenizer.")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "corpus.json").unlink(missing_ok=True)
-    end_id = tokenizer.token_to_id(TOKENS.end_of_text)
-    digest, ends, tokens, text_bytes = hashlib.sha256(), [], 0, 0
-    with (out / "tokens.bin").open("wb") as sink:
-        for batch in _batches(texts):
-            text_bytes += sum(len(text.encode()) for text in batch)
-            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                packed = np.asarray([*encoding.ids, end_id], dtype="<u2").tobytes()
-                digest.update(packed)
-                sink.write(packed)
-                tokens += len(packed) // 2
-                ends.append(tokens)
-    if not ends:
-        raise ValueError("pack: no document was given. Check that the dataset folder has rows.")
-    (out / "ends.bin").write_bytes(np.asarray(ends, dtype="<i8").tobytes())
-    about = {
-        "documents": len(ends),
-        "tokens": tokens,
-        "text_bytes": text_bytes,
-        "vocab_size": tokenizer.get_vocab_size(with_added_tokens=True),
-        "tokens_sha256": digest.hexdigest(),
-    }
-    (out / "corpus.json").write_text(json.dumps(about, indent=2) + "\n")
-    return about
-
-
-def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def read_tokens(folder: Path) -> npt.NDArray[np.uint16]:
-    """Map `tokens.bin` into memory, after checking it against `corpus.json`.
-
-    Raises:
-        ValueError: the folder is unfinished, or the file has another length than it says.
-    """
-    about_path = folder / "corpus.json"
-    if not about_path.is_file():
-        raise ValueError(f"read_tokens: {folder} has no corpus.json, so it was never finished. Pack it again.")
-    expected = json.loads(about_path.read_text())["tokens"]
-    found = (folder / "tokens.bin").stat().st_size // 2
-    if found != expected:
-        raise ValueError(f"read_tokens: {folder}/tokens.bin holds {found} tokens, expected {expected}. Pack it again.")
-    return np.memmap(folder / "tokens.bin", dtype="<u2", mode="r")
+MODES = ("whole", "megatron")
 
 
 class FimDataset:
@@ -92,31 +27,50 @@ class FimDataset:
 
     A window of the stream is cut at document ends, and each piece is permuted by `fim_santa.split` with
     probability `fim_rate`. The draw depends on (seed, epoch, place in the stream) alone, so workers, resumption
-    and order of access change nothing. A piece that grows by its sentinels loses the end of its suffix, then the
-    start of its prefix: a middle is never cut. What is left over is filled with <fim-pad>, which carries no loss.
+    and order of access change nothing.
+
+    Mode `whole`: a piece that grows by its sentinels loses the end of its suffix, then the start of its prefix: a
+    middle is never cut. What is left over is filled with <fim-pad>, which carries no loss.
+    Mode `megatron`: as the report's code did. The three parts are encoded one by one, documents' ends stay where
+    they were, and the whole sample is cut at its old length, or filled with <fim-pad>, which there carries loss.
+    # Differs from the report: its generator went from sample to sample, so the draws hung on the order of access.
+
+    For torch's DataLoader `dataset[i]` is `sample(dataset.epoch, i)`; i runs on through the epochs, so that a
+    sampler's count is the whole state of a run.
+
+    Raises:
+        ValueError: fewer tokens than one sample, an unknown mode, a tokenizer without the special tokens, or a stream
+            with an id that the tokenizer has not.
 
     Source: bigcode-project/Megatron-LM megatron/data/gpt_dataset.py (GPTFIMDataset).
     """
 
     def __init__(
         self,
-        tokens: npt.NDArray[np.uint16],
+        tokens: TokenStream,
         tokenizer: Tokenizer,
         *,
         seq_len: int,
         seed: int = 0,
         fim_rate: float = 0.5,
         spm_rate: float = 0.5,
+        mode: Literal["whole", "megatron"] = "whole",
     ) -> None:
         if len(tokens) < seq_len + 1:
             raise ValueError(
                 f"FimDataset: {len(tokens)} tokens are fewer than one sample of seq_len+1 = {seq_len + 1}. "
                 "Use more text or a shorter seq_len."
             )
+        if mode not in MODES:
+            raise ValueError(f"FimDataset: mode={mode!r} is unknown. Choose one of {', '.join(MODES)}.")
         self.tokens, self.tokenizer = tokens, tokenizer
         self.length = seq_len + 1
-        self.seed, self.fim_rate, self.spm_rate = seed, fim_rate, spm_rate
-        self.bytes_of = token_bytes(tokenizer)
+        self.seed, self.fim_rate, self.spm_rate, self.mode = seed, fim_rate, spm_rate, mode
+        self.epoch = 0
+        self.encoder = Encoder(tokenizer, threads=1)
+        pieces = token_bytes(tokenizer)
+        self.sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
+        self.pieces = np.array(pieces, dtype=object)
         self.mark_ids = {token: _id(tokenizer, token) for token in TOKENS.in_id_order()}
         self.end_id, self.pad_id = self.mark_ids[TOKENS.end_of_text], self.mark_ids[TOKENS.pad]
 
@@ -124,18 +78,31 @@ class FimDataset:
         """Return the number of samples in one epoch."""
         return len(self.tokens) // self.length
 
+    def __getitem__(self, index: int) -> tuple[Ids, Ids]:
+        """Return sample `index` of the current epoch, or of a later one where it exceeds the length."""
+        if index < 0:
+            raise IndexError(f"FimDataset: sample {index}. Count from 0.")
+        passes, at = divmod(index, len(self))
+        return self.sample(self.epoch + passes, at)
+
     def sample(self, epoch: int, index: int) -> tuple[Ids, Ids]:
         """Return input ids and labels, seq_len each, already shifted; padding has the label -100."""
         start = index * self.length
-        window = self.tokens[start : start + self.length].astype(np.int64)
+        window = np.asarray(self.tokens[start : start + self.length], dtype=np.int64)
+        if window.max() >= len(self.sizes):
+            raise ValueError(
+                f"FimDataset: sample {index} holds the token {window.max()}, but the tokenizer has {len(self.sizes)}. "
+                "Give the tokenizer that the corpus was packed with."
+            )
         cuts = np.flatnonzero(window == self.end_id) + 1
         pieces = np.split(window, cuts)
+        draw = self._piece_as_megatron if self.mode == "megatron" else self._piece
         ids = np.concatenate(
-            [self._piece(piece, epoch, start + int(at)) for piece, at in zip(pieces, [0, *cuts], strict=True)]
+            [draw(piece, epoch, start + int(at)) for piece, at in zip(pieces, [0, *cuts], strict=True)]
         )
         filled = np.full(self.length, self.pad_id, dtype=np.int64)
         filled[: len(ids)] = ids[: self.length]
-        labels = np.where(filled == self.pad_id, IGNORED, filled)
+        labels = filled if self.mode == "megatron" else np.where(filled == self.pad_id, IGNORED, filled)
         return filled[:-1], labels[1:]
 
     def batch(self, epoch: int, indices: Iterable[int]) -> tuple[Ids, Ids]:
@@ -143,23 +110,44 @@ class FimDataset:
         inputs, labels = zip(*(self.sample(epoch, index) for index in indices), strict=True)
         return np.stack(inputs), np.stack(labels)
 
+    def _split(self, text: str, epoch: int, offset: int) -> FimParts | None:
+        rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate}
+        return split(text, seed=self.seed, epoch=epoch, index=offset, **rates)
+
     def _piece(self, piece: Ids, epoch: int, offset: int) -> Ids:
         """Return the piece as it is, or permuted and no longer than it was."""
+        if not self.fim_rate:
+            return piece
+        is_ended = len(piece) > 0 and piece[-1] == self.end_id
+        parts = self._split(_whole_characters(self._raw(piece[:-1] if is_ended else piece)), epoch, offset)
+        permuted = None if parts is None else self._fit(parts, len(piece))
+        return piece if permuted is None else permuted
+
+    def _piece_as_megatron(self, piece: Ids, epoch: int, offset: int) -> Ids:
+        """Return the piece as it is, or permuted, of any length; an empty document vanishes with its end."""
+        if not self.fim_rate:
+            return piece
         is_ended = len(piece) > 0 and piece[-1] == self.end_id
         body = piece[:-1] if is_ended else piece
-        text = _whole_characters(b"".join(self.bytes_of[token] for token in body))
-        rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate}
-        parts = split(text, seed=self.seed, epoch=epoch, index=offset, **rates)
-        permuted = None if parts is None else self._fit(parts, len(piece))
-        return piece if permuted is None else np.asarray(permuted, dtype=np.int64)
+        if not len(body):
+            return body
+        ending = piece[len(body) :]
+        parts = self._split(self._raw(body).decode(errors="replace"), epoch, offset)
+        if parts is None:
+            return piece
+        prefix, middle, suffix = self._encode(parts.prefix, parts.middle, parts.suffix)
+        marks = [[self.mark_ids[token]] for token, _ in parts.segments()]
+        if parts.mode == "psm":
+            return np.concatenate([marks[0], prefix, marks[1], suffix, marks[2], middle, ending])
+        return np.concatenate([marks[0], marks[1], suffix, marks[2], prefix, middle, ending])
 
-    def _fit(self, parts: FimParts, room: int) -> list[int] | None:
+    def _fit(self, parts: FimParts, room: int) -> Ids | None:
         """Return the ids of the permuted piece in at most `room` tokens; None if the middle has no room.
 
         # Differs from the report: a permuted piece always ends with <|endoftext|>, also where its document goes on
         # behind the window. Otherwise a short context would hardly ever show the model where a middle stops.
         """
-        runs = [self._encode(text) for _, text in parts.segments()]
+        runs = self._encode(*(text for _, text in parts.segments()))
         marks = [self.mark_ids[token] for token, _ in parts.segments()]
         excess = sum(map(len, runs)) + len(runs) + 1 - room
         from_suffix = min(max(excess, 0), len(runs[1]))
@@ -167,18 +155,21 @@ class FimDataset:
         excess -= from_suffix
         if excess > 0:
             holds_prefix = 0 if parts.mode == "psm" else 2
-            if excess > self._tokens_within(runs[holds_prefix], len(parts.prefix.encode())):
+            reach = np.cumsum(self.sizes[runs[holds_prefix]])
+            if excess > int((reach <= len(parts.prefix.encode())).sum()):  # tokens wholly inside the prefix
                 return None
             runs[holds_prefix] = runs[holds_prefix][excess:]
-        return [token for mark, run in zip(marks, runs, strict=True) for token in (mark, *run)] + [self.end_id]
+        return np.concatenate(
+            [part for mark, run in zip(marks, runs, strict=True) for part in ([mark], run)] + [[self.end_id]]
+        )
 
-    def _tokens_within(self, run: list[int], prefix_bytes: int) -> int:
-        """Return how many leading tokens of `run` lie wholly inside its first `prefix_bytes` bytes."""
-        reach = np.cumsum([len(self.bytes_of[token]) for token in run]) if run else np.zeros(0)
-        return int((reach <= prefix_bytes).sum())
+    def _raw(self, body: Ids) -> bytes:
+        return b"".join(self.pieces[body].tolist())
 
-    def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids) if text else []
+    def _encode(self, *texts: str) -> list[Ids]:
+        """Return the ids of several texts."""
+        encoded = self.encoder.encode(texts)
+        return np.split(encoded.ids.astype(np.int64), np.cumsum(encoded.counts)[:-1])
 
 
 def _id(tokenizer: Tokenizer, token: str) -> int:
@@ -201,8 +192,8 @@ def _whole_characters(raw: bytes) -> str:
     return ""
 
 
-def unigram_bits(train: npt.NDArray[np.uint16], vocab_size: int) -> npt.NDArray[np.float64]:
+def unigram_bits(train: TokenStream, vocab_size: int) -> npt.NDArray[np.float64]:
     """Return the cost of each token in bits under a unigram model of `train`, add-one smoothed."""
-    counts = np.bincount(train, minlength=vocab_size).astype(np.float64) + 1.0
+    counts = np.bincount(np.asarray(train), minlength=vocab_size).astype(np.float64) + 1.0
     cost: npt.NDArray[np.float64] = -np.log2(counts / counts.sum())
     return cost

@@ -1,13 +1,9 @@
-"""The small CPU training loop: the whole run on one page, resumable to the same bytes.
-
-Source of the settings: report section 5.1 (Adam 0.9/0.95, weight decay 0.1, clipping at 1.0, 2 % warm-up, cosine).
-"""
+"""The small CPU training loop: the whole run on one page, resumable to the same bytes."""
 
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +16,9 @@ from modeling_santa.linear_santa import has_fast_bf16
 from modeling_santa.training.checkpoint import load_latest, save_checkpoint
 from modeling_santa.training.chunked_loss import chunked_loss
 from modeling_santa.training.corpus import FimDataset, Ids
+from modeling_santa.training.plan import TrainingPlan, optimizers_for
 
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """Says how long and how fast a model is trained.
-
-    # Differs from the report: the matrices are trained with Muon, the rest with Adam at a higher rate than 2e-4. A
-    # model of 1 M parameters that sees a few million tokens needs it (docs/decisions.md has the comparison).
-    """
-
-    steps: int
-    batch_size: int = 8  # sequences a step
-    matrix_lr: float = 0.02  # Muon, for the two-dimensional weights inside the blocks
-    other_lr: float = 2e-2  # Adam, for embeddings, biases and norms
-    weight_decay: float = 0.1
-    warmup_share: float = 0.02
-    clip: float = 1.0
-    seed: int = 0
-    log_every: int = 10
-    evaluate_every: int = 80
-    save_every: int = 100
-    time_limit_s: float = 170.0
-
-    def rate(self, step: int) -> float:
-        """Return the share of the full learning rate at `step`: linear warm-up, then cosine to zero."""
-        warmup = max(1, round(self.steps * self.warmup_share))
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
-
-
-def optimizers_for(model: PreTrainedModel, plan: TrainingPlan) -> list[torch.optim.Optimizer]:
-    """Return Muon over the blocks' matrices and Adam over everything else; decay on matrices only."""
-    named = list(model.named_parameters())
-    matrices = [p for name, p in named if p.dim() == 2 and ".h." in name]
-    embeddings = [p for name, p in named if p.dim() == 2 and ".h." not in name]
-    vectors = [p for _, p in named if p.dim() < 2]
-    groups = [{"params": embeddings, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [
-        torch.optim.Muon(matrices, lr=plan.matrix_lr, weight_decay=plan.weight_decay),
-        torch.optim.AdamW(groups, lr=plan.other_lr, betas=(0.9, 0.95), eps=1e-8),
-    ]
+__all__ = ["TrainingPlan", "heldout_bits", "optimizers_for", "train"]
 
 
 def heldout_bits(model: PreTrainedModel, windows: Ids, batch_size: int = 32) -> float:
@@ -92,8 +49,11 @@ def train(
     however often the run was killed. Only where the time limit ends the run do they depend on the machine's speed.
 
     Raises:
-        ValueError: the loss is not finite; the message has the step.
+        ValueError: the loss is not finite (the message has the step and the batch), the corpus is too small for the plan,
+            or its vocabulary is not the model's.
+        OSError: the disk is full; the last good checkpoint stays.
     """
+    plan.check(len(dataset), model.config.vocab_size, len(dataset.sizes))
     optimizers = optimizers_for(model, plan)
     step, seconds, log = load_latest(out, model, optimizers)
     is_timed_out = False
@@ -103,7 +63,8 @@ def train(
         step += 1
         if not math.isfinite(loss):
             raise ValueError(
-                f"train: the loss at step {step} is {loss}. Lower matrix_lr and other_lr, or check the data."
+                f"train: the loss at step {step} is {loss}, on samples {batch_indices(dataset, plan, step - 1)[1]} of the "
+                "corpus. Lower matrix_lr and other_lr, or look at these samples; the last checkpoint is from before."
             )
         seconds += time.perf_counter() - started
         is_timed_out = seconds > plan.time_limit_s
@@ -123,17 +84,21 @@ def train(
     return {"steps": step, "seconds": seconds, "log": log, "is_timed_out": step < plan.steps}
 
 
+def batch_indices(dataset: FimDataset, plan: TrainingPlan, step: int) -> tuple[int, list[int]]:
+    """Return the epoch of batch number `step` and the samples in it: a fresh order in each epoch."""
+    epoch, at = divmod(step, len(dataset) // plan.batch_size)
+    order = np.random.default_rng((plan.seed, epoch)).permutation(len(dataset))
+    return epoch, order[at * plan.batch_size : (at + 1) * plan.batch_size].tolist()
+
+
 def _step(
     model: PreTrainedModel, dataset: FimDataset, optimizers: list[torch.optim.Optimizer], plan: TrainingPlan, step: int
 ) -> float:
     """Take one optimizer step on batch number `step` and return its loss in nats a token."""
-    steps_per_epoch = max(1, len(dataset) // plan.batch_size)
-    epoch, at = divmod(step, steps_per_epoch)
-    order = np.random.default_rng((plan.seed, epoch)).permutation(len(dataset))
-    inputs, labels = dataset.batch(epoch, order[at * plan.batch_size : (at + 1) * plan.batch_size].tolist())
-    for optimizer, full_rate in zip(optimizers, (plan.matrix_lr, plan.other_lr), strict=True):
+    inputs, labels = dataset.batch(*batch_indices(dataset, plan, step))
+    for optimizer, rate in zip(optimizers, plan.rates(step), strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = full_rate * plan.rate(step)
+            group["lr"] = rate
     with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
         hidden = model.train().base_model(torch.from_numpy(inputs), use_cache=False).last_hidden_state
     loss = chunked_loss(hidden, model.get_output_embeddings().weight, torch.from_numpy(labels))

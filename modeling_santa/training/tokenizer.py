@@ -103,7 +103,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """Return the bytes of every token id; special tokens have none."""
-    byte_of = _byte_level_alphabet()
+    byte_of = byte_level_alphabet()
     pieces = [b""] * tokenizer.get_vocab_size(with_added_tokens=True)
     special = set(TOKENS.in_id_order())
     for token, token_id in tokenizer.get_vocab(with_added_tokens=True).items():
@@ -112,7 +112,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     return pieces
 
 
-def _byte_level_alphabet() -> dict[str, int]:
+def byte_level_alphabet() -> dict[str, int]:
     """Return GPT-2's map from printable characters to bytes."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]

@@ -43,7 +43,7 @@ def test_every_step_ran_and_wrote_its_files(finished):
         "dataset/funnel.json",
         "dataset/README.md",
         "tokenizer/tokenizer.json",
-        "corpus/train/tokens.bin",
+        "corpus/train/tokens-00000.bin",
         "trained/measures.json",
         "model/model.safetensors",
         "model/modeling_santa.py",

@@ -20,7 +20,7 @@ PLAN = TrainingPlan(steps=12, batch_size=2, log_every=2, evaluate_every=6, save_
 @pytest.fixture
 def stream(tokenizer, tmp_path):
     corpus.pack(TEXTS, tokenizer, tmp_path / "corpus")
-    return corpus.read_tokens(tmp_path / "corpus")
+    return np.asarray(corpus.read_tokens(tmp_path / "corpus"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_packing_keeps_every_document(stream, tokenizer, tmp_path):
 
 def test_a_damaged_corpus_is_refused(stream, tmp_path):
     """A file of another length than its description says, or a missing description, is named."""
-    tokens = tmp_path / "corpus" / "tokens.bin"
+    tokens = tmp_path / "corpus" / "tokens-00000.bin"
     tokens.write_bytes(tokens.read_bytes()[:-2])
     with pytest.raises(ValueError, match=rf"holds {len(stream) - 1} tokens, expected {len(stream)}"):
         corpus.read_tokens(tmp_path / "corpus")
@@ -214,9 +214,9 @@ def test_the_time_limit_ends_a_run(dataset, tiny_config, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(dataset, tiny_config, tmp_path, monkeypatch):
-    """The message has the step; the last good checkpoint stays."""
+    """The message has the step and the batch; the last good checkpoint stays."""
     monkeypatch.setattr("modeling_santa.training.loop._step", lambda *_: float("nan"))
-    with pytest.raises(ValueError, match="the loss at step 1 is nan"):
+    with pytest.raises(ValueError, match=r"the loss at step 1 is nan, on samples \[\d+, \d+\] of the corpus"):
         run(dataset, tiny_config, tmp_path)
 
 

@@ -1,0 +1,90 @@
+"""Texts of whatever holds source code: a dataset folder, parquet or JSON lines files, a tree of source files."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MAX_FILE_BYTES = 1_000_000  # the Stack's own limit; larger files are generated or data
+
+
+def read_texts(source: Path, *, recipe: str | None = None, column: str = "content") -> Iterator[str]:
+    """Yield the documents of `source`, one after the other and always in the same order; memory stays flat.
+
+    A folder that `hf-santa data run` wrote is read through `recipe` (default: its first one); any other folder gives
+    its .parquet files, or its .jsonl files, or else every file of at most 1 MB that is UTF-8 text.
+
+    Raises:
+        ValueError: nothing is there, a file cannot be read, or has no such column.
+    """
+    if not source.exists():
+        raise ValueError(f"{source} does not exist. Give a dataset folder, parquet or jsonl files, or a source tree.")
+    if recipe or (source / "funnel.json").is_file():
+        yield from _of_recipe(source, recipe, column)
+        return
+    for suffix, read in ((".parquet", _of_parquet), (".jsonl", _of_jsonl)):
+        paths = [source] if source.suffix == suffix else sorted(source.rglob(f"*{suffix}")) if source.is_dir() else []
+        if paths:
+            for path in paths:
+                yield from read(path, column)
+            return
+    if source.is_file():
+        raise ValueError(f"{source} is neither .parquet nor .jsonl. Give one of these, or a folder.")
+    yield from _of_tree(source)
+
+
+def _of_recipe(source: Path, recipe: str | None, column: str) -> Iterator[str]:
+    from datasets import load_dataset
+
+    for row in load_dataset(str(source), recipe, split="train", streaming=True):
+        yield _text(row, column, f"recipe {recipe or '(default)'} of {source}")
+
+
+def _of_parquet(path: Path, column: str) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        if column not in file.schema_arrow.names:
+            raise ValueError(
+                f"{path} has no column {column!r}. Columns found: {', '.join(file.schema_arrow.names)}. Choose --column."
+            )
+        for batch in file.iter_batches(batch_size=256, columns=[column]):
+            for text in batch.column(0).to_pylist():
+                yield _text({column: text}, column, str(path))
+    except pa.ArrowException as error:
+        raise ValueError(f"{path} is no readable parquet file: {error}. Write it again.") from error
+
+
+def _of_jsonl(path: Path, column: str) -> Iterator[str]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path} line {number} is no JSON: {error}. Correct or remove it.") from error
+            yield _text(row, column, f"{path} line {number}")
+
+
+def _text(row: Any, column: str, where: str) -> str:
+    if not isinstance(row, dict) or column not in row:
+        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        raise ValueError(f"{where} has no column {column!r}. Found: {found}. Choose --column.")
+    if not isinstance(row[column], str):
+        raise ValueError(f"{where}: {column!r} is {type(row[column]).__name__}, not text. Choose --column.")  # noqa: TRY004  # a mistake in the data
+    text: str = row[column]
+    return text
+
+
+def _of_tree(root: Path) -> Iterator[str]:
+    for path in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if hidden or path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+            continue
+        raw = path.read_bytes()
+        if raw and b"\0" not in raw:
+            try:
+                yield raw.decode()
+            except UnicodeDecodeError:
+                continue  # not text
