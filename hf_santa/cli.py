@@ -9,6 +9,7 @@ import sys
 
 import data_recipes.cli
 import eval_multipl_e.cli
+import hf_santa.ablate.cli
 import hf_santa.demo.cli
 import hf_santa.finetune.cli
 import modeling_santa.cli
@@ -24,7 +25,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hf-santa {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (hf_santa.demo.cli, data_recipes.cli, modeling_santa.cli, eval_multipl_e.cli, hf_santa.finetune.cli):
+    for room in (
+        hf_santa.demo.cli,
+        data_recipes.cli,
+        modeling_santa.cli,
+        eval_multipl_e.cli,
+        hf_santa.finetune.cli,
+        hf_santa.ablate.cli,
+    ):
         room.add_commands(subparsers)
     return parser
 
