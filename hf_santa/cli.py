@@ -9,7 +9,9 @@ import sys
 
 import data_recipes.cli
 import eval_multipl_e.cli
+import hf_santa.ablate.cli
 import hf_santa.demo.cli
+import hf_santa.finetune.cli
 import hf_santa.release.cli
 import modeling_santa.cli
 from hf_santa import __version__
@@ -24,7 +26,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hf-santa {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (hf_santa.demo.cli, data_recipes.cli, modeling_santa.cli, eval_multipl_e.cli, hf_santa.release.cli):
+    for room in (
+        hf_santa.demo.cli,
+        data_recipes.cli,
+        modeling_santa.cli,
+        eval_multipl_e.cli,
+        hf_santa.finetune.cli,
+        hf_santa.ablate.cli,
+        hf_santa.release.cli,
+    ):
         room.add_commands(subparsers)
     return parser
 

@@ -24,6 +24,7 @@ def render(report: Mapping[str, Any]) -> str:
     checked = validate(report)
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     return template.substitute(
+        style=Path(__file__).with_name("report.css").read_text(encoding="utf-8"),
         title=escape(checked["title"]),
         lede=_lede(checked),
         headline=_headline(checked),

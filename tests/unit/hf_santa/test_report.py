@@ -262,7 +262,7 @@ def test_loads_nothing(page: Page) -> None:
     ]
     assert {a for a in addresses if a is not None and not a.startswith("#")} == {"data:,"}
     assert {"script", "img", "iframe", "object", "form"} & {tag for tag, _ in page.tags} == set()
-    style = Path(report.__file__).with_name("report.html").read_text(encoding="utf-8")
+    style = Path(report.__file__).with_name("report.css").read_text(encoding="utf-8")
     assert re.findall(r"url\(|@import|http", style.replace("http-equiv", "")) == []
 
 
@@ -509,7 +509,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_contrast(theme: int) -> None:
     """Text has a contrast of 4.5 and marks of charts 3 against each ground they stand on, in both themes."""
-    style = Path(report.__file__).with_name("report.html").read_text(encoding="utf-8")
+    style = Path(report.__file__).with_name("report.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[theme]))
 
     def contrast(one: str, other: str) -> float:

@@ -1,0 +1,1 @@
+"""The command `hf-santa ablate`: the report's ablations in small."""

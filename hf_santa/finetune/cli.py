@@ -1,0 +1,61 @@
+"""The command `hf-santa finetune`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `finetune` to the command line."""
+    parser = subparsers.add_parser(
+        "finetune",
+        help="fine-tune a model folder on your own code",
+        description="Fine-tune a SantaCoder folder on source code, and measure it on files held back. The result is a "
+        "canonical folder, OUT/model. Run the same command again after a kill: it goes on from there.",
+        epilog="example: hf-santa finetune --model santacoder --source ~/code --out out/mine --lora",
+    )
+    parser.add_argument("--model", type=Path, required=True, help="the folder of a SantaCoder model")
+    parser.add_argument(
+        "--source", type=Path, required=True, help="a source tree, parquet rows, or a folder that `data run` wrote"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for all results")
+    parser.add_argument("--recipe", default="near_dedup", help="recipe of the files (default: near_dedup)")
+    parser.add_argument("--lora", action="store_true", help="train low-rank adapters, merged at the end (needs peft)")
+    parser.add_argument("--lora-rank", type=int, default=16, metavar="N", help="rank of the adapters (default: 16)")
+    parser.add_argument("--keep-adapter", action="store_true", help="with --lora, also write OUT/adapter")
+    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps (default: by --epochs)")
+    parser.add_argument("--epochs", type=float, default=1.0, metavar="N", help="passes over the text (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="sequences a step (default: 8)")
+    parser.add_argument("--lr", type=float, default=5e-5, help="highest learning rate (default: 5e-5)")
+    parser.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence (default: the context, 2048)")
+    parser.add_argument("--fim-rate", type=float, default=0.5, help="share of permuted pieces (default: 0.5)")
+    parser.add_argument("--heldout", type=float, default=0.1, help="share of the files held back (default: 0.1)")
+    parser.add_argument("--tasks", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps a checkpoint (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+    parser.set_defaults(func=_finetune)
+
+
+def _finetune(arguments: argparse.Namespace) -> int:
+    """Run it; a mistake is one line and exit code 1, Ctrl-C is 130."""
+    from hf_santa.finetune.run import Request, run
+
+    fields = {name: getattr(arguments, name) for name in Request.__dataclass_fields__}
+    fields["lora_rank"] = arguments.lora_rank if arguments.lora else 0
+    try:
+        _check_lora(arguments)
+        run(Request(**fields))
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"hf-santa finetune: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nhf-santa finetune: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _check_lora(arguments: argparse.Namespace) -> None:
+    if arguments.lora and arguments.lora_rank < 1:
+        raise ValueError(f"--lora-rank is {arguments.lora_rank}. Give 1 or more.")
+    if arguments.keep_adapter and not arguments.lora:
+        raise ValueError("--keep-adapter was given without --lora, so there is no adapter. Add --lora.")

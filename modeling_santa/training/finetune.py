@@ -1,0 +1,245 @@
+"""Fine-tuning of a model folder on packed text: transformers' Trainer, whole or with LoRA, resumable after any kill."""
+
+import json
+import math
+import shutil
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from modeling_santa.checkpoints import read_config
+from modeling_santa.layouts_santa import is_original
+from modeling_santa.linear_santa import has_fast_bf16
+from modeling_santa.modeling_santa import SantaForCausalLM
+from modeling_santa.training.corpus import FimDataset
+from modeling_santa.training.tokenizer import load_tokenizer
+
+LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
+WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files
+KEPT = 2
+
+
+class FinetuneError(RuntimeError):
+    """A model cannot be fine-tuned, or a run cannot go on; the message says what was seen and what to do."""
+
+
+@dataclass(frozen=True)
+class FinetunePlan:
+    """Says how long and how fast a model is fine-tuned; `lora_rank` 0 trains every weight."""
+
+    steps: int
+    batch_size: int = 8  # sequences a step
+    lr: float = 5e-5
+    weight_decay: float = 0.1
+    warmup_share: float = 0.05
+    clip: float = 1.0
+    seed: int = 0
+    save_every: int = 100
+    lora_rank: int = 0
+
+
+class DrawnSamples(Dataset[dict[str, torch.Tensor]]):
+    """All samples of a run in the order of training: number i is drawn by (seed, epoch, index) alone."""
+
+    def __init__(self, source: FimDataset, plan: FinetunePlan) -> None:
+        self.source, self.seed = source, plan.seed
+        self.count = plan.steps * plan.batch_size
+        self.order: tuple[int, Any] = (-1, None)
+
+    def __len__(self) -> int:
+        """Return the number of samples that the run takes."""
+        return self.count
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Return sample `number`; its labels are shifted already."""
+        epoch, at = divmod(number, len(self.source))
+        if self.order[0] != epoch:
+            self.order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.source))
+        inputs, labels = (torch.from_numpy(side) for side in self.source.sample(epoch, int(self.order[1][at])))
+        return {"input_ids": inputs, "labels": labels, "shift_labels": labels}
+
+
+def open_to_finetune(folder: Path, seq_len: int) -> tuple[SantaForCausalLM, Tokenizer]:
+    """Return model, in float32, and tokenizer of a folder.
+
+    Raises:
+        FinetuneError: another architecture, a pickle, a tokenizer that does not belong to the model, or too long a
+            sequence.
+        ValueError: no config, no tokenizer, or damaged weights.
+    """
+    config = read_config(folder)
+    kind = config.get("model_type")
+    if kind != "gpt_bigcode" and not is_original(config):
+        raise FinetuneError(
+            f"{folder} holds a model of type {kind!r} ({', '.join(config.get('architectures') or ['unnamed'])}), "
+            "expected 'gpt_bigcode' or SantaCoder's original layout. Choose a SantaCoder folder."
+        )
+    if not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
+        raise FinetuneError(
+            f"{folder} has pickled weights only. Convert it first, which reads tensors and no code: "
+            f"hf-santa model convert {folder} NEW_FOLDER"
+        )
+    tokenizer = load_tokenizer(folder)
+    size, end_id = tokenizer.get_vocab_size(with_added_tokens=True), tokenizer.token_to_id("<|endoftext|>")
+    vocabulary, eos = config.get("vocab_size"), config.get("eos_token_id")
+    if not isinstance(vocabulary, int) or size > vocabulary or end_id != eos:
+        raise FinetuneError(
+            f"{folder}: its tokenizer has {size} tokens and ends texts with id {end_id}, its model has a vocabulary of "
+            f"{vocabulary} and ends with id {eos}. Use the tokenizer that the model was trained with."
+        )
+    if not 1 <= seq_len <= config["n_positions"]:
+        raise FinetuneError(
+            f"--seq-len is {seq_len}, but the model has n_positions={config['n_positions']}. Give 1 to that many."
+        )
+    return SantaForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
+
+
+def finetune(
+    model: SantaForCausalLM, samples: FimDataset, plan: FinetunePlan, out: Path, *, keep_adapter: Path | None = None
+) -> tuple[SantaForCausalLM, list[dict[str, float]]]:
+    """Train from the last whole checkpoint under `out`, if there is one; return the model and its loss curve.
+
+    With `lora_rank` the adapter is merged into the weights at the end, so that the result is a plain model again;
+    `keep_adapter` also saves it by itself. The same plan and data give the same bytes, however often it was killed.
+
+    Raises:
+        FinetuneError: peft is missing, the loss is not finite (with the step), or a checkpoint can't be written.
+    """
+    trained = _with_lora(model, plan) if plan.lora_rank else model
+    on_gpu = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(out),
+        max_steps=plan.steps,
+        per_device_train_batch_size=plan.batch_size,
+        learning_rate=plan.lr,
+        weight_decay=plan.weight_decay,
+        adam_beta1=0.9,
+        adam_beta2=0.95,
+        max_grad_norm=plan.clip,
+        warmup_steps=max(1, round(plan.warmup_share * plan.steps)),
+        lr_scheduler_type="cosine",
+        bf16=torch.cuda.is_bf16_supported() if on_gpu else has_fast_bf16(),
+        use_cpu=not on_gpu,
+        seed=plan.seed,
+        save_steps=plan.save_every,
+        logging_steps=max(1, plan.steps // 50),
+        report_to=[],
+        remove_unused_columns=False,
+        dataloader_pin_memory=on_gpu,
+        disable_tqdm=True,
+    )
+    trainer = _Trainer(model=trained, args=arguments, train_dataset=DrawnSamples(samples, plan))
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Bar())
+    last = last_checkpoint(out)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    curve = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
+    result: Any = trainer.accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    if plan.lora_rank:
+        if keep_adapter is not None:
+            result.save_pretrained(keep_adapter)
+        result = result.merge_and_unload()
+    return result.to("cpu"), curve
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the newest checkpoint whose files all have their recorded sizes; unfinished ones are removed."""
+    for folder in sorted(out.glob("checkpoint-*"), key=_step_of, reverse=True):
+        try:
+            sizes = json.loads((folder / WHOLE).read_text())
+            if all((folder / name).stat().st_size == size for name, size in sizes.items()):
+                return folder
+        except (OSError, ValueError):
+            pass
+        print(f"finetune: {folder.name} is not whole; removed, going back one.")
+        shutil.rmtree(folder)
+    return None
+
+
+class _Trainer(Trainer):
+    """Trainer that takes samples in their order, stops at a loss that is no number, and marks whole checkpoints."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take one step; the loss must be finite."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if not math.isfinite(value := loss.item()):
+            raise FinetuneError(
+                f"the loss at step {self.state.global_step + 1} is {value}. Lower --lr; the last good checkpoint stays in "
+                f"{self.args.output_dir}."
+            )
+        return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        out = Path(self.args.output_dir)
+        folder = out / f"checkpoint-{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)
+            sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+            (folder / WHOLE).write_text(json.dumps(sizes))
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap a full disk
+            shutil.rmtree(folder, ignore_errors=True)
+            raise FinetuneError(
+                f"{folder} can't be written ({str(error)[:200]}). The last good checkpoint stays. Free space and run "
+                "the same command again: it goes on from there."
+            ) from error
+        for old in sorted(out.glob("checkpoint-*"), key=_step_of)[:-KEPT]:
+            shutil.rmtree(old)
+
+
+class _Bar(TrainerCallback):
+    """Shows the steps on a terminal, with the last loss."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def on_train_begin(self, _arguments: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Begin where the run goes on."""
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=None)
+
+    def on_step_end(self, _arguments: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Count the step."""
+        self.bar.update(1)
+
+    def on_log(self, _arguments: Any, _state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+        """Show the loss."""
+        if logs and "loss" in logs:
+            self.bar.set_postfix(loss=str(logs["loss"])[:6], refresh=False)
+
+    def on_train_end(self, _arguments: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Leave the bar as it is."""
+        self.bar.close()
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _with_lora(model: SantaForCausalLM, plan: FinetunePlan) -> Any:
+    if find_spec("peft") is None:
+        raise FinetuneError("--lora needs peft, which is not installed. Run: pip install 'hf-santa[finetune]'")
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(plan.seed)  # LoRA starts from random matrices
+    settings = LoraConfig(
+        r=plan.lora_rank,
+        lora_alpha=2 * plan.lora_rank,
+        target_modules=list(LORA_LAYERS),
+        task_type="CAUSAL_LM",
+    )
+    with warnings.catch_warnings():
+        # peft 0.21 asks by a name that transformers 5.23 warns of.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        return get_peft_model(model, settings)
