@@ -95,7 +95,14 @@ def verdicts(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
                 continue
             published = _published_difference(name, metric)
             rows.append(
-                (name, WORDS[metric], row[metric]["verdict"], f"{found['mean']:+.4f}", _interval(found), published)
+                (
+                    name,
+                    WORDS[metric],
+                    told(metric, row[metric]["verdict"]),
+                    f"{found['mean']:+.4f}",
+                    _interval(found),
+                    published,
+                )
             )
     return ("Variant", "Number", "Verdict", "Difference", "95 % interval", "Published difference"), rows
 
@@ -143,7 +150,7 @@ def volumes(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
 def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
     """Return a figure: one dot with its interval for each variant, on a scale with zero in it."""
     rows = [
-        (name, row[metric]["difference"], row[metric]["verdict"])
+        (name, row[metric]["difference"], told(metric, row[metric]["verdict"]))
         for name, row in answer["variants"].items()
         if name != BASELINE
         and metric in row
@@ -175,9 +182,9 @@ def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
             )
         parts.append(Html(f'<circle class="dot" cx="{x(found["mean"])}" cy="{y}" r="5"/>'))
     for place, anchor, words in (
-        ("0", "start", f"{-reach:+.2f}"),
+        ("2%", "start", f"{-reach:+.2f}"),
         ("50%", "middle", f"{BASELINE}"),
-        ("100%", "end", f"{reach:+.2f}"),
+        ("98%", "end", f"{reach:+.2f}"),
     ):
         parts.append(
             fill('<text x="{x}" y="{y}" text-anchor="{a}">{w}</text>', x=place, y=bottom + 18, a=anchor, w=words)
@@ -185,9 +192,21 @@ def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
     numbers = table(
         title, ("Variant", "Difference", "95 % interval"), ((n, f"{f['mean']:+.4f}", _interval(f)) for n, f, _ in rows)
     )
-    told = "; ".join(f"{name} {found['mean']:+.4f}, {said}" for name, found, said in rows)
-    chart = figure(f"d-{metric}", title, f"{told}.", height=bottom + 24, drawing=join(parts), numbers=numbers)
+    spoken = "; ".join(f"{name} {found['mean']:+.4f}, {said}" for name, found, said in rows)
+    chart = figure(f"d-{metric}", title, f"{spoken}.", height=bottom + 24, drawing=join(parts), numbers=numbers)
     return fill('<div class="block"><h3>{title}</h3>{chart}</div>', title=title, chart=chart)
+
+
+def told(metric: str, verdict: str) -> str:
+    """Return a verdict with whether it is for better or worse.
+
+    >>> told("bits_per_byte", "higher"), told("exact_match", "no evidence")
+    ('higher, worse', 'no evidence')
+    """
+    if verdict == "no evidence":
+        return verdict
+    is_better = (verdict == "lower") == (metric in ("bits_per_byte", "loss"))
+    return f"{verdict}, {'better' if is_better else 'worse'}"
 
 
 def _is_above_zero(answer: Mapping[str, Any]) -> bool:

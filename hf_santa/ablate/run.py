@@ -78,7 +78,7 @@ def cost(scale: Scale, tokens: int, runs: int) -> str:
     return (
         f"--scale proxy trains {runs} models of {parameters / 1e6:.0f} M parameters on {tokens / 1e9:.1f} B tokens each: "
         f"{flops:.2e} FLOP and {hours:.1f} hours a model on one H100 at 45 % of 989 TFLOP/s, {hours * runs:.0f} in all. It "
-        "needs a GPU and has not been run: train each with its nanotron configuration on the corpora that --scale tiny makes."
+        "needs a GPU and has not been run: this command only says the cost. Use --scale tiny."
     )
 
 
