@@ -97,8 +97,9 @@ def share_of(hits: Sequence[float], seed: int = 0) -> dict[str, float]:
     return {"value": sum(hits) / len(hits), "low": low, "high": high, "tasks": len(hits)}
 
 
-def windows_of(tokens: npt.NDArray[np.uint16], seq_len: int, most: int) -> npt.NDArray[np.int64]:
+def windows_of(tokens: npt.ArrayLike, seq_len: int, most: int) -> npt.NDArray[np.int64]:
     """Return up to `most` windows of seq_len + 1 tokens, spread evenly over a stream."""
+    tokens = np.asarray(tokens)
     count = len(tokens) // (seq_len + 1)
     if not count:
         raise ValueError(

@@ -10,8 +10,8 @@ from typing import Any
 from data_recipes.errors import DataError
 from hf_santa.ablate.variants import VARIANTS, Scale
 from hf_santa.demo.data import PROBLEMS
-from hf_santa.demo.steps import write_json
 from hf_santa.held_back import is_held_back
+from hf_santa.stage import write_json
 
 HELDOUT_SHARE = 0.05
 TOKENIZER_BYTES = 20_000_000

@@ -10,7 +10,8 @@ from typing import Any
 from hf_santa.ablate.corpora import prepare
 from hf_santa.ablate.intervals import Estimate, estimate, paired, verdict
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
-from hf_santa.demo.steps import sha256, write_json
+from hf_santa.demo.steps import sha256
+from hf_santa.stage import write_json
 
 METRICS = {"bits_per_byte": "bits per byte", "loss": "loss", "exact_match": "infilling exact match", "pass@1": "pass@1"}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
-from hf_santa.demo.steps import write_json
 from hf_santa.held_back import bits_per_byte, hits_of, infilled, line_tasks, loss_of, windows_of
+from hf_santa.stage import write_json
 
 WINDOWS = 200
 BODY_TOKENS = 64

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps import sha256, write_json
+from hf_santa.demo.steps import sha256
 from hf_santa.held_back import (
     bits_per_byte,
     hits_of,
@@ -19,6 +19,7 @@ from hf_santa.held_back import (
     share_of,
     windows_of,
 )
+from hf_santa.stage import write_json
 
 WINDOWS = 200
 
@@ -211,7 +212,7 @@ def _stage(request: Request, trained: Any, tokenizer: Any, out: Path) -> dict[st
     stage_model(plain, words, out)
     for folder in (plain, words):
         shutil.rmtree(folder)
-    seen = open_in_clean_process(out)
+    seen: dict[str, Any] = open_in_clean_process("model", {"name": str(out.resolve())})
     if seen["max_abs_logit_difference"] > 1e-4 * max(seen["max_abs_logit"], 1e-6) and trained.dtype.itemsize == 4:
         raise StageError(f"the fine-tuned folder gives other logits in the native class: {json.dumps(seen)}.")
     return seen

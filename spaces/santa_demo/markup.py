@@ -124,5 +124,5 @@ def _index_words(index: SeenIndex | None) -> str:
     about = index.about
     return (
         f"Each result is compared with {int(about['files']):,} training files: copies from {index.always_found_from} characters "
-        f"are always found, shorter ones down to {WIDTH} sometimes."
+        f"are found, shorter ones down to {WIDTH} sometimes, rulers and tables of one number never."
     )
