@@ -174,7 +174,7 @@ def _fresh(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the shards that are finished and whole; those of another tokenizer are refused."""
+    """Return the shards that are finished and whole, up to the first that is not; another tokenizer is refused."""
     index = out / "index.jsonl"
     if not index.is_file():
         return _fresh(out, header)
@@ -184,8 +184,14 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
             f"pack: {out} was begun with another tokenizer or shard size ({found}, now {header}). "
             "Give the same ones, or another folder."
         )
-    for shard in shards:
-        check_shard(out, shard)
+    for number, shard in enumerate(shards):
+        try:
+            check_shard(out, shard)
+        except ValueError as error:
+            print(f"pack: {error} That is done now, from this shard on.")
+            (out / "corpus.json").unlink(missing_ok=True)
+            write_whole(index, "".join(json.dumps(line) + "\n" for line in (header, *shards[:number])))
+            return shards[:number]
     return shards
 
 
