@@ -82,7 +82,7 @@ def _cure_circular_import() -> None:
 class _CudaIsCpu(TorchFunctionMode):
     """Reads the device "cuda" as "cpu"."""
 
-    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: PLW3201
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         renamed = {name: _on_cpu(value) for name, value in (kwargs or {}).items()}
         return func(*(_on_cpu(value) for value in args), **renamed)
 
@@ -125,11 +125,9 @@ def _run_on_cpu() -> None:
         return work
 
     dist.all_reduce = all_reduce
-    _CudaIsCpu().__enter__()
+    _CudaIsCpu().__enter__()  # type: ignore[no-untyped-call]
 
 
 def _join_gloo() -> bool:
-    torch.distributed.init_process_group(
-        "gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"])
-    )
+    torch.distributed.init_process_group("gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
     return True

@@ -54,7 +54,7 @@ def flops_per_token(model: Mapping[str, Any], seq_len: int) -> float:
     width, inner = model["hidden_size"], model["intermediate_size"]
     fused = width + 2 * width // model["num_attention_heads"] * model["num_key_value_heads"]
     block = 2 * width * (fused + width + 2 * inner) + 4 * width * seq_len
-    return 3.0 * (model["num_hidden_layers"] * block + 2 * width * padded_vocab(model))
+    return float(3 * (model["num_hidden_layers"] * block + 2 * width * padded_vocab(model)))
 
 
 def estimate(config: Mapping[str, Any], *, gpu: str = "h100", mfu: float = 0.4) -> Estimate:

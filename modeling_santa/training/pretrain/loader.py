@@ -42,6 +42,7 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(self, fim: FimDataset, *, seed: int, folder: str) -> None:
         self.fim, self.seed, self.folder = fim, seed, folder
+        self.vocab_size = fim.tokenizer.get_vocab_size(with_added_tokens=True)
         self.consumed_tokens = 0
 
     def __len__(self) -> int:
@@ -51,7 +52,13 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         """Return sample `number` of the run, by nanotron's names."""
         epoch, place = divmod(number, len(self.fim))
-        inputs, labels = self.fim.sample(epoch, shuffled(place, len(self.fim), seed=self.seed, epoch=epoch))
+        index = shuffled(place, len(self.fim), seed=self.seed, epoch=epoch)
+        try:
+            inputs, labels = self.fim.sample(epoch, index)
+        except IndexError as error:
+            raise ValueError(self._damaged(index)) from error
+        if inputs.max() >= self.vocab_size:
+            raise ValueError(self._damaged(index))
         label_ids = torch.from_numpy(labels)
         label_mask = label_ids != IGNORED
         input_ids = torch.from_numpy(inputs)
@@ -61,6 +68,12 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
             "label_ids": label_ids.masked_fill(~label_mask, 0),
             "label_mask": label_mask,
         }
+
+    def _damaged(self, index: int) -> str:
+        return (
+            f"train: sample {index} of {self.folder} holds token ids that the tokenizer does not have (it has "
+            f"{self.vocab_size}). The corpus is damaged or another tokenizer's: pack it again."
+        )
 
     def update_consumption_metrics(self, start_idx: int, end_idx: int, sequence_length: int) -> None:
         """Note that the samples up to `end_idx` are used; nanotron's head asks for it after each step."""
@@ -97,5 +110,7 @@ class MicroBatches(Sampler[list[int]]):
 def dataloader(samples: Samples, batches: MicroBatches, *, workers: int) -> DataLoader[dict[str, torch.Tensor]]:
     """Return the loader of a rank; with `workers` processes, or in this one."""
     ahead: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
-    is_pinned = torch.cuda.is_available()
-    return DataLoader(samples, batch_sampler=batches, num_workers=workers, pin_memory=is_pinned, **ahead)
+    if torch.cuda.is_available():
+        ahead["pin_memory"] = True
+    # A generator of its own: from the common one it would draw at its first batch, and shift the dropout of that step.
+    return DataLoader(samples, batch_sampler=batches, num_workers=workers, generator=torch.Generator(), **ahead)

@@ -6,7 +6,7 @@ Sources: examples/pretrain_gpt_1B_santacoder.sh of bigcode-project/Megatron-LM (
 published); report, section 5.1; the card of bigcode/santacoder.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -199,20 +199,6 @@ def as_yaml(recipe: RunRecipe, schema: str = "0.4") -> str:
 def config_path(name: str, schema: str = "0.4") -> Path:
     """Return where the file of a recipe lies: `configs/NAME.yaml`, and for nanotron's head `configs/head/NAME.yaml`."""
     return (CONFIGS / "head" if schema == "head" else CONFIGS) / f"{name}.yaml"
-
-
-def with_gpus(recipe: RunRecipe, gpus: int) -> RunRecipe:
-    """Return the recipe for another number of GPUs, with the same number of sequences a step.
-
-    Raises:
-        ValueError: they cannot share a step evenly.
-    """
-    batch = recipe.dp * recipe.micro_batch * recipe.accumulation
-    if gpus < 1 or batch % gpus:
-        raise ValueError(f"train: {batch} sequences a step cannot be shared by {gpus} GPUs. Choose a divisor of {batch}.")
-    each = batch // gpus
-    micro = max(size for size in range(1, recipe.micro_batch + 1) if each % size == 0)
-    return replace(recipe, dp=gpus, micro_batch=micro, accumulation=each // micro)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ Import this module only after `compat.prepare`.
 import contextlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -28,36 +27,38 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says at which step, on which samples, and what to do."""
 
 
-class DecayOnMatrices(NamedOptimizer):  # type: ignore[misc]  # nanotron is untyped
+class DecayOnMatrices(NamedOptimizer):
     """Splits the parameters into those with weight decay and those without, as Megatron does: biases and norms have none.
 
     nanotron 0.4 has no setting for it. ZeRO hands over flat slices, so the names must tell.
     """
 
     def __init__(self, named_params_or_groups: Any, optimizer_builder: Any) -> None:
-        groups = list(named_params_or_groups)
-        named = [pair for group in groups for pair in group["named_params"]] if _are_groups(groups) else groups
+        groups: list[Any] = list(named_params_or_groups)
+        are_groups = bool(groups) and isinstance(groups[0], dict)
+        named: list[Any] = [pair for group in groups for pair in group["named_params"]] if are_groups else groups
         decayed = [pair for pair in named if _has_decay(pair[0])]
         others = [pair for pair in named if not _has_decay(pair[0])]
         split = [{"named_params": decayed}, {"named_params": others, "weight_decay": 0.0}]
         super().__init__([group for group in split if group["named_params"]], optimizer_builder)
 
 
-def _are_groups(groups: list[Any]) -> bool:
-    return bool(groups) and isinstance(groups[0], dict)
-
-
 def _has_decay(name: str) -> bool:
     return not (name.endswith(".bias") or ".ln_1." in name or ".ln_2." in name or "final_layer_norm" in name)
 
 
-class SantaTrainer(DistributedTrainer):  # type: ignore[misc]  # nanotron is untyped
+class SantaTrainer(DistributedTrainer):
     """Trains SantaCoder; a folder of checkpoints and a line of `loss.jsonl` a step come out."""
 
     def __init__(self, config_file: Path, out: Path) -> None:
         nanotron.helpers.NamedOptimizer = DecayOnMatrices
         self.out = out
         super().__init__(str(config_file), config_class=SantaTrainConfig, model_class=SantaForTraining)
+        # nanotron 0.4 restores the schedule but not the rate that it had set: the first step would be taken at rate 0.
+        for group, rate in zip(
+            self.optimizer.get_base_optimizer().param_groups, self.lr_scheduler.get_last_lr(), strict=True
+        ):
+            group["lr"] = rate
         self.is_first = dist.get_rank(self.parallel_context.world_pg) == 0
         self.last_saved = self.start_iteration_step
         self.clock = time.perf_counter()
@@ -75,6 +76,7 @@ class SantaTrainer(DistributedTrainer):  # type: ignore[misc]  # nanotron is unt
         """
         rank = dist.get_rank(self.parallel_context.dp_pg)
         torch.manual_seed((self.config.general.seed * 1_000_003 + self.iteration_step) * 4099 + rank)
+        rate = self.lr_scheduler.get_last_lr()[0]
         outputs, loss = super().training_step(dataloader)
         value = loss.item()
         if not math.isfinite(value):
@@ -85,13 +87,13 @@ class SantaTrainer(DistributedTrainer):  # type: ignore[misc]  # nanotron is unt
                 f"good checkpoint is that of step {self.last_saved}."
             )
         if self.is_first:
-            self._log(value)
+            self._log(value, rate)
         return outputs, loss
 
     def train_step_logs(self, *_: Any, **__: Any) -> None:
         """Do nothing: `loss.jsonl` has it all."""
 
-    def _log(self, loss: float) -> None:
+    def _log(self, loss: float, rate: float) -> None:
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
         tokens = self.global_batch_size * self.sequence_length / seconds
@@ -100,7 +102,7 @@ class SantaTrainer(DistributedTrainer):  # type: ignore[misc]  # nanotron is unt
             "step": self.iteration_step,
             "loss": loss,
             "grad_norm": float(self.grad_norm_unclipped),
-            "lr": self.lr_scheduler.get_last_lr()[0],
+            "lr": rate,
             "tokens_per_s": round(tokens, 1),
             "tflops_per_gpu": round(flops, 3),
             "peak_memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 3),
@@ -136,7 +138,7 @@ class SantaTrainer(DistributedTrainer):  # type: ignore[misc]  # nanotron is unt
         finally:
             self.config.checkpoints.checkpoints_path = place
         dist.barrier(self.parallel_context.world_pg)
-        target = place / written.name
+        target: Path = place / written.name
         if self.is_first:
             self.config.save_as_yaml(written / "config.yaml")
             shutil.rmtree(target, ignore_errors=True)
@@ -169,8 +171,3 @@ def _truncate(log: Path, step: int) -> None:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
     _write_whole(log, "".join(line + "\n" for line in kept))
-
-
-def local_rank() -> int:
-    """Return this process's number on its machine."""
-    return int(os.environ.get("LOCAL_RANK", "0"))

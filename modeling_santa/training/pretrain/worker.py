@@ -26,10 +26,12 @@ def main() -> int:
     arguments = parser.parse_args()
     _alone()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader's workers are processes already
+    os.environ.setdefault("TQDM_DISABLE", "1")
     if not arguments.wandb:
         sys.modules["wandb"] = None  # type: ignore[assignment]  # nanotron would start a run wherever it can be imported
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    for kind in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=kind)
+    warnings.filterwarnings("ignore", "c10d::.*autograd kernel")  # nanotron averages weights before there is a gradient
     from modeling_santa.training.pretrain.compat import prepare
 
     prepare(is_cpu=arguments.cpu)
@@ -77,8 +79,8 @@ def _train(arguments: argparse.Namespace) -> int:
     samples = Samples(fim, seed=seed, folder=str(arguments.corpus))
     try:
         trainer.train(dataloader(samples, batches, workers=config.data.num_loading_workers))
-    except TrainingError as error:
-        print(f"hf-santa {error}", file=sys.stderr, flush=True)
+    except (TrainingError, ValueError) as error:
+        print(f"hf-santa {str(error).strip().splitlines()[-1]}", file=sys.stderr, flush=True)
         return 3
     torch.distributed.destroy_process_group()
     return 0
