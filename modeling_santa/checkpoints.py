@@ -11,8 +11,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.fim_santa import TOKENS
 from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
+from modeling_santa.training.pretrain.layout import (
+    is_nanotron,
+    newest,
+    read_nanotron,
+    read_nanotron_config,
+    tokenizer_of,
+    write_nanotron,
+)
 
+LAYOUTS = ("canonical", "original", "nanotron")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -29,9 +39,9 @@ ORIGINAL_FIELDS = {
 
 
 def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canonical") -> Path:
-    """Write the checkpoint folder `src` to `out` in the canonical layout, or, with layout="original", in the first one.
+    """Write the checkpoint folder `src` to `out` in the canonical layout, or in the "original" one, or for "nanotron".
 
-    Reads safetensors (sharded or not) and `.bin` files, which are unpickled with weights only: one that asks for
+    Reads what nanotron's trainer wrote (of several checkpoints the newest), safetensors (sharded or not) and `.bin` files, which are unpickled with weights only: one that asks for
     code is refused. Writes safetensors, config.json and, for the canonical layout, the code files and the tokenizer.
     The numbers are only moved: every bit and the dtype are kept. `out` appears whole or not at all.
 
@@ -43,26 +53,63 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     Source: layouts in `layouts_santa`.
     """
     source, target = Path(src), Path(out)
-    if layout not in ("canonical", "original"):
-        raise ValueError(f"convert_checkpoint: layout={layout!r} is unknown. Choose 'canonical' or 'original'.")
+    if layout not in LAYOUTS:
+        raise ValueError(f"convert_checkpoint: layout={layout!r} is unknown. Choose one of {', '.join(LAYOUTS)}.")
     if target.exists():
         raise FileExistsError(f"convert_checkpoint: {target} exists. Name a folder that does not, or remove it.")
-    raw = read_config(source)
-    config = SantaConfig(**canonical_fields(raw))
-    state = read_weights(source)
-    canonical = to_canonical(state, config) if is_original(raw) else _canonical(state, config)
+    canonical, config, tokenizer = read_checkpoint(source)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     if layout == "canonical":
         _write_canonical(canonical, config, partial)
-    else:
+    elif layout == "original":
         _write_original(to_original(canonical, config), config, partial)
+    else:
+        write_nanotron(canonical, config, partial)
     for name in TOKENIZER_FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, partial / name)
+        if (tokenizer / name).is_file():
+            shutil.copyfile(tokenizer / name, partial / name)
     partial.replace(target)
     return target
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], SantaConfig, Path]:
+    """Return the canonical tensors of a checkpoint folder of any layout, its config, and where its tokenizer is.
+
+    Raises:
+        ValueError: as `convert_checkpoint`.
+    """
+    if is_nanotron(folder):
+        folder = newest(folder)
+        tokenizer = tokenizer_of(folder) or folder
+        config = SantaConfig(**read_nanotron_config(folder), **_special_ids(tokenizer))
+        return read_nanotron(folder, config), config, tokenizer
+    raw = read_config(folder)
+    config = SantaConfig(**canonical_fields(raw))
+    state = read_weights(folder)
+    return (to_canonical(state, config) if is_original(raw) else _canonical(state, config)), config, folder
+
+
+def layout_of(folder: Path) -> str:
+    """Return the layout of a checkpoint folder in words.
+
+    Raises:
+        ValueError: it has no config.
+    """
+    if is_nanotron(folder):
+        return "nanotron"
+    return "original (GPT2LMHeadCustomModel)" if is_original(read_config(folder)) else "canonical (GPTBigCode)"
+
+
+def _special_ids(tokenizer: Path) -> dict[str, Any]:
+    """Return the ids that a config names; without a tokenizer nobody can tell, and the config's own stay."""
+    path = tokenizer / "tokenizer.json"
+    if not path.is_file():
+        return {}
+    ids = {token["content"]: token["id"] for token in json.loads(path.read_text())["added_tokens"]}
+    end = ids.get(TOKENS.end_of_text)
+    return {"bos_token_id": end, "eos_token_id": end, "pad_token_id": ids.get(TOKENS.pad)}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

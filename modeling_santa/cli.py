@@ -1,26 +1,33 @@
-"""The commands `hf-santa model info`, `convert`, `complete` and `infill`; `tokenizer` is in `training`."""
+"""The commands `hf-santa model info`, `convert`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+import modeling_santa.training.pretrain.cli
 from modeling_santa.training import cli_tokenizer
 
 MARKERS = ("<FILL_HERE>", "<FILL-HERE>")
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `model` and its commands to the command line."""
+    """Add `model` and its commands, and `train`, to the command line."""
     parser = subparsers.add_parser("model", help="look at, convert and try a SantaCoder model")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="show layout, size and memory of a model folder")
     info.add_argument("folder", type=Path, help="a saved model, in any published layout")
     info.set_defaults(func=_info)
-    convert = commands.add_parser("convert", help="write a model in the canonical layout, or in the original one")
-    convert.add_argument("src", type=Path, help="a saved model, in any published layout")
+    convert = commands.add_parser(
+        "convert", help="write a model in the canonical layout, the original one or nanotron's"
+    )
+    convert.add_argument(
+        "src", type=Path, help="a saved model in any published layout, or the checkpoints of `hf-santa train`"
+    )
     convert.add_argument("out", type=Path, help="the folder to write; it must not exist")
-    convert.add_argument("--layout", choices=("canonical", "original"), default="canonical", help="default: canonical")
+    convert.add_argument(
+        "--layout", choices=("canonical", "original", "nanotron"), default="canonical", help="default: canonical"
+    )
     convert.set_defaults(func=_convert)
     complete = commands.add_parser("complete", help="go on with a text, streaming")
     complete.add_argument("model", help="a model folder or a repository")
@@ -38,6 +45,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_sampling(infill)
     infill.set_defaults(func=_infill)
     cli_tokenizer.add_commands(subparsers)
+    modeling_santa.training.pretrain.cli.add_commands(subparsers)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -57,19 +65,13 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _info(arguments: argparse.Namespace) -> int:
     def work() -> None:
-        from modeling_santa.checkpoints import read_config, read_weights
-        from modeling_santa.configuration_santa import SantaConfig
-        from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical
+        from modeling_santa.checkpoints import layout_of, read_checkpoint
 
-        raw = read_config(arguments.folder)
-        config = SantaConfig(**canonical_fields(raw))
-        state = {name: value for name, value in read_weights(arguments.folder).items() if name != "lm_head.weight"}
-        state = to_canonical(state, config) if is_original(raw) else state
-        check(state, config)
+        state, config, _ = read_checkpoint(arguments.folder)
         first = next(iter(state.values()))
         heads = 1 if config.multi_query else config.n_head
         cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
-        print(f"layout      {'original (GPT2LMHeadCustomModel)' if is_original(raw) else 'canonical (GPTBigCode)'}")
+        print(f"layout      {layout_of(arguments.folder)}")
         print(
             f"attention   {'multi-query' if config.multi_query else 'multi-head'}, {config.n_head} heads of {config.head_dim}"
         )

@@ -1,0 +1,90 @@
+"""One process of a training run: `python -m modeling_santa.training.pretrain.worker CONFIG --corpus … --out …`.
+
+`hf-santa train` starts it, alone or one per GPU under torchrun. Exit code 3 says that training had to stop, with a
+message that says why.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+
+def main() -> int:
+    """Train, and return the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--wandb", action="store_true")
+    arguments = parser.parse_args()
+    _alone()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader's workers are processes already
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    if not arguments.wandb:
+        sys.modules["wandb"] = None  # type: ignore[assignment]  # nanotron would start a run wherever it can be imported
+    for kind in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=kind)
+    warnings.filterwarnings("ignore", "c10d::.*autograd kernel")  # nanotron averages weights before there is a gradient
+    from modeling_santa.training.pretrain.compat import prepare
+
+    prepare(is_cpu=arguments.cpu)
+    return _train(arguments)
+
+
+def _alone() -> None:
+    """Set what torchrun would have set, where there is one process."""
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update(alone)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from nanotron import distributed as dist
+
+    from modeling_santa.training.corpus import FimDataset, read_tokens
+    from modeling_santa.training.pretrain.loader import MicroBatches, Samples, dataloader
+    from modeling_santa.training.pretrain.trainer import SantaTrainer, TrainingError
+    from modeling_santa.training.tokenizer import load_tokenizer
+
+    trainer = SantaTrainer(arguments.config, arguments.out)
+    config, dp_pg = trainer.config, trainer.parallel_context.dp_pg
+    seed = config.data.seed
+    fim = FimDataset(
+        read_tokens(arguments.corpus),
+        load_tokenizer(arguments.tokenizer),
+        seq_len=config.tokens.sequence_length,
+        seed=seed,
+        fim_rate=config.fim.fim_rate,
+        spm_rate=config.fim.spm_rate,
+    )
+    batches = MicroBatches(
+        size=config.tokens.micro_batch_size,
+        accumulation=config.tokens.batch_accumulation_per_replica,
+        dp=dp_pg.size(),
+        rank=dist.get_rank(dp_pg),
+        first_step=trainer.start_iteration_step,
+        steps=config.tokens.train_steps,
+    )
+    samples = Samples(fim, seed=seed, folder=str(arguments.corpus))
+    try:
+        trainer.train(dataloader(samples, batches, workers=config.data.num_loading_workers))
+    except (TrainingError, ValueError) as error:
+        print(f"hf-santa {str(error).strip().splitlines()[-1]}", file=sys.stderr, flush=True)
+        return 3
+    torch.distributed.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Training with nanotron on a CPU: the losses of transformers, one GPU's or two's, killed or not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch.nn import functional as F
+from transformers import GPTBigCodeForCausalLM
+
+from modeling_santa import convert_checkpoint
+from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.modeling_santa import SantaForCausalLM
+from modeling_santa.training.corpus import FimDataset, pack, read_tokens
+from modeling_santa.training.pretrain.loader import MicroBatches, Samples
+from modeling_santa.training.pretrain.recipes import RUN_RECIPES, config_path
+from modeling_santa.training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+
+pytestmark = pytest.mark.slow
+SEQ_LEN = 64
+SHAPE = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 128}
+TINY = [f"--set=model.model_config.{name}={value}" for name, value in SHAPE.items()]
+TINY += [f"--set=tokens.sequence_length={SEQ_LEN}", f"--set=model.model_config.max_position_embeddings={SEQ_LEN}"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A tokenizer and a packed corpus of generated code."""
+    folder = tmp_path_factory.mktemp("data")
+    texts = [f"def add_{n}(a, b):\n    return a + b * {n}\n\n\nclass C{n}:\n    x = {n * n}\n" for n in range(400)]
+    tokenizer = train_tokenizer(texts, vocab_size=300)
+    save_tokenizer(tokenizer, folder / "tokenizer", n_positions=SEQ_LEN)
+    pack(texts, tokenizer, folder / "corpus")
+    return folder
+
+
+def arguments(data, out, *more, steps):
+    tokenizer = data / "tokenizer"
+    size = load_tokenizer(tokenizer).get_vocab_size(with_added_tokens=True)
+    fixed = ["train", "--config=cpu", f"--corpus={data / 'corpus'}", f"--tokenizer={tokenizer}", f"--out={out}"]
+    settings = [
+        *TINY,
+        f"--set=model.model_config.vocab_size={size}",
+        f"--steps={steps}",
+        "--device=cpu",
+        "--max-epochs=50",
+    ]
+    return [str(Path(sys.executable).with_name("hf-santa")), *fixed, *settings, *more]
+
+
+def train(data, out, *more, steps=4, expected=0):
+    done = subprocess.run(arguments(data, out, *more, steps=steps), capture_output=True, text=True, check=False)
+    assert expected == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def losses(out):
+    lines = (out / "loss.jsonl").read_text().splitlines()
+    return {record["step"]: record["loss"] for record in map(json.loads, lines)}
+
+
+def weights(checkpoint):
+    return {p.relative_to(checkpoint): p.read_bytes() for p in (checkpoint / "model").rglob("*.safetensors")}
+
+
+def test_converting_needs_no_nanotron(tmp_path):
+    """The converter imports neither nanotron nor its parser."""
+    SantaForCausalLM(SantaConfig(vocab_size=128, n_positions=8, n_embd=8, n_layer=1, n_head=2)).save_pretrained(
+        tmp_path / "a"
+    )
+    code = (
+        "import sys; sys.modules.update(nanotron=None, dacite=None)\n"
+        "from modeling_santa import convert_checkpoint as c\n"
+        "c(sys.argv[1] + '/a', sys.argv[1] + '/b', layout='nanotron'); c(sys.argv[1] + '/b', sys.argv[1] + '/c')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "c" / "model.safetensors").read_bytes()
+
+
+PARSE = """
+import sys
+from modeling_santa.training.pretrain.compat import prepare
+prepare(is_cpu=True)
+from nanotron.config import get_config_from_file
+from modeling_santa.training.pretrain.model import SantaTrainConfig
+for path in sys.argv[1:]:
+    config = get_config_from_file(path, config_class=SantaTrainConfig)
+    print(config.global_batch_size, config.tokens.train_steps, type(config.model.model_config).__name__)
+"""
+
+
+def test_every_file_parses_with_nanotron_s_own_classes():
+    """The strict parser of nanotron 0.4 takes each generated file, and its numbers are the table's."""
+    paths = [str(config_path(name)) for name in RUN_RECIPES]
+    done = subprocess.run([sys.executable, "-c", PARSE, *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"{recipe.dp * recipe.micro_batch * recipe.accumulation} {recipe.steps} SantaNanotronConfig"
+        for recipe in RUN_RECIPES.values()
+    ]
+
+
+@pytest.mark.parametrize("kv_heads", [1, 4], ids=["multi_query", "multi_head"])
+def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
+    """From the same weights, on the same samples, with the same AdamW: within 1e-5 at every step, in float32."""
+    flags = [f"--set=model.model_config.num_key_value_heads={kv_heads}", "--set=checkpoints.save_initial_state=true"]
+    train(data, tmp_path / "run", *flags, steps=20)
+    folder = convert_checkpoint(tmp_path / "run" / "checkpoints" / "0", tmp_path / "start")
+    model = GPTBigCodeForCausalLM.from_pretrained(folder).train()
+    assert (kv_heads == 1) is model.config.multi_query
+    found, expected = losses(tmp_path / "run"), reference_losses(model, data, steps=20)
+    assert set(range(1, 21)) == set(found)
+    assert max(abs(found[step] - expected[step]) for step in found) <= 1e-5
+    assert expected[20] < expected[1] - 0.1
+
+
+def reference_losses(model, data, *, steps):
+    """Losses of the training loop that the recipe `cpu` describes, written with torch alone."""
+    fim = FimDataset(read_tokens(data / "corpus"), load_tokenizer(data / "tokenizer"), seq_len=SEQ_LEN, seed=1234)
+    samples = Samples(fim, seed=1234, folder="")
+    batches = MicroBatches(size=8, accumulation=1, dp=1, rank=0, first_step=0, steps=steps)
+    decayed = [p for name, p in model.named_parameters() if p.dim() == 2]
+    others = [p for name, p in model.named_parameters() if p.dim() < 2]
+    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+    cosine = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda n: n / 4 if n <= 4 else 0.5 * (1 + torch.tensor((n - 4) / 196 * torch.pi).cos().item())
+    )
+    seen = {}
+    for step, numbers in enumerate(batches, start=1):
+        batch = {key: torch.stack([samples[n][key] for n in numbers]) for key in samples[0]}
+        logits = model(batch["input_ids"], use_cache=False).logits.flatten(0, 1)
+        labels = batch["label_ids"].masked_fill(~batch["label_mask"], -100).flatten()
+        loss = F.cross_entropy(logits, labels, reduction="sum") / labels.numel()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        cosine.step()
+        optimizer.zero_grad()
+        seen[step] = loss.item()
+    return seen
+
+
+def test_two_processes_with_zero_equal_one_with_twice_the_micro_batch(data, tmp_path):
+    """Two processes with ZeRO-1 and 4 sequences each have the losses of one with 8: within 1e-5 at every step."""
+    train(data, tmp_path / "one", steps=8)
+    train(
+        data, tmp_path / "two", "--gpus=2", "--set=optimizer.zero_stage=1", "--set=tokens.micro_batch_size=4", steps=8
+    )
+    config = yaml.safe_load((tmp_path / "two" / "config.yaml").read_text())
+    assert (2, 4, 1) == (
+        config["parallelism"]["dp"],
+        config["tokens"]["micro_batch_size"],
+        config["tokens"]["batch_accumulation_per_replica"],
+    )
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert set(range(1, 9)) == set(one) == set(two)
+    assert max(abs(one[step] - two[step]) for step in one) <= 1e-5
+
+
+BF16 = ["--set=model.dtype=bfloat16", "--set=optimizer.accumulate_grad_in_fp32=true", "--set=optimizer.zero_stage=1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kills"),
+    [([], ("step 1/6", "step 3/6", "checkpoints/.partial/4")), (BF16, ("step 3/6",))],
+    ids=["float32", "bfloat16"],
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(data, tmp_path, flags, kills):
+    """Killed before the first checkpoint, between two, and while one is written: weights and losses are the same."""
+    dropout = [f"--set=model.model_config.{kind}_pdrop=0.1" for kind in ("attn", "resid", "embd")]
+    flags = [*flags, *dropout, "--set=checkpoints.checkpoint_interval=2"]
+    train(data, tmp_path / "whole", *flags, steps=6)
+    for line in kills:
+        command = arguments(data, tmp_path / "killed", *flags, steps=6)
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        ) as run:
+            seen = next((printed for printed in run.stdout if line in printed), None)
+            os.killpg(run.pid, signal.SIGKILL)
+        assert seen, f"the run ended before {line!r}"
+        assert -signal.SIGKILL == run.returncode
+    train(data, tmp_path / "killed", *flags, steps=6)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+    expected, found = (weights(tmp_path / name / "checkpoints" / "6") for name in ("whole", "killed"))
+    assert expected
+    assert expected == found
+
+
+def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
+    """The message has the step, the samples and the last good checkpoint, which stays."""
+    rate = "--set=optimizer.learning_rate_scheduler.learning_rate=1e30"
+    done = train(data, tmp_path / "run", rate, "--set=checkpoints.checkpoint_interval=1", steps=9, expected=3)
+    assert "the loss at step 3 is nan (samples 16 to 23 of the run)" in done.stderr
+    assert "the last good checkpoint is that of step 2" in done.stderr
+    assert "2" == (tmp_path / "run" / "checkpoints" / "latest.txt").read_text()
+
+
+def test_damaged_tokens_stop_the_run(data, tmp_path):
+    """Ids beyond the tokenizer's stop the run with the sample's number, not with an index error."""
+    shutil.copytree(data, tmp_path / "data")
+    path = tmp_path / "data" / "corpus" / "tokens.bin"
+    path.write_bytes(b"\xff\xff" * (path.stat().st_size // 2))
+    done = train(tmp_path / "data", tmp_path / "run", expected=3)
+    assert "holds token ids that the tokenizer does not have" in done.stderr
+
+
+FULL = 'mount -t tmpfs -o size=600k tmpfs "$0" && "$@"; code=$?; cat "$0/checkpoints/latest.txt"; ls "$0/checkpoints"; exit $code'
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(data, tmp_path):
+    """On a file system that holds one checkpoint, the second fails with a message and the first stays whole."""
+    (tmp_path / "run").mkdir()
+    inside = arguments(data, tmp_path / "run", "--set=checkpoints.checkpoint_interval=1", steps=9)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL, str(tmp_path / "run"), *inside]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 3 == done.returncode, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "cannot be written" in done.stderr
+    assert "Make room and start again: the last good checkpoint is that of step" in done.stderr
+    latest, *folders = done.stdout.splitlines()[-3:]
+    assert latest.split()[0] in " ".join(folders)
