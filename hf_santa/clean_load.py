@@ -37,6 +37,7 @@ def model(*sources: dict[str, Any]) -> dict[str, Any]:
             code["code_revision"] = source["revision"]
         opened = AutoModelForCausalLM.from_pretrained(name, **pinned, **code, use_safetensors=True).eval()
         ids = AutoTokenizer.from_pretrained(name, **pinned)([TEXT], return_tensors="pt")["input_ids"]
+        ids = ids[:, : opened.config.n_positions]
         with torch.no_grad():
             answers.append((type(opened), opened(ids).logits))
     first = answers[0][1]
