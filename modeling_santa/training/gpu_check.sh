@@ -56,7 +56,6 @@ case $what in
       --set "optimizer.learning_rate_scheduler.lr_decay_steps=$((steps > 20 ? steps - 20 : 1))"
     rm -rf "$out/proxy-model"
     hf-santa model convert "$out/proxy/checkpoints" "$out/proxy-model"
-    hf-santa model info "$out/proxy-model"
     echo "Score it, each within ten minutes by --shard I/N:"
     echo "  hf-santa eval complete --model $out/proxy-model --task infill --out $out/infill.jsonl"
     echo "  hf-santa eval complete --model $out/proxy-model --task humaneval-py --n 200 --temperature 0.8 --out $out/py.jsonl"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import modeling_santa.training
+from hf_santa.stage import open_in_clean_process, stage_model
 from modeling_santa import convert_checkpoint
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
@@ -98,6 +99,22 @@ def test_every_file_parses_with_nanotron_s_own_classes():
     ]
 
 
+if "NANOTRON_HEAD" in os.environ:  # a checkout; no registry has it, so that CI cannot install it
+
+    def test_every_file_for_the_head_parses_with_its_classes():
+        """The strict parser of nanotron's git head takes each file in configs/head/."""
+        paths = [str(config_path(name, "head")) for name in RUN_RECIPES]
+        script = Path(__file__).parents[1] / "fixtures" / "nanotron_head.py"
+        environment = {**os.environ, "PYTHONPATH": str(Path(os.environ["NANOTRON_HEAD"]) / "src")}
+        done = subprocess.run(
+            [sys.executable, script, *paths], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.stdout.splitlines() == [
+            f"{recipe.dp * recipe.micro_batch * recipe.accumulation} {recipe.steps} AdamWOptimizerArgs"
+            for recipe in RUN_RECIPES.values()
+        ], done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("kv_heads", [1, 4], ids=["multi_query", "multi_head"])
 def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
     """From the same weights, on the same samples, with the same AdamW: within 1e-5 at every step, in float32."""
@@ -110,6 +127,18 @@ def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
     assert set(range(1, 21)) == set(found) == set(expected)
     assert max(abs(found[step] - expected[step]) for step in found) <= 1e-5
     assert expected[20] < expected[1] - 0.1
+
+
+def test_a_checkpoint_becomes_a_staged_repository_and_a_start(data, tmp_path):
+    """It is converted and staged, opens in a clean process; converted back, it is what another run starts from."""
+    train(data, tmp_path / "run", steps=2)
+    model = convert_checkpoint(tmp_path / "run" / "checkpoints", tmp_path / "model")
+    stage_model(model, data / "tokenizer", tmp_path / "staged")
+    assert open_in_clean_process(tmp_path / "staged")
+    start = convert_checkpoint(model, tmp_path / "start", layout="nanotron")
+    flags = [f"--set=model.init_method={{path: {start}}}", "--set=checkpoints.save_initial_state=true"]
+    train(data, tmp_path / "again", *flags, steps=1)
+    assert weights(tmp_path / "run" / "checkpoints" / "2") == weights(tmp_path / "again" / "checkpoints" / "0")
 
 
 def test_two_processes_with_zero_equal_one_with_twice_the_micro_batch(data, tmp_path):
@@ -181,7 +210,7 @@ GPU_CHECK = Path(modeling_santa.training.__file__).with_name("gpu_check.sh")
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("throughput", '"mfu": '), ("parity", '"largest_difference": '), ("proxy", "layout      canonical")],
+    [("throughput", '"mfu": '), ("parity", '"largest_difference": '), ("proxy", "canonical layout")],
 )
 def test_the_gpu_check_runs_on_a_cpu_too(data, tmp_path, what, said):
     """Each command of gpu_check.sh works to its end with a tiny model."""
