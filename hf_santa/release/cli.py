@@ -130,7 +130,7 @@ def _stage(arguments: argparse.Namespace) -> int:
 
 def _publish(arguments: argparse.Namespace) -> int:
     def work() -> None:
-        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # exported lazily
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         from hf_santa.release import publish as release
         from hf_santa.release.commit import Retry

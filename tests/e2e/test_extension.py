@@ -41,6 +41,7 @@ def test_every_command_has_help():
         ["eval"],
         *(["eval", name] for name in ("doctor", "complete", "score", "merge", "report")),
         ["model"],
+        ["train"],
         *(["model", name] for name in ("info", "convert", "complete", "infill")),
     ):
         done = subprocess.run([BIN / "hf-santa", *command, "--help"], capture_output=True, text=True, check=False)

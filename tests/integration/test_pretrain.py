@@ -9,16 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from torch.nn import functional as F
-from transformers import GPTBigCodeForCausalLM
 
+import modeling_santa.training
+from hf_santa.stage import open_in_clean_process, stage_model
 from modeling_santa import convert_checkpoint
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.training.corpus import FimDataset, pack, read_tokens
-from modeling_santa.training.pretrain.loader import MicroBatches, Samples
+from modeling_santa.training.corpus import pack
+from modeling_santa.training.pretrain.gpu_report import reference_losses, run_losses
 from modeling_santa.training.pretrain.recipes import RUN_RECIPES, config_path
 from modeling_santa.training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 
@@ -58,11 +57,6 @@ def train(data, out, *more, steps=4, expected=0):
     done = subprocess.run(arguments(data, out, *more, steps=steps), capture_output=True, text=True, check=False)
     assert expected == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
     return done
-
-
-def losses(out):
-    lines = (out / "loss.jsonl").read_text().splitlines()
-    return {record["step"]: record["loss"] for record in map(json.loads, lines)}
 
 
 def weights(checkpoint):
@@ -105,45 +99,46 @@ def test_every_file_parses_with_nanotron_s_own_classes():
     ]
 
 
+if "NANOTRON_HEAD" in os.environ:  # a checkout; no registry has it, so that CI cannot install it
+
+    def test_every_file_for_the_head_parses_with_its_classes():
+        """The strict parser of nanotron's git head takes each file in configs/head/."""
+        paths = [str(config_path(name, "head")) for name in RUN_RECIPES]
+        script = Path(__file__).parents[1] / "fixtures" / "nanotron_head.py"
+        environment = {**os.environ, "PYTHONPATH": str(Path(os.environ["NANOTRON_HEAD"]) / "src")}
+        done = subprocess.run(
+            [sys.executable, script, *paths], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.stdout.splitlines() == [
+            f"{recipe.dp * recipe.micro_batch * recipe.accumulation} {recipe.steps} AdamWOptimizerArgs"
+            for recipe in RUN_RECIPES.values()
+        ], done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("kv_heads", [1, 4], ids=["multi_query", "multi_head"])
 def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
     """From the same weights, on the same samples, with the same AdamW: within 1e-5 at every step, in float32."""
     flags = [f"--set=model.model_config.num_key_value_heads={kv_heads}", "--set=checkpoints.save_initial_state=true"]
     train(data, tmp_path / "run", *flags, steps=20)
     folder = convert_checkpoint(tmp_path / "run" / "checkpoints" / "0", tmp_path / "start")
-    model = GPTBigCodeForCausalLM.from_pretrained(folder).train()
-    assert (kv_heads == 1) is model.config.multi_query
-    found, expected = losses(tmp_path / "run"), reference_losses(model, data, steps=20)
-    assert set(range(1, 21)) == set(found)
+    assert (kv_heads == 1) is json.loads((folder / "config.json").read_text())["multi_query"]
+    found = run_losses(tmp_path / "run")
+    expected = reference_losses(tmp_path / "run", data / "corpus", data / "tokenizer", folder)
+    assert set(range(1, 21)) == set(found) == set(expected)
     assert max(abs(found[step] - expected[step]) for step in found) <= 1e-5
     assert expected[20] < expected[1] - 0.1
 
 
-def reference_losses(model, data, *, steps):
-    """Losses of the training loop that the recipe `cpu` describes, written with torch alone."""
-    fim = FimDataset(read_tokens(data / "corpus"), load_tokenizer(data / "tokenizer"), seq_len=SEQ_LEN, seed=1234)
-    samples = Samples(fim, seed=1234, folder="")
-    batches = MicroBatches(size=8, accumulation=1, dp=1, rank=0, first_step=0, steps=steps)
-    decayed = [p for name, p in model.named_parameters() if p.dim() == 2]
-    others = [p for name, p in model.named_parameters() if p.dim() < 2]
-    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
-    cosine = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda n: n / 4 if n <= 4 else 0.5 * (1 + torch.tensor((n - 4) / 196 * torch.pi).cos().item())
-    )
-    seen = {}
-    for step, numbers in enumerate(batches, start=1):
-        batch = {key: torch.stack([samples[n][key] for n in numbers]) for key in samples[0]}
-        logits = model(batch["input_ids"], use_cache=False).logits.flatten(0, 1)
-        labels = batch["label_ids"].masked_fill(~batch["label_mask"], -100).flatten()
-        loss = F.cross_entropy(logits, labels, reduction="sum") / labels.numel()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        cosine.step()
-        optimizer.zero_grad()
-        seen[step] = loss.item()
-    return seen
+def test_a_checkpoint_becomes_a_staged_repository_and_a_start(data, tmp_path):
+    """It is converted and staged, opens in a clean process; converted back, it is what another run starts from."""
+    train(data, tmp_path / "run", steps=2)
+    model = convert_checkpoint(tmp_path / "run" / "checkpoints", tmp_path / "model")
+    stage_model(model, data / "tokenizer", tmp_path / "staged")
+    assert open_in_clean_process(tmp_path / "staged")
+    start = convert_checkpoint(model, tmp_path / "start", layout="nanotron")
+    flags = [f"--set=model.init_method={{path: {start}}}", "--set=checkpoints.save_initial_state=true"]
+    train(data, tmp_path / "again", *flags, steps=1)
+    assert weights(tmp_path / "run" / "checkpoints" / "2") == weights(tmp_path / "again" / "checkpoints" / "0")
 
 
 def test_two_processes_with_zero_equal_one_with_twice_the_micro_batch(data, tmp_path):
@@ -158,7 +153,7 @@ def test_two_processes_with_zero_equal_one_with_twice_the_micro_batch(data, tmp_
         config["tokens"]["micro_batch_size"],
         config["tokens"]["batch_accumulation_per_replica"],
     )
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    one, two = run_losses(tmp_path / "one"), run_losses(tmp_path / "two")
     assert set(range(1, 9)) == set(one) == set(two)
     assert max(abs(one[step] - two[step]) for step in one) <= 1e-5
 
@@ -186,7 +181,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(data, tmp_path, flags, kills):
         assert seen, f"the run ended before {line!r}"
         assert -signal.SIGKILL == run.returncode
     train(data, tmp_path / "killed", *flags, steps=6)
-    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+    assert run_losses(tmp_path / "whole") == run_losses(tmp_path / "killed")
     expected, found = (weights(tmp_path / name / "checkpoints" / "6") for name in ("whole", "killed"))
     assert expected
     assert expected == found
@@ -208,6 +203,23 @@ def test_damaged_tokens_stop_the_run(data, tmp_path):
     path.write_bytes(b"\xff\xff" * (path.stat().st_size // 2))
     done = train(tmp_path / "data", tmp_path / "run", expected=3)
     assert "holds token ids that the tokenizer does not have" in done.stderr
+
+
+GPU_CHECK = Path(modeling_santa.training.__file__).with_name("gpu_check.sh")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("throughput", '"mfu": '), ("parity", '"largest_difference": '), ("proxy", "canonical layout")],
+)
+def test_the_gpu_check_runs_on_a_cpu_too(data, tmp_path, what, said):
+    """Each command of gpu_check.sh works to its end with a tiny model."""
+    bin_folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+    command = [GPU_CHECK, what, data / "corpus", data / "tokenizer", tmp_path, "--device", "cpu", "--tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-3000:]
+    assert said in done.stdout
 
 
 FULL = 'mount -t tmpfs -o size=600k tmpfs "$0" && "$@"; code=$?; cat "$0/checkpoints/latest.txt"; ls "$0/checkpoints"; exit $code'

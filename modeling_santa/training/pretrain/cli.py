@@ -167,9 +167,17 @@ def _start(config: dict[str, Any], arguments: argparse.Namespace) -> int:
         print(_slurm(config, path, corpus.resolve(), tokenizer.resolve(), out.resolve()), end="")
         return 0
     print(f"{launch.about_model(config)}; {data}; {f'from step {step}' if step else 'from the start'}", flush=True)
-    flags = ["--cpu"] * is_cpu + ["--wandb"] * arguments.wandb
-    processes = config["parallelism"]["dp"]
-    return launch.start(launch.command(path, corpus, tokenizer, out, processes=processes, flags=flags))
+    return launch.start(
+        launch.command(
+            path,
+            corpus,
+            tokenizer,
+            out,
+            processes=config["parallelism"]["dp"],
+            is_cpu=is_cpu,
+            has_wandb=arguments.wandb,
+        )
+    )
 
 
 def _slurm(config: dict[str, Any], path: Path, corpus: Path, tokenizer: Path, out: Path) -> str:

@@ -116,9 +116,10 @@ def check_checkpoint(config: Mapping[str, Any], checkpoints: Path) -> int:
 
 
 def command(
-    config_file: Path, corpus: Path, tokenizer: Path, out: Path, *, processes: int, flags: list[str]
+    config_file: Path, corpus: Path, tokenizer: Path, out: Path, *, processes: int, is_cpu: bool, has_wandb: bool
 ) -> list[str]:
     """Return the command that trains: one process, or torchrun with one per GPU."""
+    flags = ["--cpu"] * is_cpu + ["--wandb"] * has_wandb
     paths = [str(config_file), "--corpus", str(corpus), "--tokenizer", str(tokenizer), "--out", str(out), *flags]
     if processes == 1:
         return [sys.executable, "-m", WORKER, *paths]

@@ -39,7 +39,7 @@ class DecayOnMatrices(NamedOptimizer):
         named: list[Any] = [pair for group in groups for pair in group["named_params"]] if are_groups else groups
         decayed = [pair for pair in named if _has_decay(pair[0])]
         others = [pair for pair in named if not _has_decay(pair[0])]
-        split = [{"named_params": decayed}, {"named_params": others, "weight_decay": 0.0}]
+        split: list[dict[str, Any]] = [{"named_params": decayed}, {"named_params": others, "weight_decay": 0.0}]
         super().__init__([group for group in split if group["named_params"]], optimizer_builder)
 
 
