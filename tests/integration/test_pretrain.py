@@ -199,7 +199,7 @@ def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
 def test_damaged_tokens_stop_the_run(data, tmp_path):
     """Ids beyond the tokenizer's stop the run with the sample's number, not with an index error."""
     shutil.copytree(data, tmp_path / "data")
-    path = tmp_path / "data" / "corpus" / "tokens.bin"
+    path = tmp_path / "data" / "corpus" / "tokens-00000.bin"
     path.write_bytes(b"\xff\xff" * (path.stat().st_size // 2))
     done = train(tmp_path / "data", tmp_path / "run", expected=3)
     assert "holds token ids that the tokenizer does not have" in done.stderr

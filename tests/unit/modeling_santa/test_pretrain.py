@@ -197,7 +197,7 @@ def test_data_that_does_not_fit_is_refused(data, tokenizer, tmp_path, capsys):
     assert f"has {size} tokens, the configuration's vocab_size is 4101" in capsys.readouterr().err
     assert 1 == start(data, tmp_path / "run", *fits, "--steps=200")
     assert re.search(r"200 steps take 409,600 tokens, .* times the same text", capsys.readouterr().err)
-    tokens = data / "corpus" / "tokens.bin"
+    tokens = data / "corpus" / "tokens-00000.bin"
     whole = tokens.read_bytes()
     try:
         tokens.write_bytes(whole[:-2])
@@ -205,7 +205,7 @@ def test_data_that_does_not_fit_is_refused(data, tokenizer, tmp_path, capsys):
         assert "Pack it again" in capsys.readouterr().err
         tokens.unlink()
         assert 1 == start(data, tmp_path / "run", *fits)
-        assert "lacks a file" in capsys.readouterr().err
+        assert "is missing" in capsys.readouterr().err
     finally:
         tokens.write_bytes(whole)
 
