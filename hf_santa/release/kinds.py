@@ -79,7 +79,18 @@ KINDS = {
             "space",
             "space",
             "santa-demo",
-            ("README.md", "*.py", "*.css", "*.js", "*.html", "*.svg", "requirements.txt", "packages.txt", PINNED),
+            (
+                "README.md",
+                "*.py",
+                "*.css",
+                "*.js",
+                "*.html",
+                "*.svg",
+                "requirements.txt",
+                "packages.txt",
+                "training.index",
+                PINNED,
+            ),
         ),
     )
 }

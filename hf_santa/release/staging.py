@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_recipes.seen_index import write_seen_index
 from hf_santa.release.guard import check_folder
 from hf_santa.release.kinds import Kind, ReleaseError, digest_of
 from hf_santa.release.lint import check_card
@@ -88,6 +89,8 @@ def _write(kind: Kind, sources: Sources, out: Path) -> None:
         stage_metric(folder)
     elif kind.name == "space":
         stage_space(folder)
+        if (sources.store / "funnel.json").is_file():
+            write_seen_index(sources.store, folder / "training.index")
     else:
         _write_model(sources, folder)
 

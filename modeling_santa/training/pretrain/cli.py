@@ -115,6 +115,8 @@ def _dry_run(config: dict[str, Any], arguments: argparse.Namespace) -> int:
     from modeling_santa.training.pretrain.launch import about_model
     from modeling_santa.training.pretrain.settings import sequences_a_step
 
+    if not 0 < arguments.mfu <= 1:
+        raise ValueError(f"train: --mfu {arguments.mfu:g} is no share. Use one above 0 and up to 1, such as 0.4.")
     found, tokens, gpus = (
         estimate(config, gpu=arguments.gpu, mfu=arguments.mfu),
         config["tokens"],

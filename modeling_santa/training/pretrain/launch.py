@@ -80,9 +80,21 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
 
 
 def latest_step(checkpoints: Path) -> int:
-    """Return the step of the newest whole checkpoint, 0 without one."""
+    """Return the step of the newest whole checkpoint, 0 without one.
+
+    Raises:
+        ValueError: `latest.txt` names none.
+    """
     latest = checkpoints / "latest.txt"
-    return int(latest.read_text()) if latest.is_file() else 0
+    if not latest.is_file():
+        return 0
+    text = latest.read_text().strip()
+    if not text.isdecimal() or not (checkpoints / text / "model_config.json").is_file():
+        raise ValueError(
+            f"train: {latest} says {text[:20]!r}, which is no checkpoint beside it. Write the step of a whole one into it, "
+            "or remove it to start anew."
+        )
+    return int(text)
 
 
 def check_checkpoint(config: Mapping[str, Any], checkpoints: Path) -> int:

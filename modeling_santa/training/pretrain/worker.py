@@ -11,8 +11,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import torch
-
 
 def main() -> int:
     """Train, and return the exit code."""
@@ -50,6 +48,7 @@ def _alone() -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    import torch
     from nanotron import distributed as dist
 
     from modeling_santa.training.corpus import FimDataset, read_tokens

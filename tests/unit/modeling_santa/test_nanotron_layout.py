@@ -124,6 +124,10 @@ def test_a_run_goes_on_only_from_its_own_checkpoint(checkpoints, tiny_config):
     """The newest step is found; another width, dtype or batch is refused with both values."""
     assert 3 == check_checkpoint(config_of(tiny_config), checkpoints)
     assert 0 == check_checkpoint(config_of(tiny_config), checkpoints / "none")
+    (checkpoints / "none").mkdir()
+    (checkpoints / "none" / "latest.txt").write_text("7\n")
+    with pytest.raises(ValueError, match="says '7', which is no checkpoint beside it"):
+        check_checkpoint(config_of(tiny_config), checkpoints / "none")
     with pytest.raises(ValueError, match="has hidden_size 32, the configuration 64"):
         check_checkpoint(config_of(tiny_config, hidden_size=64), checkpoints)
     half = config_of(tiny_config)

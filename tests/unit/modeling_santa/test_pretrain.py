@@ -153,6 +153,7 @@ def test_a_file_and_settings_are_taken(tmp_path, capsys):
         (["--config=fim", "--gpus=7"], "192 sequences a step cannot be shared by 7 GPUs"),
         (["--config=fim", "--set=tokens.train_steps"], "is no setting. Write it as"),
         (["--config=fim", "--set=tokens.stepz=1"], "--set has the unknown key 'tokens.stepz'"),
+        (["--config=fim", "--dry-run", "--mfu=0"], "--mfu 0 is no share"),
         (["--config=fim", "--steps=0"], "0 steps train nothing"),
         (["--config=fim", "--out=x"], "--corpus, --tokenizer missing"),
         (["--config=fim", "--schema=head", "--corpus=a", "--tokenizer=b", "--out=c"], "--schema head is for --print"),
