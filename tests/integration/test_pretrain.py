@@ -53,8 +53,14 @@ def arguments(data, out, *more, steps):
     return [str(Path(sys.executable).with_name("hf-santa")), *fixed, *settings, *more]
 
 
-def train(data, out, *more, steps=4, expected=0):
-    done = subprocess.run(arguments(data, out, *more, steps=steps), capture_output=True, text=True, check=False)
+def train(data, out, *more, steps=4, expected=0, **environment):
+    done = subprocess.run(
+        arguments(data, out, *more, steps=steps),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert expected == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
     return done
 
@@ -129,9 +135,23 @@ def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
     assert expected[20] < expected[1] - 0.1
 
 
+WANDB = """
+import os
+def note(line):
+    with open(os.environ["WANDB_LINES"], "a") as lines:
+        print(line, file=lines)
+def init(project, **_):
+    note(f"init {project}")
+def log(record, step):
+    note(step)
+"""
+
+
 def test_a_checkpoint_becomes_a_staged_repository_and_a_start(data, tmp_path):
-    """It is converted and staged, opens in a clean process; converted back, it is what another run starts from."""
-    train(data, tmp_path / "run", steps=2)
+    """It is converted and staged, opens in a clean process; converted back, another run starts from it. --wandb logs."""
+    (tmp_path / "wandb.py").write_text(WANDB)
+    train(data, tmp_path / "run", "--wandb", steps=2, PYTHONPATH=str(tmp_path), WANDB_LINES=str(tmp_path / "lines"))
+    assert ["init hf-santa", "1", "2"] == (tmp_path / "lines").read_text().splitlines()
     model = convert_checkpoint(tmp_path / "run" / "checkpoints", tmp_path / "model")
     stage_model(model, data / "tokenizer", tmp_path / "staged")
     assert open_in_clean_process(tmp_path / "staged")
@@ -197,11 +217,12 @@ def test_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
 
 
 def test_damaged_tokens_stop_the_run(data, tmp_path):
-    """Ids beyond the tokenizer's stop the run with the sample's number, not with an index error."""
+    """Ids beyond the tokenizer's, also those that a loader's own process finds, are named, not an index error."""
     shutil.copytree(data, tmp_path / "data")
-    path = tmp_path / "data" / "corpus" / "tokens.bin"
+    path = max((tmp_path / "data" / "corpus").iterdir(), key=lambda file: file.stat().st_size)
     path.write_bytes(b"\xff\xff" * (path.stat().st_size // 2))
-    done = train(tmp_path / "data", tmp_path / "run", expected=3)
+    done = train(tmp_path / "data", tmp_path / "run", "--set=data.num_loading_workers=1", expected=3)
+    assert "hf-santa train: sample " in done.stderr
     assert "holds token ids that the tokenizer does not have" in done.stderr
 
 
