@@ -41,8 +41,8 @@ ORIGINAL_FIELDS = {
 def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canonical") -> Path:
     """Write the checkpoint folder `src` to `out` in the canonical layout, or in the "original" one, or for "nanotron".
 
-    Reads what nanotron's trainer wrote (of several checkpoints the newest), safetensors (sharded or not) and `.bin` files, which are unpickled with weights only: one that asks for
-    code is refused. Writes safetensors, config.json and, for the canonical layout, the code files and the tokenizer.
+    Reads what nanotron's trainer wrote (of several checkpoints the newest), safetensors (sharded or not) and `.bin`
+    files, which are unpickled with weights only: one that asks for code is refused. Writes safetensors, config.json and, for the canonical layout, the code files and the tokenizer.
     The numbers are only moved: every bit and the dtype are kept. `out` appears whole or not at all.
 
     Raises:

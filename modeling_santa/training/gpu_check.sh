@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a GPU has to show: throughput and MFU of the 1.1B model, peak memory, loss parity, and a proxy that infills.
-# Each command ends within ten minutes on one H100 or H200. Usage:
+# For one H100 or H200; training is stopped after LIMIT_S seconds (570). Usage:
 #   gpu_check.sh throughput|parity|proxy CORPUS TOKENIZER OUT [--device cpu --tiny]
 # --device cpu --tiny runs the same commands with a tiny model, to see that they work. `proxy` goes on where it was
 # stopped: call it until it says that its steps are trained already; then it converts and prints how to score.

@@ -53,8 +53,14 @@ def arguments(data, out, *more, steps):
     return [str(Path(sys.executable).with_name("hf-santa")), *fixed, *settings, *more]
 
 
-def train(data, out, *more, steps=4, expected=0):
-    done = subprocess.run(arguments(data, out, *more, steps=steps), capture_output=True, text=True, check=False)
+def train(data, out, *more, steps=4, expected=0, **environment):
+    done = subprocess.run(
+        arguments(data, out, *more, steps=steps),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert expected == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
     return done
 
@@ -129,9 +135,23 @@ def test_twenty_steps_have_the_losses_of_transformers(data, tmp_path, kv_heads):
     assert expected[20] < expected[1] - 0.1
 
 
+WANDB = """
+import os
+def note(line):
+    with open(os.environ["WANDB_LINES"], "a") as lines:
+        print(line, file=lines)
+def init(project, **_):
+    note(f"init {project}")
+def log(record, step):
+    note(step)
+"""
+
+
 def test_a_checkpoint_becomes_a_staged_repository_and_a_start(data, tmp_path):
-    """It is converted and staged, opens in a clean process; converted back, it is what another run starts from."""
-    train(data, tmp_path / "run", steps=2)
+    """It is converted and staged, opens in a clean process; converted back, another run starts from it. --wandb logs."""
+    (tmp_path / "wandb.py").write_text(WANDB)
+    train(data, tmp_path / "run", "--wandb", steps=2, PYTHONPATH=str(tmp_path), WANDB_LINES=str(tmp_path / "lines"))
+    assert ["init hf-santa", "1", "2"] == (tmp_path / "lines").read_text().splitlines()
     model = convert_checkpoint(tmp_path / "run" / "checkpoints", tmp_path / "model")
     stage_model(model, data / "tokenizer", tmp_path / "staged")
     seen = open_in_clean_process("model", {"name": str(tmp_path / "staged")})

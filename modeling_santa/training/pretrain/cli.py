@@ -1,6 +1,7 @@
 """The command `hf-santa train`."""
 
 import argparse
+import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -155,6 +156,8 @@ def _start(config: dict[str, Any], arguments: argparse.Namespace) -> int:
             "train: --schema head is for --print and --dry-run. Runs are started with the release 0.4, "
             "which `hf-santa[train]` installs. Leave --schema out."
         )
+    if arguments.wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("train: --wandb needs wandb, which is not installed. Install it, or leave --wandb out.")
     corpus, tokenizer, out = arguments.corpus, arguments.tokenizer, arguments.out
     is_cpu = False if arguments.slurm else launch.check_devices(config, arguments.device)
     data = launch.check_data(config, corpus, tokenizer, arguments.max_epochs)

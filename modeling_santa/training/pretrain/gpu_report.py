@@ -91,13 +91,11 @@ def _data(config: Mapping[str, Any], corpus: Path, tokenizer: Path) -> tuple[Sam
     if config["parallelism"]["dp"] * tokens["batch_accumulation_per_replica"] != 1:
         raise ValueError("parity: the run has several micro-batches a step. Train with dp 1 and no accumulation.")
     rates = {"fim_rate": config["fim"]["fim_rate"], "spm_rate": config["fim"]["spm_rate"]}
-    fim = FimDataset(
-        read_tokens(corpus), load_tokenizer(tokenizer), seq_len=tokens["sequence_length"], seed=seed, **rates
-    )
+    opened = load_tokenizer(tokenizer)
+    fim = FimDataset(read_tokens(corpus), opened, seq_len=tokens["sequence_length"], seed=seed, **rates)
+    samples = Samples(fim, seed=seed, vocab_size=opened.get_vocab_size(with_added_tokens=True), folder=str(corpus))
     steps, size = tokens["train_steps"], tokens["micro_batch_size"]
-    return Samples(fim, seed=seed, folder=""), MicroBatches(
-        size=size, accumulation=1, dp=1, rank=0, first_step=0, steps=steps
-    )
+    return samples, MicroBatches(size=size, accumulation=1, dp=1, rank=0, first_step=0, steps=steps)
 
 
 def _rate(schedule: Mapping[str, Any], done: int) -> float:

@@ -40,9 +40,9 @@ def shuffled(place: int, size: int, *, seed: int, epoch: int) -> int:
 class Samples(Dataset[dict[str, torch.Tensor]]):
     """Gives the n-th sample of a run, over as many epochs as it takes."""
 
-    def __init__(self, fim: FimDataset, *, seed: int, folder: str) -> None:
+    def __init__(self, fim: FimDataset, *, seed: int, vocab_size: int, folder: str) -> None:
         self.fim, self.seed, self.folder = fim, seed, folder
-        self.vocab_size = fim.tokenizer.get_vocab_size(with_added_tokens=True)
+        self.vocab_size = vocab_size
         self.consumed_tokens = 0
 
     def __len__(self) -> int:

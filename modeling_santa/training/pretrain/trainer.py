@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nanotron.helpers
+import nanotron.trainer
 import torch
 from nanotron import distributed as dist
 from nanotron.optim.named_optimizer import NamedOptimizer
@@ -66,7 +67,11 @@ class SantaTrainer(DistributedTrainer):
             _truncate(out / LOSSES, self.start_iteration_step)
 
     def pre_training(self, *_: Any, **__: Any) -> None:
-        """Start no wandb run: that is done only when asked for."""
+        """Start a wandb run where `--wandb` asked for one; else the worker has hidden wandb."""
+        if self.is_first and nanotron.trainer.wandb is not None:
+            nanotron.trainer.wandb.init(
+                project=self.config.general.project, name=self.config.general.run, config=self.config.as_dict()
+            )
 
     def training_step(self, dataloader: Iterator[Mapping[str, torch.Tensor]]) -> tuple[Any, Any]:
         """Take a step, with dropout drawn from (seed, step, rank), so that a resumed run draws the same.
@@ -109,6 +114,8 @@ class SantaTrainer(DistributedTrainer):
         }
         with (self.out / LOSSES).open("a") as log:
             log.write(json.dumps(record) + "\n")
+        if nanotron.trainer.wandb is not None:
+            nanotron.trainer.wandb.log(record, step=self.iteration_step)
         total = self.config.tokens.train_steps
         print(f"step {self.iteration_step}/{total} loss {loss:.4f} {tokens:,.0f} tokens/s", flush=True)
 

@@ -10,6 +10,13 @@ import socket
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch.utils.data import DataLoader
+
+    from modeling_santa.training.pretrain.trainer import SantaTrainer
 
 
 def main() -> int:
@@ -49,40 +56,45 @@ def _alone() -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     import torch
+    from dacite import DaciteError
+
+    from modeling_santa.training.pretrain.trainer import SantaTrainer, TrainingError
+
+    try:
+        trainer = SantaTrainer(arguments.config, arguments.out)
+        trainer.train(_batches(trainer, arguments))
+    except (TrainingError, DaciteError, ValueError) as error:
+        said = str(error).strip().splitlines()[-1]  # from a loader's process comes a traceback with the message last
+        said = said.removeprefix("ValueError: ")
+        print(f"hf-santa {said if said.startswith('train: ') else f'train: {said}'}", file=sys.stderr, flush=True)
+        return 3
+    torch.distributed.destroy_process_group()
+    return 0
+
+
+def _batches(trainer: "SantaTrainer", arguments: argparse.Namespace) -> "DataLoader[dict[str, torch.Tensor]]":
+    """Return this rank's loader, from the step on at which the trainer stands."""
     from nanotron import distributed as dist
 
     from modeling_santa.training.corpus import FimDataset, read_tokens
     from modeling_santa.training.pretrain.loader import MicroBatches, Samples, dataloader
-    from modeling_santa.training.pretrain.trainer import SantaTrainer, TrainingError
     from modeling_santa.training.tokenizer import load_tokenizer
 
-    trainer = SantaTrainer(arguments.config, arguments.out)
-    config, dp_pg = trainer.config, trainer.parallel_context.dp_pg
-    seed = config.data.seed
-    fim = FimDataset(
-        read_tokens(arguments.corpus),
-        load_tokenizer(arguments.tokenizer),
-        seq_len=config.tokens.sequence_length,
-        seed=seed,
-        fim_rate=config.fim.fim_rate,
-        spm_rate=config.fim.spm_rate,
-    )
+    config, dp_pg, tokenizer = trainer.config, trainer.parallel_context.dp_pg, load_tokenizer(arguments.tokenizer)
+    seed, tokens = config.data.seed, config.tokens
+    rates = {"fim_rate": config.fim.fim_rate, "spm_rate": config.fim.spm_rate}
+    fim = FimDataset(read_tokens(arguments.corpus), tokenizer, seq_len=tokens.sequence_length, seed=seed, **rates)
     batches = MicroBatches(
-        size=config.tokens.micro_batch_size,
-        accumulation=config.tokens.batch_accumulation_per_replica,
+        size=tokens.micro_batch_size,
+        accumulation=tokens.batch_accumulation_per_replica,
         dp=dp_pg.size(),
         rank=dist.get_rank(dp_pg),
         first_step=trainer.start_iteration_step,
-        steps=config.tokens.train_steps,
+        steps=tokens.train_steps,
     )
-    samples = Samples(fim, seed=seed, folder=str(arguments.corpus))
-    try:
-        trainer.train(dataloader(samples, batches, workers=config.data.num_loading_workers))
-    except (TrainingError, ValueError) as error:
-        print(f"hf-santa {str(error).strip().splitlines()[-1]}", file=sys.stderr, flush=True)
-        return 3
-    torch.distributed.destroy_process_group()
-    return 0
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    samples = Samples(fim, seed=seed, vocab_size=size, folder=str(arguments.corpus))
+    return dataloader(samples, batches, workers=config.data.num_loading_workers)
 
 
 if __name__ == "__main__":

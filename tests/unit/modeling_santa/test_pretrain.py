@@ -251,7 +251,7 @@ def test_ranks_share_a_step_and_resumption_skips_none(size, accumulation, dp, fi
 def test_samples_go_on_into_the_next_epoch_and_count_tokens(data, tokenizer):
     """Sample n + len is of the next epoch; the counters that nanotron's head asks for follow the steps."""
     fim = FimDataset(read_tokens(data / "corpus"), tokenizer, seq_len=32, seed=3, fim_rate=0.0)
-    samples = Samples(fim, seed=3, folder="c")
+    samples = Samples(fim, seed=3, vocab_size=tokenizer.get_vocab_size(with_added_tokens=True), folder="c")
     first = [samples[n]["input_ids"] for n in range(len(samples))]
     second = [samples[n + len(samples)]["input_ids"] for n in range(len(samples))]
     assert sorted(map(torch.Tensor.tolist, first)) == sorted(map(torch.Tensor.tolist, second))
