@@ -109,7 +109,7 @@ class Encoder:
         return out[:used]
 
     def _cache(self, crew: int) -> Any:
-        """Return a thread's cache of words: 7 MB, filled as they come, emptied when full."""
+        """Return a thread's cache of words: 28 MB, filled as they come, emptied when full."""
         from modeling_santa.training.kernel_bpe import LONGEST, SLOTS
 
         while len(self._caches) <= crew:

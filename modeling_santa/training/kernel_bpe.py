@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 NUMERIC, SPACE = 0, 1
-SLOTS = 1 << 17  # of a thread's cache, 32 bytes each
+SLOTS = 1 << 19  # of a thread's cache, 32 bytes each: 16 MiB
 INLINE = 4  # ids that a slot holds itself
 LONGEST = 64  # bytes of a word that is kept in the cache
 NONE = np.int64(1 << 62)
@@ -313,12 +313,43 @@ def encode_word(text, at, end, tables, cache, out, to):
 
 @numba.njit(cache=True, nogil=True)
 def encode_range(text, bounds, first, last, kinds, tables, cache, end_id, out, counts):
-    """Encode the documents `first` to `last` - 1 of `bounds` into `out`; return how many ids that are."""
-    to = 0
+    """Encode the documents `first` to `last` - 1 of `bounds` into `out`; return how many ids that are.
+
+    The usual case, a short word that is in the cache, stands here: a call would pass a hundred numbers, 100 ns a word.
+    """
+    to, slots, byte_ids, mask = 0, cache[0], tables[0], np.uint64(SLOTS - 1)
     for row in range(first, last):
         at, stop, started = bounds[row], bounds[row + 1], to
         while at < stop:
             end = word_end(text, at, stop, kinds)
+            size = end - at
+            if size == 1:
+                out[to] = byte_ids[text[at]]
+                to += 1
+                at = end
+                continue
+            if size <= 16:
+                low, high = np.uint64(0), np.uint64(0)
+                for place in range(min(8, size)):
+                    low |= np.uint64(text[at + place]) << np.uint64(8 * place)
+                for place in range(8, size):
+                    high |= np.uint64(text[at + place]) << np.uint64(8 * place - 64)
+                slot = mixed(low, high ^ (np.uint64(size) * np.uint64(0x9E3779B97F4A7C15))) & mask
+                about = slots[slot, 2]
+                while about and (
+                    slots[slot, 0] != low or slots[slot, 1] != high or (about & np.uint64(0xFF)) != np.uint64(size)
+                ):
+                    slot = (slot + np.uint64(1)) & mask
+                    about = slots[slot, 2]
+                count = np.int64((about >> np.uint64(8)) & np.uint64(0xFF))
+                if about and count <= INLINE:
+                    four = slots[slot, 3]
+                    for _ in range(count):
+                        out[to] = four & np.uint64(0xFFFF)
+                        four >>= np.uint64(16)
+                        to += 1
+                    at = end
+                    continue
             to = encode_word(text, at, end, tables, cache, out, to)
             at = end
         if end_id >= 0:
