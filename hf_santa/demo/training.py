@@ -102,7 +102,11 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     model = SantaForCausalLM(config)
     steps = max(1, settings["train_tokens"] // (BATCH_SIZE * SEQ_LEN))
     plan = TrainingPlan(
-        steps=steps, batch_size=BATCH_SIZE, seed=settings["seed"], time_limit_s=settings["train_limit_s"]
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        seed=settings["seed"],
+        save_every=min(100, max(1, steps // 4)),
+        time_limit_s=settings["train_limit_s"],
     )
     dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], fim_rate=0.5)
     result = train(
