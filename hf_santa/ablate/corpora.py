@@ -45,7 +45,7 @@ def prepare(
         if "stars" not in str(error):
             raise
         lacking["stars"] = (
-            f"{str(error).rstrip('.')}. A source tree has no stars: give rows that have, or --stars FILE."
+            "The rows have no column 'max_stars_count'; a source tree has none. Give rows of The Stack, or --stars FILE."
         )
         run(rows, out / "store", wanted, benchmarks=[PROBLEMS], report=say)
     tokenizer = train_tokenizer(_some(kept_texts(out / "store", "base")), vocab_size=scale.vocab_size)
