@@ -134,6 +134,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         "is_timed_out": result["is_timed_out"],
         "log": result["log"],
     }
+    shutil.rmtree(out / "trained", ignore_errors=True)  # a run killed while it saved left half of one
     model.save_pretrained(out / "trained")
     write_json(out / "trained" / "measures.json", measures)
     write_json(out / ".seconds" / "train.json", {"training_seconds": result["seconds"]})
