@@ -50,7 +50,7 @@ def around_gap(tokenizer: Any, prefix: str, suffix: str, room: int) -> tuple[str
     before = prefix.splitlines(keepends=True)[-room:]
     after = suffix.splitlines(keepends=True)[:room]
     costs = (
-        [len(ids) for ids in tokenizer(before[::-1] + after, add_special_tokens=False)["input_ids"]]
+        [len(ids) for ids in tokenizer(before[::-1] + after, add_special_tokens=False, verbose=False)["input_ids"]]
         if before or after
         else []
     )
