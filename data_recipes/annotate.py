@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from data_recipes.comment_reference import comment_share_reference
-from data_recipes.comments import COMMENT_LANGUAGES, comment_shares
-from data_recipes.decontaminate import BenchmarkString, Matcher
+from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
+from data_recipes.decontamination.matcher import GRAM, STRING
+from data_recipes.disk.files import checksum
 from data_recipes.errors import DataError
-from data_recipes.fertility import chars_per_token, tokenizer_file
-from data_recipes.filters import MIN_CHARS_PER_TOKEN, Drop, filters_for
-from data_recipes.matcher import GRAM, STRING
-from data_recipes.permissions import Permissions
-from data_recipes.redact import redact
-from data_recipes.redactor import PII_COLUMNS
-from data_recipes.replacements import POLICY_VERSION
-from data_recipes.rows import SCORE_SCHEMA, Reject, Row, read_parquet, rejects_table, rows_table
-from data_recipes.store import checksum
+from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
+from data_recipes.filters.comments_oracle import comment_share_reference
+from data_recipes.filters.fertility import chars_per_token, tokenizer_file
+from data_recipes.filters.permissions import Permissions
+from data_recipes.filters.rules import MIN_CHARS_PER_TOKEN, Drop, filters_for
+from data_recipes.pii.redaction import redact
+from data_recipes.pii.replacements import POLICY_VERSION
+from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.sources.row import SCORE_SCHEMA, Reject, Row, read_parquet, rejects_table, rows_table
 
 _BATCH_ROWS = 512
 STORE_FILTERS = ("xml", "html")

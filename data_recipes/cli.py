@@ -142,7 +142,7 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 def _rows(args: argparse.Namespace) -> int:
     from data_recipes.errors import DataError
-    from data_recipes.rows_step import write_rows
+    from data_recipes.sources.write_rows import write_rows
 
     limits = {}
     for given in args.limit_mb:
@@ -155,8 +155,8 @@ def _rows(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from data_recipes.permissions import Permissions
-    from data_recipes.run import run
+    from data_recipes.filters.permissions import Permissions
+    from data_recipes.pipeline import run
 
     settings = {
         "benchmarks": args.benchmark,
@@ -171,7 +171,7 @@ def _run(args: argparse.Namespace) -> int:
         run(args.source, args.out, recipes, args.threads, data_dir=args.data_dir, **settings)
         return 0
     from data_recipes.errors import DataError
-    from data_recipes.scale import Cluster, run_at_scale
+    from data_recipes.pipeline_at_scale import Cluster, run_at_scale
 
     if args.data_dir is not None:
         raise DataError(
@@ -184,8 +184,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _stats(args: argparse.Namespace) -> int:
-    from data_recipes.explain import read_funnel
-    from data_recipes.funnel import funnel_rows, recipe_rows
+    from data_recipes.store.explain import read_funnel
+    from data_recipes.store.funnel import funnel_rows, recipe_rows
 
     funnel = read_funnel(args.out)
     print("Volume of each recipe, and how much less than base that is:")
@@ -205,7 +205,7 @@ def _print_table(rows: list[list[str]]) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from data_recipes.explain import explain, read_funnel
+    from data_recipes.store.explain import explain, read_funnel
 
     funnel, found = read_funnel(args.out), explain(args.out, args.hexsha)
     for explanation in found:
@@ -224,7 +224,7 @@ def _load(args: argparse.Namespace) -> int:
 
 
 def _am_i_in(args: argparse.Namespace) -> int:
-    from data_recipes.explain import extensions, files_of_user
+    from data_recipes.store.explain import extensions, files_of_user
 
     found = files_of_user(args.out, args.user)
     total = sum(map(len, found.values()))
@@ -239,14 +239,14 @@ def _am_i_in(args: argparse.Namespace) -> int:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from data_recipes.seen_index import write_seen_index
+    from data_recipes.store.training_index import write_seen_index
 
     print(write_seen_index(args.store, args.out, recipe=args.recipe, max_mb=args.max_mb))
     return 0
 
 
 def _redact(args: argparse.Namespace) -> int:
-    from data_recipes.redact_files import Options, redact_files
+    from data_recipes.pii.files import Options, redact_files
 
     types = None if args.types is None else tuple(name.strip() for name in args.types.split(",") if name.strip())
     options = Options(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_recipes.disk.files import replacing
 from data_recipes.errors import DataError
-from data_recipes.rows import parquet_files
-from data_recipes.store import replacing
+from data_recipes.sources.row import parquet_files
 
 
 def load_rows(out: str, recipe: str, *, streaming: bool, head: int, to: str | None) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _dataset(out: str, recipe: str, *, streaming: bool) -> Any:
 
     source: dict[str, Any] = {"path": out}
     if Path(out).exists() and not (Path(out) / "funnel.json").is_file():
-        from data_recipes.stack_builder import register
+        from data_recipes.builder import register
 
         register()
         source = {"path": "santa_stack", "data_files": [str(path) for path in parquet_files(out)]}

@@ -4,24 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .completions import complete, read_problems
-    from .docstrings import smoothed_bleu
-    from .estimator import pass_at_k
+    from eval_multipl_e.suite.docstrings import smoothed_bleu
+    from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
+    from eval_multipl_e.suite.problems import complete, read_problems
+
     from .execution import run_program
-    from .infilling import exact_match, single_line_tasks
     from .languages import LANGUAGES
     from .scoring import score
+    from .scoring_estimator import pass_at_k
 
 _HOMES = {
     "LANGUAGES": "languages",
-    "complete": "completions",
-    "exact_match": "infilling",
-    "pass_at_k": "estimator",  # not `pass_at_k.py`: the imported module would hide the function
-    "read_problems": "completions",
+    "complete": "suite.problems",
+    "exact_match": "suite.infilling",
+    "pass_at_k": "scoring_estimator",
+    "read_problems": "suite.problems",
     "run_program": "execution",
     "score": "scoring",
-    "single_line_tasks": "infilling",
-    "smoothed_bleu": "docstrings",
+    "single_line_tasks": "suite.infilling",
+    "smoothed_bleu": "suite.docstrings",
 }
 
 __all__ = [

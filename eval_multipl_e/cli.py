@@ -145,8 +145,8 @@ def _complete(args: argparse.Namespace) -> int:
     def work() -> int:
         from tqdm import tqdm
 
-        from .shards import Shard
-        from .tasks import read_task, task_of
+        from eval_multipl_e.suite.shards import Shard
+        from eval_multipl_e.suite.tasks import read_task, task_of
 
         task = task_of(args.task)
         shard = Shard.parse(args.shard)
@@ -164,7 +164,7 @@ def _complete(args: argparse.Namespace) -> int:
         }
         continuer, about = _opened(args, settings)
         n = task.n if args.n is None else args.n
-        from .completing import complete_to_file
+        from eval_multipl_e.suite.completing import complete_to_file
 
         with tqdm(desc=task.name, unit="sample", disable=None) as bar:
             done = complete_to_file(
@@ -192,7 +192,7 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
     import transformers
     from transformers.utils import logging
 
-    from .continuing import Continuer, open_model
+    from eval_multipl_e.suite.model import Continuer, open_model
 
     logging.disable_progress_bar()
     model, tokenizer = open_model(
@@ -216,10 +216,10 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
 
 def _score(args: argparse.Namespace) -> int:
     def work() -> int:
-        from .completions import read_completions
-        from .marking import mark
-        from .shards import Shard, digest, read_settings, write_whole
-        from .tasks import Task, read_task, task_of
+        from eval_multipl_e.suite.grade import mark
+        from eval_multipl_e.suite.problems import read_completions
+        from eval_multipl_e.suite.shards import Shard, digest, read_settings, write_whole
+        from eval_multipl_e.suite.tasks import Task, read_task, task_of
 
         settings = read_settings(args.completions)
         name = args.task or (settings or {}).get("task")
@@ -262,8 +262,8 @@ def _score(args: argparse.Namespace) -> int:
 
 def _merge(args: argparse.Namespace) -> int:
     def work() -> int:
-        from .merging import merge_completions, merge_results
-        from .shards import write_whole
+        from eval_multipl_e.suite.merge import merge_completions, merge_results
+        from eval_multipl_e.suite.shards import write_whole
 
         if args.out in args.files:
             raise ValueError(f"{args.out} is one of the shards. Give another --out.")
@@ -280,7 +280,7 @@ def _merge(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     def work() -> int:
-        from .report import write_report
+        from eval_multipl_e.suite.report import write_report
 
         rows = write_report(args.results, args.model_name, args.out, card=args.card)
         print(f"step=report scores={len(rows)} page={args.out / 'report.md'}")

@@ -10,26 +10,26 @@ from typing import Any
 import datasets
 import evaluate
 
-from .artefacts import root
-from .bare import BareBox
-from .box import Box
-from .capture import Capture
-from .compiled import COMPILED
-from .estimator import bootstrap_interval, pass_at_k
 from .execution import run_program
-from .forkserver import serve
-from .interpreted import INTERPRETED
-from .kept import KeptOutcomes
-from .kernel import clone
-from .language import Language
+from .execution_batch import run_all
+from .execution_cache import KeptOutcomes
+from .execution_verdict import named
 from .languages import LANGUAGES
-from .running import run_all
+from .languages_compiled import COMPILED
+from .languages_interpreted import INTERPRETED
+from .languages_row import Language
 from .sandbox import available
+from .sandbox_box import Box
+from .sandbox_forkserver import serve
+from .sandbox_mounts import build
+from .sandbox_none import BareBox
+from .sandbox_seccomp import REFUSED
+from .sandbox_streams import Capture
+from .sandbox_syscalls import clone
 from .scoring import score
-from .seccomp import REFUSED
+from .scoring_estimator import bootstrap_interval, pass_at_k
 from .toolchains import toolchain_version
-from .verdict import named
-from .view import build
+from .toolchains_prepared import root
 from .warm import Warm
 from .warm_compilers import WarmCompilers
 from .warm_helper import HELPER

@@ -6,15 +6,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import artefacts
-from .bare import BareBox
-from .box import Box, Limits
-from .capture import Step
-from .language import Language
+from . import toolchains_prepared
+from .execution_verdict import named, named_build
 from .languages import language_of
+from .languages_row import Language
 from .sandbox import open_box, resolve
+from .sandbox_box import Box, Limits
+from .sandbox_none import BareBox
+from .sandbox_streams import Step
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
-from .verdict import named, named_build
 from .warm import Warm
 from .warm_compilers import Built, scala_jars
 
@@ -187,7 +187,7 @@ class Job:
             "{token}": self.token,
         }
         if "{artefacts}" in word:
-            names["{artefacts}"] = str(artefacts.folder(self.language.artefacts))
+            names["{artefacts}"] = str(toolchains_prepared.folder(self.language.artefacts))
         if "{scala}" in word:
             names["{scala}"] = ":".join(scala_jars())
         for name, value in names.items():

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .compiled import COMPILED
-from .interpreted import INTERPRETED
-from .language import Language
+from .languages_compiled import COMPILED
+from .languages_interpreted import INTERPRETED
+from .languages_row import Language
 
 # Every language by MultiPL-E's code: Python, JavaScript and Java first, the others by name.
 LANGUAGES: Mapping[str, Language] = MappingProxyType(

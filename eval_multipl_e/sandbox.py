@@ -24,10 +24,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import bare
-from .box import Box, Limits, SandboxError, environment
-from .forkserver import INSIDE_ID, receive, send
-from .view import ETC, PROGRAM, STATE, SYSTEM
+from . import sandbox_none
+from .sandbox_box import Box, Limits, SandboxError, environment
+from .sandbox_forkserver import INSIDE_ID, receive, send
+from .sandbox_mounts import ETC, PROGRAM, STATE, SYSTEM
 
 WAYS = ("namespaces", "bwrap", "none")
 SANDBOXES = ("auto", *WAYS)
@@ -36,7 +36,7 @@ _MIB = 1 << 20
 # The fork server's modules, as a package without the files of this one that need more than the standard library.
 _BOOT = (
     "import sys, types; box = types.ModuleType('box'); box.__path__ = [sys.argv[1]]; sys.modules['box'] = box; "
-    "import box.forkserver; box.forkserver.main()"
+    "import box.sandbox_forkserver; box.sandbox_forkserver.main()"
 )
 
 
@@ -113,10 +113,10 @@ def tool_prefix(tool: str) -> tuple[str, ...]:
 
 def open_box(
     way: str, paths: tuple[str, ...], *, program_bytes: int = 512 * _MIB, scratch_bytes: int = 64 * _MIB
-) -> "Box | bare.BareBox":
+) -> "Box | sandbox_none.BareBox":
     """A wall for one program; `paths` are folders to show beside the system's, read-only."""
     if way == "none":
-        return bare.BareBox()
+        return sandbox_none.BareBox()
     paths = tuple(path for path in paths if Path(path).is_dir())
     if way == "bwrap":
         return _bubblewrap(paths)

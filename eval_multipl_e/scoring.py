@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .estimator import mean_scores, pass_at_k
 from .execution import MODES, STATUSES, Outcome, toolchain_problem
-from .kept import KeptOutcomes
+from .execution_batch import SPEEDS, Settings, run_all
+from .execution_cache import KeptOutcomes
 from .languages import language_of
-from .running import SPEEDS, Settings, run_all
 from .sandbox import resolve
+from .scoring_estimator import mean_scores, pass_at_k
 from .toolchains import missing_tool
 
 DEFAULT_KS = (1, 10, 100)

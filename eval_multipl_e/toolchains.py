@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import artefacts
-from .language import Language
+from . import toolchains_prepared
 from .languages import LANGUAGES, language_of
+from .languages_row import Language
 from .sandbox import tool_prefix
 
 _JARS = {
@@ -66,7 +66,7 @@ def _visible_folders(*_settings: str) -> tuple[str, ...]:
         jars = [jar for _, name, _ in row.needs if (jar := find_jar(name))]
         folders += [folder for jar in jars if not (folder := str(Path(jar).parent)).startswith("/usr/")]
         if row.artefacts and not missing_tool(row):
-            folders.append(str(artefacts.root()))
+            folders.append(str(toolchains_prepared.root()))
     return tuple(dict.fromkeys(folders))
 
 

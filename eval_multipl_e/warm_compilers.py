@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from .bare import BareBox
-from .box import Box, Limits, SandboxError
-from .compiled import JAVATUPLES, JVM
+from .languages_compiled import JAVATUPLES, JVM
 from .sandbox import open_box
+from .sandbox_box import Box, Limits, SandboxError
+from .sandbox_none import BareBox
 from .toolchains import find_jar, find_tool, visible_folders
 from .warm_sources import CSHARP, JAVA, SCALA, TYPESCRIPT
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from . import artefacts, seccomp
-from .box import Box, Limits, SandboxError
-from .capture import Step
+from . import sandbox_seccomp, toolchains_prepared
 from .sandbox import start_warm
+from .sandbox_box import Box, Limits, SandboxError
+from .sandbox_streams import Step
 from .toolchains import find_tool, visible_folders
 from .warm_helper import PERL, RACKET, RUBY, R
 
@@ -50,7 +50,7 @@ class WarmInterpreter:
 
     def __init__(self, code: str) -> None:
         recipe = _RECIPES[code]
-        library = artefacts.folder("helper") / "helper.so"
+        library = toolchains_prepared.folder("helper") / "helper.so"
         tool = find_tool(recipe.tool) or recipe.tool
         env = {"SANTA_SCRIPT": recipe.script} if recipe.script else {}
         if recipe.is_preloaded:
@@ -89,7 +89,7 @@ class WarmInterpreter:
 
     def _enter(self, files: tuple[int, ...], limits: Limits) -> None:
         numbers = (limits.cpu_s, limits.file_bytes, limits.data_bytes, limits.processes, 1024)
-        rows = seccomp.rows()
+        rows = sandbox_seccomp.rows()
         # Where it is gone, the pipe of the report ends without one, and the program is run cold.
         with self._lock, contextlib.suppress(OSError):
             socket.send_fds(self._channel, [struct.pack("=6Q", *numbers, len(rows)) + rows], files)

@@ -12,7 +12,7 @@ import eval_multipl_e.cli
 import hf_santa.ablate.cli
 import hf_santa.demo.cli
 import hf_santa.finetune.cli
-import hf_santa.release.cli
+import hf_santa.publishing.cli
 import modeling_santa.cli
 from hf_santa import __version__
 
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         eval_multipl_e.cli,
         hf_santa.finetune.cli,
         hf_santa.ablate.cli,
-        hf_santa.release.cli,
+        hf_santa.publishing.cli,
     ):
         room.add_commands(subparsers)
     return parser

@@ -10,10 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from modeling_santa.configuration_santa import SantaConfig
-from modeling_santa.fim_santa import TOKENS
-from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
-from modeling_santa.training.pretrain.layout import (
+from modeling_santa.checkpoints_nanotron import (
     is_nanotron,
     newest,
     read_nanotron,
@@ -21,6 +18,9 @@ from modeling_santa.training.pretrain.layout import (
     tokenizer_of,
     write_nanotron,
 )
+from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.fim_santa import TOKENS
+from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
 
 LAYOUTS = ("canonical", "original", "nanotron")
 TOKENIZER_FILES = (

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import modeling_santa.training.pretrain.cli
-from modeling_santa.training import cli_tokenizer
+import modeling_santa.training.nanotron.cli
+from modeling_santa import cli_tokenizer
 
 MARKERS = ("<FILL_HERE>", "<FILL-HERE>")
 
@@ -45,7 +45,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_sampling(infill)
     infill.set_defaults(func=_infill)
     cli_tokenizer.add_commands(subparsers)
-    modeling_santa.training.pretrain.cli.add_commands(subparsers)
+    modeling_santa.training.nanotron.cli.add_commands(subparsers)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from hf_santa.ablate.variants import VARIANTS, Scale
-from hf_santa.demo.data import PROBLEMS
-from hf_santa.held_back import is_held_back
-from hf_santa.stage import write_json
+from hf_santa.demo.steps_data import PROBLEMS
+from hf_santa.measures import is_held_back
+from hf_santa.repositories.write import write_json
 
 HELDOUT_SHARE = 0.05
 TOKENIZER_BYTES = 20_000_000
@@ -24,10 +24,10 @@ def prepare(
 
     Files are held out by the hash of their cluster of near-duplicates, so that no variant sees a near-copy of one.
     """
-    from data_recipes.rows_step import write_rows
-    from data_recipes.run import run
-    from modeling_santa.training.corpus import pack
-    from modeling_santa.training.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+    from data_recipes.pipeline import run
+    from data_recipes.sources.write_rows import write_rows
+    from modeling_santa.corpus.fim_samples import pack
+    from modeling_santa.tokenizer.train import load_tokenizer, save_tokenizer, train_tokenizer
 
     write_rows(list(sources), out / "rows", report=say)
     rows = out / "rows" if stars is None else with_stars(out / "rows", stars, out / "rows-with-stars")

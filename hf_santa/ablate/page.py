@@ -6,8 +6,7 @@ from string import Template
 from typing import Any
 
 from hf_santa.ablate.variants import BASELINE, LANGUAGES, PUBLISHED_INFILL, PUBLISHED_PASS, TABLES, VARIANTS
-from hf_santa.demo import report
-from hf_santa.demo.charts import Html, count, escape, figure, fill, join, size, table
+from hf_santa.pages.charts import Html, count, escape, figure, fill, join, page_style, size, table
 
 FIGURES = (
     ("bits_per_byte", "Bits per byte, held-out files: lower is better", 3),
@@ -30,7 +29,7 @@ def page(answer: Mapping[str, Any]) -> str:
     """Return the page; the same answer gives the same bytes."""
     here = Path(__file__)
     return Template(here.with_name("page.html").read_text(encoding="utf-8")).substitute(
-        style=Path(report.__file__).with_name("report.css").read_text(encoding="utf-8"),
+        style=page_style(),
         lede=escape(lede(answer)),
         limits=join(fill("<p>{text}</p>", text=text) for text in limits(answer)),
         figures=join(differences(answer, metric, title) for metric, title, _ in FIGURES),

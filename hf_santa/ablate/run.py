@@ -11,7 +11,7 @@ from hf_santa.ablate.corpora import prepare
 from hf_santa.ablate.intervals import Estimate, estimate, paired, verdict
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
 from hf_santa.demo.steps import sha256
-from hf_santa.stage import write_json
+from hf_santa.repositories.write import write_json
 
 METRICS = {"bits_per_byte": "bits per byte", "loss": "loss", "exact_match": "infilling exact match", "pass@1": "pass@1"}
 
@@ -123,10 +123,10 @@ def _score(out: Path, runs: dict[str, dict[int, Any]], say: Callable[[str], None
     """Return pass@1 of each run over the demo's problems whose toolchain is there."""
     import warnings
 
-    from eval_multipl_e.completions import read_problems
     from eval_multipl_e.sandbox import available
     from eval_multipl_e.scoring import score
-    from hf_santa.demo.data import PROBLEMS
+    from eval_multipl_e.suite.problems import read_problems
+    from hf_santa.demo.steps_data import PROBLEMS
 
     os.environ["HF_ALLOW_CODE_EVAL"] = "1"  # as the demo does: its own problems, in the sandbox
     problems = read_problems(PROBLEMS)

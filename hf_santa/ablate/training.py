@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
-from hf_santa.held_back import bits_per_byte, hits_of, infilled, line_tasks, loss_of, windows_of
-from hf_santa.stage import write_json
+from hf_santa.measures import bits_per_byte, hits_of, infilled, line_tasks, loss_of, windows_of
+from hf_santa.repositories.write import write_json
 
 WINDOWS = 200
 BODY_TOKENS = 64
@@ -21,10 +21,10 @@ class Measurer:
     def __init__(self, out: Path, scale: Scale, *, tasks: int, samples: int) -> None:
         from transformers import AutoTokenizer
 
-        from eval_multipl_e.completions import read_problems
-        from hf_santa.demo.data import PROBLEMS
-        from modeling_santa.training.corpus import read_tokens
-        from modeling_santa.training.tokenizer import load_tokenizer, token_bytes
+        from eval_multipl_e.suite.problems import read_problems
+        from hf_santa.demo.steps_data import PROBLEMS
+        from modeling_santa.corpus.fim_samples import read_tokens
+        from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
 
         self.tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
         self.bytes_of = token_bytes(load_tokenizer(out / "tokenizer"))
@@ -47,8 +47,8 @@ class Measurer:
 
     def _completions(self, model: Any, seed: int) -> list[list[str]]:
         """Return `samples` continuations of each problem, at the report's temperature 0.2 and top-p 0.95."""
-        from eval_multipl_e.completing import Prompt
-        from eval_multipl_e.continuing import Continuer
+        from eval_multipl_e.suite.completing import Prompt
+        from eval_multipl_e.suite.model import Continuer
 
         continuer = Continuer(model, self.tokenizer, temperature=0.2, max_new_tokens=BODY_TOKENS)
         prompts = [
@@ -67,10 +67,10 @@ def train_one(
     import torch
 
     from modeling_santa.configuration_santa import SantaConfig
+    from modeling_santa.corpus.fim_samples import FimDataset, read_tokens
     from modeling_santa.modeling_santa import SantaForCausalLM
-    from modeling_santa.training.corpus import FimDataset, read_tokens
-    from modeling_santa.training.loop import TrainingPlan, train
-    from modeling_santa.training.tokenizer import load_tokenizer, padded_vocab_size
+    from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size
+    from modeling_santa.training.loop.loop import TrainingPlan, train
 
     run = out / "runs" / f"{variant.name}-seed{seed}"
     identity = {**vars(variant), "seed": seed, **settings}

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = run_steps(out, steps, settings, lines_to)
         page = None
         if len(steps) == len(STEPS):
-            from hf_santa.demo.page import write_the_page
+            from hf_santa.demo.report.collect import write_the_page
 
             page = write_the_page(out, settings, report)
             print(f"report {page}", file=lines_to, flush=True)
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(out), "page": page and str(page), "steps": report}, indent=2))
     if arguments.serve:
-        from hf_santa.demo.release import serve
+        from hf_santa.demo.steps_release import serve
 
         return serve(out, arguments.port)
     return 0
@@ -82,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what decides the results, with a digest of the corpus instead of its files."""
-    from hf_santa.demo.data import default_roots, fingerprint
     from hf_santa.demo.steps import DemoError
+    from hf_santa.demo.steps_data import default_roots, fingerprint
 
     for name in ("train_tokens", "samples"):
         if getattr(arguments, name) < 1:

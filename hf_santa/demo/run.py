@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hf_santa.demo.steps import DemoError, Step, manifest, stamp_path, why_stale, write_stamp
-from hf_santa.stage import clean_environment, write_json
+from hf_santa.repositories.write import clean_environment, write_json
 
 MIB = 1024  # ru_maxrss counts KiB
 UNKNOWN = {"seconds": 0.0, "peak_rss_mb": 0}  # for a step whose timings were deleted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_santa.stage import write_json
+from hf_santa.repositories.write import write_json
 
 PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ STEPS = (
         "source files to rows",
         (),
         ("rows",),
-        (*(f"data_recipes/{name}.py" for name in ("rows", "source_tree", "stack_schemas")), "hf_santa/demo/data.py"),
+        ("data_recipes/sources", "data_recipes/engine", "data_recipes/disk", "hf_santa/demo/steps_data.py"),
         ("corpus_fingerprint", "is_default_corpus"),
     ),
     Step(
@@ -46,7 +46,7 @@ STEPS = (
         "filter, redact, decontaminate, remove near-duplicates",
         ("rows",),
         ("dataset",),
-        ("data_recipes", "hf_santa/demo/data.py", "hf_santa/demo/problems.jsonl"),
+        ("data_recipes", "hf_santa/demo/steps_data.py", "hf_santa/problems.jsonl"),
         ("seed",),
     ),
     Step(
@@ -54,21 +54,21 @@ STEPS = (
         "train the byte-level BPE",
         ("recipe",),
         ("tokenizer",),
-        ("modeling_santa/training/tokenizer.py", "hf_santa/demo/training.py"),
+        ("modeling_santa/tokenizer", "modeling_santa/corpus/texts.py", "hf_santa/demo/steps_training.py"),
     ),
     Step(
         "corpus",
         "encode and pack, hold files back",
         ("recipe", "tokenizer"),
         ("corpus",),
-        ("modeling_santa/training", "hf_santa/demo/training.py"),
+        ("modeling_santa/corpus", "modeling_santa/tokenizer", "hf_santa/demo/steps_training.py"),
     ),
     Step(
         "train",
         "train the model on the CPU",
         ("corpus",),
         ("trained",),
-        ("modeling_santa", "hf_santa/demo/training.py"),
+        ("modeling_santa", "hf_santa/demo/steps_training.py"),
         ("seed", "train_tokens", "train_limit_s"),
     ),
     Step(
@@ -76,14 +76,19 @@ STEPS = (
         "stage the model repository and open it in a clean process",
         ("train", "tokenizer"),
         ("model", "parity.json"),
-        ("modeling_santa", "hf_santa/stage.py", "hf_santa/clean_load.py", "hf_santa/demo/release.py"),
+        (
+            "modeling_santa",
+            "hf_santa/repositories/write.py",
+            "hf_santa/repositories/clean_load.py",
+            "hf_santa/demo/steps_release.py",
+        ),
     ),
     Step(
         "complete",
         "write completions and infills",
         ("model",),
         ("completions",),
-        ("eval_multipl_e", "hf_santa/demo/scoring.py", "hf_santa/demo/problems.jsonl"),
+        ("eval_multipl_e", "hf_santa/demo/steps_scoring.py", "hf_santa/problems.jsonl"),
         ("seed", "samples"),
     ),
     Step(
@@ -91,7 +96,7 @@ STEPS = (
         "run them through the metric",
         ("complete",),
         ("eval_multipl_e", "results.json"),
-        ("eval_multipl_e", "hf_santa/demo/scoring.py", "hf_santa/stage.py"),
+        ("eval_multipl_e", "hf_santa/demo/steps_scoring.py", "hf_santa/repositories/write.py"),
         ("seed", "toolchains"),
     ),
     Step(
@@ -99,14 +104,19 @@ STEPS = (
         "write the model card from the results",
         ("recipe", "train", "model", "score"),
         ("model/README.md",),
-        ("modeling_santa/card.md", "hf_santa/demo/release.py", "hf_santa/release/model_card.py"),
+        ("modeling_santa/card.md", "hf_santa/demo/steps_release.py", "hf_santa/repositories/model_card.py"),
     ),
     Step(
         "space",
         "start the Space, ask it, stop it",
         ("model",),
         ("space", "space.json"),
-        ("spaces/santa_demo", "hf_santa/demo/release.py", "hf_santa/demo/used_by.py", "hf_santa/stage.py"),
+        (
+            "spaces/santa_demo",
+            "hf_santa/demo/steps_release.py",
+            "hf_santa/demo/used_by.py",
+            "hf_santa/repositories/write.py",
+        ),
     ),
     Step(
         "used-by",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import DemoError
-from hf_santa.release.running import run_lines
-from hf_santa.stage import StageError, write_json
+from hf_santa.repositories.clean_process import run_lines
+from hf_santa.repositories.write import StageError, write_json
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RUNS = {
-    "rows": "data:write_the_rows",
-    "recipe": "data:run_the_recipe",
-    "tokenizer": "training:train_the_tokenizer",
-    "corpus": "training:pack_the_corpus",
-    "train": "training:train_the_model",
-    "model": "release:stage_the_model",
-    "complete": "scoring:complete_the_problems",
-    "score": "scoring:score_the_completions",
-    "card": "release:write_the_card",
-    "space": "release:try_the_space",
+    "rows": "steps_data:write_the_rows",
+    "recipe": "steps_data:run_the_recipe",
+    "tokenizer": "steps_training:train_the_tokenizer",
+    "corpus": "steps_training:pack_the_corpus",
+    "train": "steps_training:train_the_model",
+    "model": "steps_release:stage_the_model",
+    "complete": "steps_scoring:complete_the_problems",
+    "score": "steps_scoring:score_the_completions",
+    "card": "steps_release:write_the_card",
+    "space": "steps_release:try_the_space",
     "used-by": "used_by:run_the_lines",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import sha256
-from hf_santa.held_back import (
+from hf_santa.measures import (
     bits_per_byte,
     hits_of,
     infilled,
@@ -19,7 +19,7 @@ from hf_santa.held_back import (
     share_of,
     windows_of,
 )
-from hf_santa.stage import write_json
+from hf_santa.repositories.write import write_json
 
 WINDOWS = 200
 
@@ -56,9 +56,9 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
     from transformers.utils import logging
 
     from modeling_santa.checkpoints import read_config
-    from modeling_santa.training.corpus import FimDataset
+    from modeling_santa.corpus.fim_samples import FimDataset
+    from modeling_santa.tokenizer.train import token_bytes
     from modeling_santa.training.finetune import FinetunePlan, finetune, open_to_finetune
-    from modeling_santa.training.tokenizer import token_bytes
 
     _check(request)
     datasets.disable_progress_bars()
@@ -125,8 +125,8 @@ def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str,
     """Return the files of the recipe to train on, and those held back, by hash."""
     from datasets import load_dataset
 
-    from data_recipes.rows_step import write_rows
-    from data_recipes.run import run as run_recipe
+    from data_recipes.pipeline import run as run_recipe
+    from data_recipes.sources.write_rows import write_rows
 
     dataset = request.source
     if not (dataset / "funnel.json").is_file():
@@ -168,7 +168,7 @@ def _begin(request: Request, seq_len: int, files: list[str]) -> None:
 
 
 def _packed(out: Path, tokenizer: Any, kept: list[dict[str, Any]], held: list[dict[str, Any]]) -> tuple[Any, Any]:
-    from modeling_santa.training.corpus import pack, read_tokens
+    from modeling_santa.corpus.fim_samples import pack, read_tokens
 
     for name, files in (("train", kept), ("heldout", held)):
         pack((row["content"] for row in files), tokenizer, out / "corpus" / name)
@@ -202,9 +202,9 @@ def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: An
 
 def _stage(request: Request, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
     """Write the canonical folder in the dtype of the source, and open it by both classes in a clean process."""
-    from hf_santa.stage import StageError, open_in_clean_process, stage_model
+    from hf_santa.repositories.write import StageError, open_in_clean_process, stage_model
     from modeling_santa.modeling_santa import SantaForCausalLM
-    from modeling_santa.training.tokenizer import save_tokenizer
+    from modeling_santa.tokenizer.train import save_tokenizer
 
     plain, words = out.with_name(".trained"), out.with_name(".tokenizer")
     trained.to(SantaForCausalLM.from_pretrained(request.model, dtype="auto").dtype).save_pretrained(plain)

@@ -18,11 +18,11 @@ from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from modeling_santa.checkpoints import read_config
+from modeling_santa.corpus.fim_samples import FimDataset
 from modeling_santa.layouts_santa import is_original
 from modeling_santa.linear_santa import has_fast_bf16
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.training.corpus import FimDataset
-from modeling_santa.training.tokenizer import load_tokenizer
+from modeling_santa.tokenizer.train import load_tokenizer
 
 LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
 WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files

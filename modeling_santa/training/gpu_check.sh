@@ -37,7 +37,7 @@ case $what in
     steps=$([ -n "$tiny" ] && echo 4 || echo 12)
     rm -rf "$out/throughput"
     train --config santacoder-1.1b --steps "$steps" --out "$out/throughput" --set checkpoints.checkpoint_interval=1000000
-    "$python" -m modeling_santa.training.pretrain.gpu_report throughput "$out/throughput/loss.jsonl"
+    "$python" -m modeling_santa.training.nanotron.gpu_report throughput "$out/throughput/loss.jsonl"
     ;;
   parity)
     steps=$([ -n "$tiny" ] && echo 5 || echo 50)
@@ -46,7 +46,7 @@ case $what in
       --set tokens.micro_batch_size=2 --set tokens.batch_accumulation_per_replica=1 --set model.dtype=float32 \
       --set optimizer.accumulate_grad_in_fp32=false --set optimizer.zero_stage=0 --set fim.fim_rate=0.5 \
       --set model.model_config.attn_pdrop=0.0 --set model.model_config.resid_pdrop=0.0 --set model.model_config.embd_pdrop=0.0
-    "$python" -m modeling_santa.training.pretrain.gpu_report parity "$out/parity" --corpus "$corpus" --tokenizer "$tokenizer"
+    "$python" -m modeling_santa.training.nanotron.gpu_report parity "$out/parity" --corpus "$corpus" --tokenizer "$tokenizer"
     ;;
   proxy)
     steps=$([ -n "$tiny" ] && echo 6 || echo 260)  # 260 x 393,216 = 102 million tokens

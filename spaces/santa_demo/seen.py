@@ -1,7 +1,7 @@
 """Passages of a text that are in the training data, by an index that `hf-santa data index STORE OUT` wrote.
 
 The index says yes or no to 50 characters in a row, whatever white space lies between the words; it names no file. Its
-format is described where it is written, in `data_recipes/seen_index.py` of hf-santa; this module reads it with NumPy
+format is described where it is written, in `data_recipes/store/training_index.py` of hf-santa; this module reads it with NumPy
 and nothing else, and unpickles nothing.
 """
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from near_dedup import HERE, environment, first_rows
 from peers.corpus import build, found_roots
 
-from data_recipes.decontaminate import benchmark_strings
+from data_recipes.decontamination.benchmarks import benchmark_strings
 
 COUNT = 1148
 SYSTEMS = ("ours", "loop", "polars", "pyahocorasick")

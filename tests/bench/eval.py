@@ -23,12 +23,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from eval_multipl_e import LANGUAGES, score
-from eval_multipl_e.box import Limits
-from eval_multipl_e.capture import Capture, Step
 from eval_multipl_e.execution import Job
+from eval_multipl_e.execution_verdict import named
 from eval_multipl_e.sandbox import open_box, resolve
+from eval_multipl_e.sandbox_box import Limits
+from eval_multipl_e.sandbox_streams import Capture, Step
 from eval_multipl_e.toolchains import missing_tool
-from eval_multipl_e.verdict import named
 
 FIXTURE = runpy.run_path(str(Path(__file__).parents[1] / "fixtures/eval_problems.py"))
 KINDS = ("right", "loops", "wrong", "crash", "broken")

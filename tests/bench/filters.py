@@ -25,13 +25,13 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from data_recipes.annotate import Annotator
-from data_recipes.comment_reference import comment_share_reference
-from data_recipes.comments import COMMENT_LANGUAGES, comment_shares
-from data_recipes.fertility import chars_per_token
-from data_recipes.filters import MAX_COMMENT_SHARE, MIN_COMMENT_SHARE
-from data_recipes.rows import Row, line_statistics, read_parquet, rows_table
-from data_recipes.rows_step import write_rows
-from data_recipes.views import row_filter
+from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
+from data_recipes.filters.comments_oracle import comment_share_reference
+from data_recipes.filters.fertility import chars_per_token
+from data_recipes.filters.rules import MAX_COMMENT_SHARE, MIN_COMMENT_SHARE
+from data_recipes.sources.row import Row, line_statistics, read_parquet, rows_table
+from data_recipes.sources.write_rows import write_rows
+from data_recipes.store.views import row_filter
 
 ROUNDS = 5
 

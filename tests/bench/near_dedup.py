@@ -97,20 +97,20 @@ def floor(file):
     """Seconds of two threads, and of CPU, for decoding, for the scan into 5-grams, and for the permutations, alone."""
     from numba import njit
 
-    from data_recipes import kernel_tokens
-    from data_recipes.near_dedup import MODES
-    from data_recipes.signatures import scratches, sign_alone
-    from data_recipes.texts import texts_of
+    from data_recipes.dedup.modes import MODES
+    from data_recipes.dedup.signatures import scratches, sign_alone
+    from data_recipes.engine import jit_tokens
+    from data_recipes.engine.texts import texts_of
 
     @njit(nogil=True)
     def scanned(addresses, sizes, scratch):
         total = 0
         for row in range(len(sizes)):
-            kernel_tokens.begin(scratch)
+            jit_tokens.begin(scratch)
             made = 0
             while made >= 0:
                 total += made
-                made = kernel_tokens.next_shingles(addresses[row], sizes[row], 5, scratch)
+                made = jit_tokens.next_shingles(addresses[row], sizes[row], 5, scratch)
         return total
 
     mode, groups = MODES["near_dedup_alt"], range(pq.ParquetFile(file).metadata.num_row_groups)
@@ -171,8 +171,8 @@ def same_as_datasketch(texts, clusters):
     """Print whether our clusters are the components that datasketch's index gives for the same signatures."""
     from datasketch import LeanMinHash, MinHashLSH
 
-    from data_recipes.shingles import ngram_set
-    from data_recipes.signatures import signature
+    from data_recipes.dedup.signatures import signature
+    from data_recipes.engine.shingles import ngram_set
 
     index, found = MinHashLSH(threshold=0.7, num_perm=256), Components(len(texts))
     for row, text in enumerate(texts):

@@ -26,7 +26,7 @@ from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NoOpNlpEngine
 from presidio_analyzer.predefined_recognizers import EmailRecognizer, IpRecognizer
 
-from data_recipes.recognizers import pii_registry
+from data_recipes.pii.presidio import pii_registry
 
 DETECTORS = Path(__file__).with_name("detectors")
 sys.path.insert(0, str(DETECTORS))

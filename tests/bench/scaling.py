@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from data_recipes import near_duplicates
 from data_recipes.annotate import Annotator
-from data_recipes.decontaminate import BenchmarkString, Matcher
+from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
+from data_recipes.disk.files import write_table
+from data_recipes.pii.redaction import redact
 from data_recipes.recipes import NEAR_DEDUP_MODES
-from data_recipes.redact import redact
-from data_recipes.rows import Row, read_parquet, rows_table
-from data_recipes.rows_step import write_rows
-from data_recipes.store import write_table
+from data_recipes.sources.row import Row, read_parquet, rows_table
+from data_recipes.sources.write_rows import write_rows
 
 ROUNDS, THREADS, STRINGS = 3, 2, 1000
 SETS = {"The Stack v1, 3 languages": 268, "The Stack v2": 67_000}

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_santa.training.corpus import FimDataset, read_tokens
-from modeling_santa.training.encoder import Encoder
-from modeling_santa.training.shards import pack
-from modeling_santa.training.tokenizer import byte_level_alphabet, train_tokenizer
+from modeling_santa.corpus.fim_samples import FimDataset, read_tokens
+from modeling_santa.corpus.shards import pack
+from modeling_santa.tokenizer.encoder import Encoder
+from modeling_santa.tokenizer.train import byte_level_alphabet, train_tokenizer
 
 ENDINGS = tuple(
     f".{end}"

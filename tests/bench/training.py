@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from modeling_santa import SantaConfig, SantaForCausalLM
-from modeling_santa.training import loop
-from modeling_santa.training.corpus import FimDataset, pack, read_tokens
-from modeling_santa.training.tokenizer import padded_vocab_size, train_tokenizer
+from modeling_santa.corpus.fim_samples import FimDataset, pack, read_tokens
+from modeling_santa.tokenizer.train import padded_vocab_size, train_tokenizer
+from modeling_santa.training.loop import loop
 
 ROUNDS, SEQ_LEN = 18, 256
 VARIANTS = {

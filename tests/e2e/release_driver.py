@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from data_recipes.run import run
-from hf_santa.release.kinds import named
-from hf_santa.release.staging import Sources, stage
+from data_recipes.pipeline import run
+from hf_santa.repositories.kinds import named
+from hf_santa.repositories.staging import Sources, stage
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.training.tokenizer import padded_vocab_size, save_tokenizer, train_tokenizer
+from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
 COMMAND = str(Path(sys.executable).with_name("hf-santa"))
 TOKEN = "hf_" + "Az09" * 8 + "xy"  # the form of a token, made here: never one

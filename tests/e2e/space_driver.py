@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM, PreTrainedTokenizerFast
 
-from data_recipes.seen_index import write_seen_index
+from data_recipes.store.training_index import write_seen_index
 
 SPACE = Path(__file__).parents[2] / "spaces" / "santa_demo"
 SPECIALS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]

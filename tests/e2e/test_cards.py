@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from hf_santa.release.kinds import KINDS
-from hf_santa.release.running import run_lines
+from hf_santa.repositories.clean_process import run_lines
+from hf_santa.repositories.kinds import KINDS
 
 
 def code_of(staged, kind):

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from hf_santa.demo import used_by
-from hf_santa.release.kinds import for_hub, repo_ids
-from hf_santa.release.running import open_space, run_lines
+from hf_santa.repositories.clean_process import open_space, run_lines
+from hf_santa.repositories.kinds import for_hub, repo_ids
 
 from .hub_server import running_hub
 from .hub_store import Account

@@ -123,8 +123,8 @@ def test_six_hundred_files_are_one_commit(hub, tmp_path):
     """More files than one request of the client's own upload takes are one commit of ours."""
     script = (
         "from huggingface_hub import HfApi\n"
-        "from hf_santa.release.commit import Retry, Target, bring\n"
-        "from hf_santa.release.kinds import KINDS\n"
+        "from hf_santa.publishing.commit import Retry, Target, bring\n"
+        "from hf_santa.repositories.kinds import KINDS\n"
         "files = {f'data/{n:03d}.parquet': b'PAR1 %d' % n for n in range(598)}\n"
         "files |= {'release.json': KINDS['dataset'].marker, 'README.md': b'# Many\\n'}\n"
         "target = Target(KINDS['dataset'], 'me/many', 'main', files)\n"

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes.seen_index import normalised, passage_hashes
+from data_recipes.store.training_index import normalised, passage_hashes
 
 from .space_driver import MODULES, SPECIALS, save_tiny_model, space_modules, write_index
 

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from data_recipes.engine import VARIABLE
-from data_recipes.run import run, write_rows
+from data_recipes.engine.jit import VARIABLE
+from data_recipes.pipeline import run, write_rows
 
 _BENCHMARK = {"benchmark": "b", "string": "the secret sentence of a benchmark"}
 _SCRIPT = """
 import importlib, os, signal, sys
-from data_recipes.run import run
+from data_recipes.pipeline import run
 
 module, name, left = sys.argv[3], sys.argv[4], int(sys.argv[5])
 holder = importlib.import_module(module)
@@ -77,16 +77,16 @@ def whole(rows, tmp_path_factory):
 
 _PLACES = {
     "reading a shard": ("data_recipes.annotate", "Annotator.annotate", 2),
-    "writing an annotated shard": ("data_recipes.store", "pq.write_table", 3),
-    "marking a shard": ("data_recipes.run", "mark_done", 1),
-    "spilling a language": ("data_recipes.texts", "Texts.add_to", 2),
-    "signing": ("data_recipes.near_dedup", "sign_alone", 1),
-    "clustering": ("data_recipes.near_dedup", "decide", 2),
-    "comparing": ("data_recipes.clusters", "Comparison.similarities", 1),
-    "writing the rejects": ("data_recipes.run", "write_table", 8),
-    "marking a language": ("data_recipes.run", "mark_done", 5),
-    "writing the card": ("data_recipes.run", "render_card", 0),
-    "marking the store": ("data_recipes.run", "mark_done", 6),
+    "writing an annotated shard": ("data_recipes.disk.files", "pq.write_table", 3),
+    "marking a shard": ("data_recipes.pipeline", "mark_done", 1),
+    "spilling a language": ("data_recipes.engine.texts", "Texts.add_to", 2),
+    "signing": ("data_recipes.dedup.modes", "sign_alone", 1),
+    "clustering": ("data_recipes.dedup.modes", "decide", 2),
+    "comparing": ("data_recipes.dedup.clusters", "Comparison.similarities", 1),
+    "writing the rejects": ("data_recipes.pipeline", "write_table", 8),
+    "marking a language": ("data_recipes.pipeline", "mark_done", 5),
+    "writing the card": ("data_recipes.pipeline", "render_card", 0),
+    "marking the store": ("data_recipes.pipeline", "mark_done", 6),
 }
 
 
@@ -126,7 +126,7 @@ def test_the_order_of_shards_changes_no_byte(rows, whole, tmp_path):
 def test_numpy_alone_gives_the_same_bytes(rows, whole, tmp_path):
     """A process that computes without compiled code writes the very same files."""
     script = (
-        "import sys\nfrom data_recipes.run import run\n"
+        "import sys\nfrom data_recipes.pipeline import run\n"
         "run(sys.argv[1], sys.argv[2], ['near_dedup_verified', 'near_dedup_alt'], shard_bytes=9000,\n"
         "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], report=lambda line: None)\n"
     )

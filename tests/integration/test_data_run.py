@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from datasets import get_dataset_config_names, load_dataset
 
-from data_recipes.run import run, write_rows
+from data_recipes.pipeline import run, write_rows
 
 _BENCHMARK = {"benchmark": "planted", "name": "p_1", "string": "Return the number of planted benchmark strings."}
 
@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, lines):
     script = textwrap.dedent(
         """
         import json, os, signal, sys
-        from data_recipes.run import run
+        from data_recipes.pipeline import run
         left = int(sys.argv[3])
         def report(line):
             global left

@@ -128,17 +128,17 @@ def test_a_killed_fork_server_is_replaced():
 
 def test_a_wall_that_falls_is_built_again(monkeypatch):
     """When the first process inside a wall is killed from outside, the program is run once more, alone."""
-    from eval_multipl_e import running
+    from eval_multipl_e import execution_batch
 
     monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
-    real, calls = running._outcome, []
+    real, calls = execution_batch._outcome, []
 
     def once_broken(*args, **settings):
         calls.append(settings)
         if len(calls) == 1:
-            raise running.SandboxError("it ended before the program did")
+            raise execution_batch.SandboxError("it ended before the program did")
         return real(*args, **settings)
 
-    monkeypatch.setattr(running, "_outcome", once_broken)
+    monkeypatch.setattr(execution_batch, "_outcome", once_broken)
     assert score([["true"]], [""], ["sh"])["counts"]["all"] == {"programs": 1, "OK": 1}
     assert calls == [{}, {"is_patient": True}]

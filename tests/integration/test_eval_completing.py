@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from eval_multipl_e import cli, single_line_tasks
-from eval_multipl_e.completions import read_problems
+from eval_multipl_e.suite.problems import read_problems
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 from eval_models import save
 
-PROBLEMS = Path(cli.__file__).parents[1] / "hf_santa/demo/problems.jsonl"
+PROBLEMS = Path(cli.__file__).parents[1] / "hf_santa/problems.jsonl"
 
 
 def _command(*words):
@@ -154,7 +154,7 @@ def test_a_wrong_argument_is_one_line(place, tmp_path, capsys, words, message):
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from eval_multipl_e.completing import Continued, complete_to_file
+from eval_multipl_e.suite.completing import Continued, complete_to_file
 problems = [{"name": str(i), "language": "py", "prompt": "x", "stop_tokens": []} for i in range(6)]
 calls = []
 def answer(prompts):

@@ -22,7 +22,7 @@ from eval_multipl_e.sandbox import available
 from eval_multipl_e.toolchains import missing_tool
 
 ROOM = Path(eval_multipl_e.__file__).parent
-PROBLEMS = ROOM.parent / "hf_santa/demo/problems.jsonl"
+PROBLEMS = ROOM.parent / "hf_santa/problems.jsonl"
 LACKING = [said for code in ("py", "js", "java") if (said := missing_tool(LANGUAGES[code]))]
 
 pytestmark = pytest.mark.skipif(

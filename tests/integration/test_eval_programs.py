@@ -10,14 +10,14 @@ import pytest
 
 import eval_multipl_e
 from eval_multipl_e import run_program
-from eval_multipl_e.completions import read_problems
 from eval_multipl_e.execution import Outcome
-from eval_multipl_e.infilling import single_line_tasks
 from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.sandbox import available
+from eval_multipl_e.suite.infilling import single_line_tasks
+from eval_multipl_e.suite.problems import read_problems
 from eval_multipl_e.toolchains import find_jar, missing_tool
 
-PROBLEMS = read_problems(Path(eval_multipl_e.__file__).parent.parent / "hf_santa/demo/problems.jsonl")
+PROBLEMS = read_problems(Path(eval_multipl_e.__file__).parent.parent / "hf_santa/problems.jsonl")
 WALL = pytest.param("auto", marks=pytest.mark.skipif(available() is None, reason="namespaces do not work here"))
 
 

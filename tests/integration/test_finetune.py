@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from data_recipes.rows_step import write_rows
-from data_recipes.run import run as run_recipe
+from data_recipes.pipeline import run as run_recipe
+from data_recipes.sources.write_rows import write_rows
 from hf_santa.cli import build_parser
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
+from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 from modeling_santa.training import finetune as finetuning
-from modeling_santa.training.tokenizer import padded_vocab_size, save_tokenizer, train_tokenizer
 
 TEXTS = [
     f"def area_{n}(width, height):\n    total = width * height + {n}\n    label = 'area {n * n}'\n    return total, label\n\n\n"

@@ -9,7 +9,7 @@ from hf_santa.cli import build_parser
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.infill_santa import special_ids
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.training.tokenizer import padded_vocab_size, save_tokenizer, train_tokenizer
+from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
 TEXTS = [f"def f_{n}(a, b):\n    return a + b + {n}\n" for n in range(80)]
 

@@ -15,11 +15,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from data_recipes import SantaStack, register
 from data_recipes.errors import DataError
-from data_recipes.hub_source import DatasetSource
+from data_recipes.pipeline import run
 from data_recipes.recipes import RECIPES
-from data_recipes.rows import Row
-from data_recipes.rows_step import write_rows
-from data_recipes.run import run
+from data_recipes.sources.hub import DatasetSource
+from data_recipes.sources.row import Row
+from data_recipes.sources.write_rows import write_rows
 
 
 def _quiet(_line):

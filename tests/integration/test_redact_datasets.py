@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset, IterableDataset
 
-from data_recipes.redactor import LOG_COLUMN, Redactor
+from data_recipes.pii.rows import LOG_COLUMN, Redactor
 
 TOKEN = "ghp_" + "a1B2" * 9
 ROWS = [

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from data_recipes.findings import Finding, find_pii
-from data_recipes.redact import redact, redact_with
-from data_recipes.replacements import STYLES
+from data_recipes.pii.find import find_pii
+from data_recipes.pii.finding import Finding
+from data_recipes.pii.redaction import redact, redact_with
+from data_recipes.pii.replacements import STYLES
 
 STDLIB = Path(os.__file__).parent
 # Any literal of 16 letters and digits or more, to have many finds in every place where a key may stand.

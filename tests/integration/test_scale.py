@@ -11,8 +11,8 @@ import textwrap
 import pytest
 
 from data_recipes.errors import DataError
-from data_recipes.run import run
-from data_recipes.scale import Cluster, Plan, executors, run_at_scale
+from data_recipes.pipeline import run
+from data_recipes.pipeline_at_scale import Cluster, Plan, executors, run_at_scale
 
 
 def _quiet(_line):
@@ -34,11 +34,11 @@ def _bytes(folder):
 
 _SCRIPT = """
     import os, signal, sys
-    from data_recipes import scale
+    from data_recipes import pipeline_at_scale
     source, out, tasks, workers, victim = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
     step, _, rank = victim.partition(":")
     if step:
-        stage = getattr(scale, step)
+        stage = getattr(pipeline_at_scale, step)
         plain = stage.run
         def run(self, data, rank_=0, world_size=1):
             data = plain(self, data, rank_, world_size) if step == "AnnotateShards" else data
@@ -47,7 +47,7 @@ _SCRIPT = """
             return data
         stage.run = run
     if __name__ == "__main__":
-        scale.run_at_scale(source, out, ["final", "stars"], scale.Cluster("local", tasks, workers))
+        pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers))
 """
 
 

@@ -12,9 +12,9 @@ TRAIN = """
 import sys, torch
 from pathlib import Path
 from modeling_santa import SantaConfig, SantaForCausalLM
-from modeling_santa.training.corpus import FimDataset, read_tokens
-from modeling_santa.training.loop import TrainingPlan, train
-from modeling_santa.training.tokenizer import load_tokenizer, padded_vocab_size
+from modeling_santa.corpus.fim_samples import FimDataset, read_tokens
+from modeling_santa.training.loop.loop import TrainingPlan, train
+from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size
 folder, out = map(Path, sys.argv[1:])
 tokenizer = load_tokenizer(folder / "tokenizer")
 dataset = FimDataset(read_tokens(folder / "corpus"), tokenizer, seq_len=32)

@@ -97,6 +97,13 @@ def test_packages_import_nothing_heavy(package):
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("package", PACKAGES[:3])
+def test_no_module_bears_a_public_name(package):
+    """No module has the name of a public function or class of its package: importing it would hide the name."""
+    public = set(importlib.import_module(package).__all__)
+    assert [] == [path.relative_to(ROOT).as_posix() for path in sources(package) if path.stem in public]
+
+
 def test_no_file_has_a_name_without_meaning():
     """No utils, common, helpers, manager, base or core; no script that datasets would refuse; no package in spaces/."""
     files = [path for folder in (*PACKAGES, "spaces") for path in sources(folder)]

@@ -10,8 +10,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from string import ascii_letters, ascii_lowercase, digits
 
-from data_recipes.key_rules import Rule, key_rules
-from data_recipes.key_samples import sample
+from data_recipes.pii.key_rules import Rule, key_rules
+from tests.fixtures.key_samples import sample
 
 
 @dataclass(frozen=True)

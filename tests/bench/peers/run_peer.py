@@ -203,8 +203,8 @@ def text_dedup(file, folder, threads):
 
 def ours(mode, file, folder, threads):
     """Ours, with the same end; compiled beforehand."""
-    from data_recipes.near_dedup import near_duplicates
-    from data_recipes.near_dedup_files import near_duplicates_of_files
+    from data_recipes.dedup.modes import near_duplicates
+    from data_recipes.dedup.on_disk import near_duplicates_of_files
 
     if file is None:
         near_duplicates(["one two three four five six seven eight nine ten"] * 2, mode.partition("+")[0])

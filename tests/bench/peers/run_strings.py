@@ -48,7 +48,7 @@ def pyahocorasick(texts, strings):
 
 def ours(texts, strings):
     """Ours with exact strings and runs of 13 words, two threads; only exact finds are compared."""
-    from data_recipes.decontaminate import BenchmarkString, Matcher
+    from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
 
     matcher = Matcher([BenchmarkString("bench", str(number), string) for number, string in enumerate(strings)])
     matcher.find_all(texts[:2], 1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data_recipes.shingles import jaccard, ngram_set
+from data_recipes.engine.shingles import jaccard, ngram_set
 
 MIN_TOKENS = 10
 _PARTS = 8  # of the hashes, one at a time in memory

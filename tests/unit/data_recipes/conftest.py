@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_recipes.engine import ENGINES, VARIABLE, engine_name
+from data_recipes.engine.jit import ENGINES, VARIABLE, engine_name
 
 
 @pytest.fixture

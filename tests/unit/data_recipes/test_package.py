@@ -14,13 +14,12 @@ import yaml
 
 import data_recipes
 from data_recipes import cli
-from data_recipes.card import render_card
-from data_recipes.examples import example_of
-from data_recipes.filters import thresholds_for
-from data_recipes.funnel import config_rows, funnel_rows, recipe_rows
-from data_recipes.histograms import histograms, license_counts
-from data_recipes.pictures import example_picture, funnel_picture, histogram_picture
+from data_recipes.card.card import render_card
+from data_recipes.card.pictures import example_picture, funnel_picture, histogram_picture
+from data_recipes.filters.rules import thresholds_for
 from data_recipes.recipes import RECIPES, configs
+from data_recipes.store.facts import example_of, histograms, license_counts
+from data_recipes.store.funnel import config_rows, funnel_rows, recipe_rows
 
 _BINS = {
     "size": {"edges": [0, 256, 1024], "files": [1, 5, 2], "unknown": 0},
@@ -78,13 +77,6 @@ def test_public_names_are_importable_and_documented(name):
     assert name == "RECIPES" or (isinstance(value, FunctionType | type) and value.__doc__)
 
 
-def test_public_functions_win_over_modules_of_the_same_name():
-    """`run`, `redact` and `decontaminate` are functions also after the modules of these names were imported."""
-    for name in ("run", "redact", "decontaminate"):
-        importlib.import_module(f"data_recipes.{name}")
-    assert {type(getattr(data_recipes, name)) for name in ("run", "redact", "decontaminate")} == {FunctionType}
-
-
 def test_an_unknown_name_is_an_attribute_error():
     """A misspelt public name is answered with the public names."""
     with pytest.raises(AttributeError, match="Public names: RECIPES"):
@@ -129,7 +121,7 @@ def test_the_card_is_valid_and_complete():
     assert config_rows(_FUNNEL)["near_dedup"] == 25
     assert all(f"| `{name}` | {count:,} |" in text for name, count in config_rows(_FUNNEL).items())
     assert 'load_dataset("user/set", "near_dedup"' in text
-    template = Template((files("data_recipes") / "card.md").read_text("utf-8"))
+    template = Template((files("data_recipes.card") / "card.md").read_text("utf-8"))
     assert not [name for name in template.get_identifiers() if f"${name}" in card]
 
 

@@ -4,9 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data_recipes.dedup.modes import MODES
 from data_recipes.errors import DataError
-from data_recipes.filters import FILTERS, thresholds_for
-from data_recipes.near_dedup import MODES
+from data_recipes.filters.rules import FILTERS, thresholds_for
+from data_recipes.pipeline import run
 from data_recipes.recipes import (
     DEFAULT_OF_ALL,
     NEAR_DEDUP_MODES,
@@ -18,8 +19,7 @@ from data_recipes.recipes import (
     slug,
     view,
 )
-from data_recipes.run import run
-from data_recipes.source_fields import SourceFields
+from data_recipes.sources.available import SourceFields
 
 _THRESHOLDS = thresholds_for()
 

@@ -10,10 +10,10 @@ import pytest
 
 import eval_multipl_e
 from eval_multipl_e import cli
-from eval_multipl_e.completions import cut_at_stop, read_problems
+from eval_multipl_e.suite.problems import cut_at_stop, read_problems
 
 ROOM = Path(eval_multipl_e.__file__).parent
-PROBLEMS = ROOM.parent / "hf_santa/demo/problems.jsonl"
+PROBLEMS = ROOM.parent / "hf_santa/problems.jsonl"
 
 
 def _parse(*words):

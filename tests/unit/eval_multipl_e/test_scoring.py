@@ -3,9 +3,9 @@
 import pytest
 
 from eval_multipl_e import languages, scoring, toolchains
-from eval_multipl_e.capture import Capture
 from eval_multipl_e.execution import run_program
 from eval_multipl_e.sandbox import resolve
+from eval_multipl_e.sandbox_streams import Capture
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.training.tokenizer import padded_vocab_size, save_tokenizer, train_tokenizer
+from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
 TEXTS = [
     f"def add_{n}(a, b):\n    # Adds {n} numbers, caf\u00e9 \U0001f600\n    return a + b + {n}\r\n\nprint('<fim-middle>')\n"

@@ -1,0 +1,169 @@
+"""A `datasets` builder that applies a recipe to one's own Stack files.
+
+`register()` makes `load_dataset("santa_stack", "java-base", data_files=…)` work; without it, `SantaStack` is used as
+any builder: `SantaStack(config_name="java-base", data_files=…).download_and_prepare()`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.builder import Key
+
+from data_recipes.disk.files import checksum, code_digest, digest
+from data_recipes.errors import DataError
+from data_recipes.filters.permissions import Permissions
+from data_recipes.filters.rules import thresholds_for
+from data_recipes.pipeline import run
+from data_recipes.recipes import RECIPES, find_recipe, slug, view
+from data_recipes.sources.row import LANGUAGES
+from data_recipes.store.funnel import config_rows
+
+_BATCH_ROWS = 1000
+
+
+@dataclass
+class SantaStackConfig(datasets.BuilderConfig):
+    """What a recipe is applied to, and how; the name is `recipe` or `language-recipe`.
+
+    The settings are those of `data_recipes.pipeline`. `opt_outs` and `licenses` are lists or text files.
+    """
+
+    tokenizer: str | None = None
+    benchmarks: tuple[Any, ...] = ()
+    filters: tuple[str, ...] = ()
+    opt_outs: Any = ()
+    licenses: Any = None
+    keep_unlicensed: bool = False
+    compat: str = "report"
+    seed: int = 0
+    threads: int | None = None
+
+
+class SantaStack(datasets.ArrowBasedBuilder):
+    """Source files in The Stack's layouts, as a recipe leaves them: the same rows as the store that `run` writes.
+
+    The recipe is run once over all files, into the datasets cache (near-duplicates are a matter of all files
+    together); loading and streaming read what it wrote.
+    """
+
+    BUILDER_CONFIG_CLASS = SantaStackConfig
+    BUILDER_CONFIGS: ClassVar[list[SantaStackConfig]] = [
+        SantaStackConfig(name=prefix + recipe.name, description=recipe.summary)
+        for recipe in RECIPES.values()
+        for prefix in ("", *(f"{slug(lang)}-" for lang in sorted(set(LANGUAGES.values()))))
+    ]
+    DEFAULT_CONFIG_NAME = "near_dedup_verified"
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(description=f"Source code by the recipe {self.config.name} of hf-santa")
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if not self.config.data_files:
+            raise DataError(
+                f"santa_stack: config {self.config.name!r} needs data_files. "
+                "Pass data_files=… or data_dir=… with parquet files in a layout of The Stack."
+            )
+        splits = []
+        for split, files in self.config.data_files.items():
+            if other := next((str(file) for file in files if not str(file).endswith(".parquet")), None):
+                # Without data_files, datasets hands over every file below the current folder.
+                raise DataError(
+                    f"santa_stack: {other} is no parquet file. Pass data_files='….parquet' in a layout of The Stack."
+                )
+            local = [Path(path) for path in _downloaded(dl_manager, list(files))]
+            shards = self._recipe_shards(str(split), local)
+            splits.append(datasets.SplitGenerator(name=split, gen_kwargs={"files": shards}))
+        return splits
+
+    def _recipe_shards(self, split: str, files: Sequence[Path]) -> list[str]:
+        """Run the recipe over the files of a split, once; the parquet files of the store that belong to the config."""
+        prefix, _, name = self.config.name.rpartition("-")
+        config = self.config
+        sums = [checksum(file) for file in files]
+        permissions = Permissions(config.opt_outs, config.licenses, config.keep_unlicensed)
+        about = [code_digest(), sums, name, split, permissions.settings(), config.seed, config.compat]
+        tokenizer = checksum(Path(config.tokenizer)) if config.tokenizer and Path(config.tokenizer).is_file() else None
+        key = digest([*about, tokenizer, [str(item) for item in config.benchmarks], list(config.filters)])
+        store = Path(self._cache_dir_root) / "santa_stack_stores" / key
+        source = store / ".source"
+        source.mkdir(parents=True, exist_ok=True)
+        for number, file in enumerate(files):
+            link = source / f"{number:05d}.parquet"
+            if not link.is_symlink():
+                link.symlink_to(file.resolve())
+        funnel = run(
+            source,
+            store,
+            name,
+            config.threads,
+            benchmarks=config.benchmarks,
+            filters=config.filters,
+            permissions=permissions,
+            tokenizer=config.tokenizer,
+            compat=config.compat,
+            seed=config.seed,
+            progress=False,
+            report=lambda _line: None,
+        )
+        if not config_rows(funnel).get(config.name):
+            read = sum(entry["stages"][0]["files"] for entry in funnel["funnel"])
+            raise DataError(
+                f"santa_stack: {config.name} keeps none of {read} files; {store / 'rejects'} says why for each."
+            )
+        return [
+            str(path) for path in sorted((store / "data").glob(f"{prefix}-[0-9]*.parquet" if prefix else "*.parquet"))
+        ]
+
+    def _generate_shards(self, files: list[str]) -> Iterator[str]:
+        yield from files
+
+    def _generate_tables(self, files: list[str]) -> Iterator[tuple[Key, pa.Table]]:
+        """The rows of the recipe, shard by shard."""
+        prefix, _, name = self.config.name.rpartition("-")
+        languages = {slug(lang): lang for lang in LANGUAGES.values()}
+        rules = view(find_recipe(name), thresholds_for(self.config.compat), languages.get(prefix))
+        rows = pq.filters_to_expression(_as_filters(rules)) if rules else None
+        for shard, file in enumerate(files):
+            # Not read_table: streaming replaces it by one that leaves its file open.
+            with pq.ParquetFile(file) as opened:
+                for number, batch in enumerate(opened.iter_batches(_BATCH_ROWS)):
+                    table = pa.Table.from_batches([batch])
+                    kept = table if rows is None else table.filter(rows)
+                    if kept.num_rows:
+                        yield Key(shard, number), kept
+
+
+def _as_filters(rules: list[Any]) -> list[Any]:
+    """Filters as pyarrow takes them: tuples inside."""
+    is_conjunction = isinstance(rules[0][0], str)
+    return [tuple(rule) for rule in rules] if is_conjunction else [[tuple(r) for r in rule] for rule in rules]
+
+
+def _downloaded(dl_manager: Any, files: list[str]) -> list[str]:
+    """Local copies of the files; a streaming manager would give addresses, and the recipe reads its files twice."""
+    if dl_manager.is_streaming:
+        dl_manager = datasets.DownloadManager(download_config=dl_manager.download_config)
+    return list(dl_manager.download(files))
+
+
+def register() -> None:
+    """Make the name `santa_stack` known to `load_dataset`, in this process.
+
+    datasets has no public way for it: the name is put into its table of packaged builders. Where that table is not as
+    expected, this raises `DataError` and names the public way, `SantaStack`.
+    """
+    from datasets import packaged_modules
+
+    table = getattr(packaged_modules, "_PACKAGED_DATASETS_MODULES", None)
+    if not isinstance(table, dict) or not all(isinstance(entry, tuple) and len(entry) == 2 for entry in table.values()):
+        raise DataError(
+            f"register: datasets {datasets.__version__} keeps its builders in another way than 5.2 does. Use "
+            "data_recipes.SantaStack(config_name=…, data_files=…) in place of load_dataset('santa_stack', …)."
+        )
+    table["santa_stack"] = (__name__, hashlib.sha256(code_digest().encode()).hexdigest())

@@ -1,0 +1,1 @@
+"""Benchmark strings and the search for them."""

@@ -1,0 +1,119 @@
+"""Near-duplicates of parquet files in bounded memory: one row group a thread, all else in a temporary file.
+
+Texts, band keys and sketches are appended to a `Spill`; texts are read from it again for exact comparisons alone. What
+stays in memory is under a hundred bytes a document, and a sketch of 256 more where the mode is verified.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data_recipes.dedup.modes import content_hashes, decide, find_mode, near_duplicates, preference
+from data_recipes.dedup.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone
+from data_recipes.disk.spill import Spill
+from data_recipes.engine.texts import FileTexts, texts_of
+from data_recipes.engine.threads import workers
+from data_recipes.errors import DataError
+from data_recipes.sources.row import PathLike, parquet_files
+
+_BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One batch of rows: what stays in memory, and where in the spill its texts are."""
+
+    preference: pa.Table
+    places: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    signatures: SpilledSignatures
+
+
+def near_duplicates_of_files(
+    source: PathLike | Sequence[PathLike],
+    mode: str = "near_dedup_verified",
+    threads: int | None = None,
+    *,
+    priority: Sequence[str] = (),
+    folder: Path | None = None,
+    is_measured: bool = True,
+) -> pa.Table:
+    """The table of `near_duplicates` for the rows of parquet files, numbered through in the order of the paths.
+
+    `source` is a file, a folder or several of them. `folder` takes the temporary file (default: the system's), which
+    is as large as all texts and 600 bytes a row; an unverified mode that is not `is_measured` needs no texts in it, and
+    gives no similarity of what it removes. Raises `DataError` for a file that is no parquet or has no
+    `content`, and `StoreError` where the temporary file can't be written.
+    """
+    chosen = find_mode(mode)
+    needs_texts = chosen.is_verified or is_measured
+    sources = [source] if isinstance(source, str | os.PathLike) else source
+    jobs = [job for item in sources for path in parquet_files(item) for job in _row_groups(path, priority)]
+    found: list[list[_Piece]] = [[] for _ in jobs]
+    with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
+
+        def work(number: int, path: Path, group: int, scratch: Any) -> None:
+            for batch in _batches(path, group, priority):
+                found[number].append(_signed_piece(batch, chosen, spill, scratch, needs_texts=needs_texts))
+
+        crew.each(work, ((number, *job) for number, job in enumerate(jobs)), scratches(crew.count))
+        pieces = [piece for batches in found for piece in batches]
+        if not pieces:
+            return near_duplicates([], mode)
+        places, sizes = (np.concatenate([getattr(p, name) for p in pieces]) for name in ("places", "sizes"))
+        texts = FileTexts(spill, places, sizes)
+        order = preference(pa.concat_tables([piece.preference for piece in pieces]), priority)
+        signatures: list[Signatures] = [piece.signatures for piece in pieces]
+        found.clear()
+        pieces.clear()
+        return decide(texts, signatures, order, chosen, crew, is_measured=needs_texts)
+
+
+def _row_groups(path: Path, priority: Sequence[str]) -> list[tuple[Path, int]]:
+    """The file's row groups; raises for what can't be read."""
+    with _readable(path) as file:
+        names = file.schema_arrow.names
+        for name in ("content", *priority):
+            if names.count(name) != 1:
+                seen = "no" if name not in names else "more than one"
+                raise DataError(f"{path} has {seen} {name!r} column, needed here. Columns found: {', '.join(names)}.")
+        return [(path, number) for number in range(file.num_row_groups)]
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path}: not a readable parquet file ({str(error)[:120]}). Delete it and write it again.",
+        ) from error
+
+
+def _batches(path: Path, group: int, priority: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _readable(path) as file:
+        names = [name for name in file.schema_arrow.names if name in {"content", "hexsha", *priority}]
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names, use_threads=False):
+            if batch["content"].null_count:
+                row = batch["content"].is_null().index(True).as_py()
+                raise DataError(f"{path}: row {row} of a batch in row group {group} has no content. Drop such rows.")
+            yield batch
+
+
+def _signed_piece(batch: pa.RecordBatch, mode: Mode, spill: Spill, scratch: Any, *, needs_texts: bool) -> _Piece:
+    texts = texts_of(batch["content"])
+    signed = sign_alone(texts, mode, scratch)
+    columns = pa.Table.from_batches([batch.drop_columns("content")])
+    if "hexsha" not in batch.schema.names:
+        columns = columns.append_column("hexsha", content_hashes(texts))
+    places = texts.add_to(spill) if needs_texts else np.zeros(len(texts), dtype=np.int64)
+    return _Piece(columns, places, texts.sizes, SpilledSignatures.of(signed, spill))

@@ -1,0 +1,1 @@
+"""Files written whole, markers of finished work, temporary spill files."""

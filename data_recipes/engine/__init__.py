@@ -1,0 +1,1 @@
+"""Compiled loops over many texts, and their NumPy twins."""

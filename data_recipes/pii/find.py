@@ -1,0 +1,104 @@
+"""Find personal data in a text: one scan in which each type is searched for once, shared with the presidio adapter."""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+from data_recipes.errors import DataError
+from data_recipes.pii.addresses import ip_spans
+from data_recipes.pii.emails import email_spans, has_email_candidate
+from data_recipes.pii.finding import DEFAULT_TYPES, TYPES, Finding, Span
+from data_recipes.pii.key_engine import KeyEngine, key_engine
+
+
+class Scan:
+    """The finds of a text by type; nothing is searched for before it is asked for."""
+
+    def __init__(self, text: str, engine: KeyEngine) -> None:
+        self._text, self._engine = text, engine
+        self._keys: dict[str, list[Span]] = {}
+
+    def may_hold(self, kind: str) -> bool:
+        """Whether the text may hold a find of this type; a quick look that misses none."""
+        if kind == "EMAIL_ADDRESS":
+            return has_email_candidate(self._text)
+        rules, gates = self._candidates
+        if kind == "IP_ADDRESS":
+            return bool(gates)
+        return any(self._engine.rules[number].type == kind for number in rules)
+
+    def spans(self, kind: str) -> list[Span]:
+        """The finds of a type, in order and without overlap."""
+        if not self.may_hold(kind):
+            return []
+        if kind == "EMAIL_ADDRESS":
+            return self._emails
+        if kind == "IP_ADDRESS":
+            return self._addresses
+        if kind not in self._keys:
+            self._keys[kind] = self._of_type(kind)
+        return self._keys[kind]
+
+    @cached_property
+    def _data(self) -> bytes:
+        return self._text.encode("utf-8", "surrogatepass")
+
+    @cached_property
+    def _candidates(self) -> tuple[list[int], set[str]]:
+        return self._engine.candidates(self._data)
+
+    @cached_property
+    def _emails(self) -> list[Span]:
+        return list(email_spans(self._text))
+
+    @cached_property
+    def _addresses(self) -> list[Span]:
+        return list(ip_spans(self._text))
+
+    def _of_type(self, kind: str) -> list[Span]:
+        numbers = [number for number in self._candidates[0] if self._engine.rules[number].type == kind]
+        found = self._engine.spans(self._data, numbers)
+        if len(self._data) == len(self._text):
+            return [Span(start, end, rule.id) for start, end, rule in found]
+        spans, at, chars = [], 0, 0
+        for start, end, rule in found:
+            first = chars + _length(self._data[at:start])
+            chars = first + _length(self._data[start:end])
+            at = end
+            spans.append(Span(first, chars, rule.id))
+        return spans
+
+
+def _length(data: bytes) -> int:
+    return len(data.decode("utf-8", "surrogatepass"))
+
+
+def scan(text: str, engine: KeyEngine | None = None) -> Scan:
+    """The scan of a text; the last one is kept, so that the recognizers of an engine share it."""
+    return _scan(text, engine or key_engine())
+
+
+@lru_cache(maxsize=1)
+def _scan(text: str, engine: KeyEngine) -> Scan:
+    return Scan(text, engine)
+
+
+def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
+    """Return the personal data in a text, in order and without overlap.
+
+    PASSWORD and USERNAME are found only where they are asked for.
+
+    >>> find_pii("author = 'bob@corp.io'")
+    [Finding(start=10, end=21, type='EMAIL_ADDRESS', rule='email')]
+
+    Raises:
+        DataError: a type that is not one of `TYPES`.
+    """
+    if unknown := [name for name in types if name not in TYPES]:
+        raise DataError(f"find_pii: type {unknown[0]!r} is not available. Types of this version: {', '.join(TYPES)}.")
+    seen = scan(text)
+    spans = sorted((start, end, kind, rule) for kind in set(types) for start, end, rule in seen.spans(kind))
+    findings: list[Finding] = []
+    for start, end, kind, rule in spans:
+        if not findings or start >= findings[-1].end:
+            findings.append(Finding(start, end, kind, rule))
+    return findings

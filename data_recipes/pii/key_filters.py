@@ -1,0 +1,172 @@
+"""What only looks like a key: placeholders, alphabets, hashes, words, versions and what else programs are full of."""
+
+import re
+from collections import Counter
+from itertools import pairwise
+from math import log2
+
+from data_recipes.pii.key_rules import CHARSETS, Rule
+from data_recipes.pii.replacements import is_replacement
+
+_PLACEHOLDER = re.compile(
+    r"example|placeholder|redacted|change_?me|your[_-]|insert[_-]|replace[_-]|x{5}|(?i:\*{3}|\.{3})|[<>{}]",
+    re.IGNORECASE,
+)
+_REPEATED = re.compile(r"([^A])\1{6}")  # base64 writes zeros as A
+_ALPHABETS = (
+    "0123456789abcdefghijklmnopqrstuvwxyz",
+    "abcdefghijklmnopqrstuvwxyz0123456789",
+    "qwertyuiopasdfghjklzxcvbnm",
+)
+_ALPHABET_RUN = 10
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
+_HASH_LENGTHS = frozenset({32, 40, 56, 64, 96, 128})
+_HASH_WORD = re.compile(
+    r"(?:sha(?![a-z])|shasum|md5|hash(?!icorp)|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
+_INTEGRITY = re.compile(r"sha(?:1|256|384|512)-", re.IGNORECASE)
+_NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
+_PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
+_NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
+_CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
+_SHORT_HEX = 16
+_NAME_CHARS = 48
+_RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
+_LONG = 20
+_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=]{16,}")
+_SHORTEST_BODY = 64
+# Pairs of letters that make up 84 % of the words in Python's standard library and 22 % of random letters.
+_COMMON_PAIRS = frozenset(
+    re.findall(
+        "..",
+        "abacadaialamanaparasatbabeblbucacechcickclcoctdadedidoeaecedeeefelemeneperesetevexfafffifogehahehihoiaibicidie"
+        "ifigiliminioirisitivkelalelilllolsltlulymamemimompnancndnengninonsntocodolomonoporosotouowpapeplpoppprptrarergri"
+        "rmrnrorrrsrtrysaseshsisospssstsutatethtitotrtstttutyueulumunupurusutvavewawhwi",
+    )
+)
+# Logarithms of how much likelier in words than in random characters: a pair of letters that is common or is not, a
+# letter beside a digit, a change of case.
+_COMMON, _UNCOMMON, _LETTER_DIGIT, _CASE = 1.34, -1.58, -1.7, -0.5
+
+
+def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
+    """Whether what a rule matched can be a key of its kind."""
+    value = data[start:end].decode("utf-8", "replace")
+    if is_replacement(rule.type, value) or is_placeholder(value) or not _has_classes(value, rule.charset):
+        return False
+    if entropy(value) < rule.entropy:
+        return False
+    if rule.kind == "token" or rule.charset == "digits":
+        return True
+    if rule.kind == "password":
+        return _is_password(value)
+    return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
+
+
+def _name_before(data: bytes, start: int) -> str:
+    """What stands before a value in its line, or in the line before where the value begins its own."""
+    before = data[max(0, start - _NAME_CHARS) : start].decode("utf-8", "replace")
+    line = before.rpartition("\n")[2]
+    return line if line.strip(" \t\r\"'`") else before
+
+
+def is_block_of_key(block: bytes, header_length: int) -> bool:
+    """Whether a block has enough of a body, and not one that the redactor wrote."""
+    runs = _BASE64_RUN.findall(block, header_length)
+    text = block.decode("utf-8", "replace")
+    if sum(map(len, runs)) < _SHORTEST_BODY or entropy(b"".join(runs).decode()) < 3.5:
+        return False
+    return not is_replacement("KEY", text)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value says that it is none, repeats one character, or runs through an alphabet."""
+    return _PLACEHOLDER.search(value) is not None or _REPEATED.search(value) is not None or _has_alphabet(value)
+
+
+def entropy(value: str) -> float:
+    """Shannon's entropy of a value's characters in bits a character.
+
+    >>> entropy("aabb")
+    1.0
+    """
+    total = len(value)
+    return -sum(count / total * log2(count / total) for count in Counter(value).values()) if value else 0.0
+
+
+def looks_random(value: str) -> bool:
+    """Whether characters follow each other as in random strings rather than as in words and names.
+
+    >>> looks_random("Gemma4ForCausalLM"), looks_random("q7RkX0aPz2LmWc9d")
+    (False, True)
+    """
+    if _HEX.match(value):
+        return sum(a.isdigit() != b.isdigit() for a, b in pairwise(value)) * 8 >= len(value)
+    return _likeness_to_words(value) < 0
+
+
+def _likeness_to_words(value: str) -> float:
+    """Above 0 for words and names, below for random characters; the logarithm of a likelihood."""
+    score = 0.0
+    for a, b in pairwise(value):
+        if a.isalpha() and b.isalpha():
+            score += _COMMON if (a + b).lower() in _COMMON_PAIRS else _UNCOMMON
+            score += _CASE if a.islower() != b.islower() else 0.0
+        elif a.isalnum() and b.isalnum() and a.isalpha() != b.isalpha():
+            score += _LETTER_DIGIT
+    return score
+
+
+def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
+    if _NUMBERS.match(value) or _INTEGRITY.match(value):
+        return False
+    if not is_generic:
+        return looks_random(value) and not _is_hash(value, before)
+    if _PUBLIC_WORD.search(before) or _CODE.search(value):
+        return False
+    if _UUID.match(value):
+        return _SECRET_NAME.search(before) is not None
+    return _is_secret_hex(value, before) if _HEX.match(value) else _is_far_from_words(value)
+
+
+def _is_secret_hex(value: str, before: str) -> bool:
+    """Whether hexadecimal digits are many, mixed, and not said to be a hash."""
+    # Differs from the report: a file that often says "sha" or "hash" keeps its other keys no more than any file.
+    if len(value) <= _SHORT_HEX or not looks_random(value):
+        return False
+    return not _is_hash(value, before)
+
+
+def _is_hash(value: str, before: str) -> bool:
+    return len(value) in _HASH_LENGTHS and _HEX.match(value) is not None and _HASH_WORD.search(before) is not None
+
+
+def _is_far_from_words(value: str) -> bool:
+    """Whether a value is random beyond doubt, or a word of letters and about as many digits."""
+    count = sum(char.isdigit() for char in value)
+    if value.isalnum() and 3 * count >= len(value) >= _LONG:
+        return True
+    if not count and len(value) < _LONG:
+        return False
+    return _likeness_to_words(value) < (_RANDOM_A_CHAR if count else 2 * _RANDOM_A_CHAR) * len(value)
+
+
+def _is_password(value: str) -> bool:
+    """Whether a value can be somebody's password and not the name of one."""
+    return _NO_PASSWORD.search(value) is None and (not value.isalpha() or looks_random(value))
+
+
+def _has_classes(value: str, charset: str) -> bool:
+    """Whether a value has the kinds of character that a random one of its charset has."""
+    classes = CHARSETS[charset]
+    needed = len(classes) if len(value) >= (32 if len(classes) > 2 else 20) else len(classes) - 1
+    return sum(re.search(one, value) is not None for one in classes) >= needed
+
+
+def _has_alphabet(value: str) -> bool:
+    lower = value.lower()
+    step = _ALPHABET_RUN
+    return any(lower[at : at + step] in alphabet for at in range(len(lower) - step + 1) for alphabet in _ALPHABETS)

@@ -1,0 +1,173 @@
+"""What stands in for a value: the formats of each style, drawn by a keyed stream and recognisable afterwards."""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from string import ascii_lowercase, digits
+
+from data_recipes.errors import DataError
+from data_recipes.pii.key_blocks import is_block, is_replaced_block, replaced_block, tagged_block
+from data_recipes.pii.replacements_same_length import (
+    has_shape,
+    is_same_shape_key,
+    same_shape_address,
+    same_shape_email,
+    same_shape_key,
+)
+
+POLICY_VERSION = 3
+"""Raised whenever the same text and seed give another redacted text; part of every draw and of every log line."""
+
+STYLES = ("santacoder", "starcoder", "preserve")
+TAGS: Mapping[str, str] = {"EMAIL_ADDRESS": "<EMAIL>", "KEY": "<KEY>", "PASSWORD": "<PASSWORD>", "USERNAME": "<NAME>"}
+"""The tags of style `starcoder`; IP addresses have none."""
+
+_KEY_CHARS, _KEY_LENGTH, _MARK_LENGTH = ascii_lowercase + digits, 32, 6
+_USER, _USER_LENGTH = "user", 14
+_PRIVATE_IPV4 = ipaddress.IPv4Network("172.16.0.0/12")
+_PRIVATE_IPV6 = ipaddress.IPv6Network("fd00::/8")
+_MAX_DRAWS = 64
+
+
+class Replacements:
+    """The replacements of one text: the same value gets the same one, another value another one.
+
+    Each is drawn by HMAC-SHA256 with the seed as its key, so it can't be looked up in a table of hashed values
+    without the seed. Tags are the same for all values, and `preserve` repeats itself where a short value's shape has
+    no room left.
+    """
+
+    def __init__(self, seed: int, style: str) -> None:
+        if style not in STYLES:
+            raise DataError(f"redact: style={style!r} is not available. Styles of this version: {', '.join(STYLES)}.")
+        self._key, self._style = str(seed).encode(), style
+        self._drawn: dict[tuple[str, str], str] = {}
+        self._levels: dict[tuple[str, str], int] = {}
+        self._taken: set[str] = set()
+        self._full: set[str] = set()
+
+    def of(self, kind: str, value: str) -> str:
+        """The replacement of a value of this type; an address keeps its mask."""
+        if kind == "IP_ADDRESS" and "/" in value:
+            address, slash, mask = value.partition("/")
+            return self.of(kind, address) + slash + mask
+        if (kind, value) not in self._drawn:
+            self._drawn[kind, value] = self._draw(kind, value)
+        return self._drawn[kind, value]
+
+    def redraws(self, kind: str, value: str) -> int:
+        """How often the replacement of a value was drawn again."""
+        return self._levels.get(_without_mask(kind, value), 0)
+
+    def redraw(self, kind: str, value: str) -> None:
+        """Draw again, plainer each time, because the detector took the replacement for another find."""
+        drawn = _without_mask(kind, value)
+        self._levels[drawn] = self._levels.get(drawn, 0) + 1
+        self._drawn.pop(drawn, None)
+
+    def _draw(self, kind: str, value: str) -> str:
+        make, level = _maker(self._style, kind, value), self._levels.get((kind, value), 0)
+        shape = re.sub(r"[a-z]", "a", re.sub(r"[0-9]", "0", value)) if self._style == "preserve" else ""
+        drawn = ""
+        for attempt in range(1 if shape in self._full else _MAX_DRAWS):
+            message = f"{POLICY_VERSION}\0{kind}\0{level}\0{attempt}\0{value}".encode("utf-8", "surrogatepass")
+            block = hmac.digest(self._key, message, hashlib.sha256)
+            drawn = make(value, hashlib.shake_256(block).digest(len(value) + 64), level)
+            if drawn not in self._taken or drawn in TAGS.values():
+                break
+        else:
+            self._full.add(shape)
+        self._taken.add(drawn)
+        return drawn
+
+
+def is_replacement(kind: str, value: str) -> bool:
+    """Whether a value can only be the replacement of a key, password or user name, in any style.
+
+    Addresses need no such test: their replacements are none for the detector. The last six characters of a key of
+    style `santacoder` follow from the others, which is so for one random key in two thousand million.
+    """
+    if kind in {"EMAIL_ADDRESS", "IP_ADDRESS"}:
+        return False
+    if is_block(value):
+        return is_replaced_block(value)
+    is_marked = len(value) in {_KEY_LENGTH, _USER_LENGTH} and value == _marked(value[:-_MARK_LENGTH])
+    return is_marked or value in TAGS.values() or is_same_shape_key(value)
+
+
+def _without_mask(kind: str, value: str) -> tuple[str, str]:
+    return kind, value.partition("/")[0] if kind == "IP_ADDRESS" else value
+
+
+_Maker = Callable[[str, bytes, int], str]
+
+
+def _maker(style: str, kind: str, value: str) -> _Maker:
+    is_address, is_kept_shape = kind in {"EMAIL_ADDRESS", "IP_ADDRESS"}, style == "preserve"
+    if not is_address and is_block(value):
+        return _tagged_block if style == "starcoder" else _block
+    if style == "starcoder" and kind in TAGS:
+        return lambda *_: TAGS[kind]
+    if is_kept_shape and not is_address and has_shape(value):
+        return same_shape_key
+    return {
+        "EMAIL_ADDRESS": _same_shape_email if is_kept_shape else _email,
+        "IP_ADDRESS": _same_shape_address if is_kept_shape else _private_address,
+        "USERNAME": _user,
+    }.get(kind, _key)
+
+
+def _marked(body: str) -> str:
+    """The text and six characters that follow from it: anyone can compute them, no key ends in them."""
+    sum_of_body = hashlib.sha256(f"stand-in:{body}".encode("utf-8", "surrogatepass")).digest()
+    return body + _letters(sum_of_body[:_MARK_LENGTH], ascii_lowercase if body.isalpha() else _KEY_CHARS)
+
+
+def _letters(stream: bytes, alphabet: str = _KEY_CHARS) -> str:
+    return "".join(alphabet[byte % len(alphabet)] for byte in stream)
+
+
+def _key(value: str, stream: bytes, level: int) -> str:
+    """32 of a-z and 0-9, a letter first so that a name stays a name; plainer where the detector insists."""
+    del value
+    start = ("", "", "example", "x" * 20)[min(level, 3)] or _letters(stream[-1:], ascii_lowercase)
+    left = _KEY_LENGTH - _MARK_LENGTH - len(start)
+    return _marked(start + _letters(stream[:left], ascii_lowercase if level else _KEY_CHARS))
+
+
+def _user(value: str, stream: bytes, level: int) -> str:
+    del value, level
+    return _marked(_USER + _letters(stream[: _USER_LENGTH - _MARK_LENGTH - len(_USER)]))
+
+
+def _block(value: str, stream: bytes, level: int) -> str:
+    return replaced_block(value, stream, is_plain=level > 0)
+
+
+def _tagged_block(value: str, stream: bytes, level: int) -> str:
+    del level
+    return tagged_block(value, stream)
+
+
+def _email(value: str, stream: bytes, level: int) -> str:
+    del value, level
+    return f"{_letters(stream[:5], ascii_lowercase)}@example.com"
+
+
+def _same_shape_email(value: str, stream: bytes, level: int) -> str:
+    del level
+    return same_shape_email(value, stream)
+
+
+def _private_address(value: str, stream: bytes, level: int) -> str:
+    del level
+    number = int.from_bytes(stream[:16], "big")
+    network = _PRIVATE_IPV6 if ":" in value else _PRIVATE_IPV4
+    return str(network[number % network.num_addresses])
+
+
+def _same_shape_address(value: str, stream: bytes, level: int) -> str:
+    del level
+    return same_shape_address(value, stream)

@@ -1,0 +1,75 @@
+"""Redaction of rows: a callable for `datasets.map(batched=True)` and a stream of rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_recipes.errors import DataError
+from data_recipes.pii.audit_log import audit_lines
+from data_recipes.pii.finding import Finding
+from data_recipes.pii.redaction import redact
+from data_recipes.pii.replacements import STYLES
+
+PII_COLUMNS: Mapping[str, str] = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses", "KEY": "pii_keys"}
+"""The column with the number of redactions of each type that is found by default."""
+
+OTHER_COLUMNS: Mapping[str, str] = {"PASSWORD": "pii_passwords", "USERNAME": "pii_usernames"}
+"""The columns of the types that are found only where they are asked for."""
+
+LOG_COLUMN = "pii_log"
+"""The column of the audit log's lines, where they are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Redacts a column of batches of rows and counts the redactions of each type in columns of their own.
+
+    It keeps nothing between rows, so batch size, order and number of processes change nothing, and it can be
+    pickled. A row whose text is None stays as it is. With `is_logged`, the column `pii_log` holds the lines of
+    `audit_lines`.
+
+    >>> Redactor()({"content": ["# bob@corp.io", None]})["pii_emails"]
+    [1, 0]
+    """
+
+    seed: int = 0
+    style: str = "santacoder"
+    types: tuple[str, ...] | None = None
+    column: str = "content"
+    is_logged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.style not in STYLES:
+            raise DataError(f"Redactor: style={self.style!r} is not available. Styles: {', '.join(STYLES)}.")
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """The redacted column and the columns of counts for a batch; a `datasets.map` keeps the other columns."""
+        if self.column not in batch:
+            found = ", ".join(batch)
+            raise DataError(f"Redactor: no column {self.column!r}. Columns found: {found}. Pass column=… to Redactor.")
+        rows = [self._row(text) for text in batch[self.column]]
+        return {name: [row[name] for row in rows] for name in (self.column, *self._added())}
+
+    def stream(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows one by one, each with the redacted column and the columns of counts; one row is held at a time.
+
+        >>> next(Redactor(style="starcoder").stream([{"path": "a.py", "content": "# bob@corp.io"}]))["content"]
+        '# <EMAIL>'
+        """
+        for row in rows:
+            yield {**row, **{name: values[0] for name, values in self({self.column: [row[self.column]]}).items()}}
+
+    def _added(self) -> list[str]:
+        other = [column for kind, column in OTHER_COLUMNS.items() if self.types and kind in self.types]
+        return [*PII_COLUMNS.values(), *other, *([LOG_COLUMN] if self.is_logged else [])]
+
+    def _row(self, text: str | None) -> dict[str, Any]:
+        findings: list[Finding] = []
+        if text is not None:
+            result = redact(text, seed=self.seed, style=self.style, types=self.types)
+            findings = result.findings
+        counts = Counter(finding.type for finding in findings)
+        row: dict[str, Any] = {self.column: text if text is None else result.text}
+        row |= {column: counts[kind] for kind, column in (*PII_COLUMNS.items(), *OTHER_COLUMNS.items())}
+        return row | {LOG_COLUMN: list(audit_lines(text or "", findings, seed=self.seed))}

@@ -1,0 +1,1 @@
+"""Source trees and tables as rows."""

@@ -1,0 +1,54 @@
+"""What the files of a source have, and the error for a recipe that needs more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from data_recipes.errors import DataError
+from data_recipes.sources.layouts import LAYOUTS
+from data_recipes.sources.row import PROVENANCE_SCHEMA, provided_fields
+
+_IN_V1 = next(layout for layout in LAYOUTS if layout.name == "The Stack v1")
+_ADVICE = {
+    "stars": "Use recipe 'base' or a Stack v1.1+ export.",
+    "repo": "Leave out the opt-out list or use a source with repository names.",
+    "licenses": "Leave out the licence list or use a source with licences.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFields:
+    """The input files, each with our fields that it has."""
+
+    fields: Mapping[Path, set[str]]
+
+    @classmethod
+    def of(cls, files: Sequence[Path]) -> "SourceFields":
+        """The fields of these parquet files; only their footers are read."""
+        return cls({file: provided_fields(file) for file in files})
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """The columns of provenance that any file has, in their order."""
+        found = set().union(*self.fields.values())
+        return tuple(name for name in PROVENANCE_SCHEMA.names if name in found)
+
+    def lacking(self, field: str, needed_by: str) -> str | None:
+        """Why a field can't be used: the first file without it, its columns, and what to do; None where all have it."""
+        for file, fields in self.fields.items():
+            if field not in fields:
+                found = ", ".join(pq.ParquetFile(file).schema_arrow.names)
+                column = _IN_V1.column(field)
+                advice = _ADVICE.get(field, "Use another recipe or source.")
+                return (
+                    f"Row 0 of {file} has no {column!r} column, needed by {needed_by}. Columns found: {found}. {advice}"
+                )
+        return None
+
+    def require(self, needs: Mapping[str, str]) -> None:
+        """Raise `DataError` where a field is lacking; `needs` gives for each field what needs it."""
+        for field, needed_by in needs.items():
+            if reason := self.lacking(field, needed_by):
+                raise DataError(reason)

@@ -1,0 +1,138 @@
+"""The first step: a source tree's rows and rejects as parquet, with their counts."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_recipes.disk.files import (
+    SHARD_BYTES,
+    RowWriter,
+    checksum,
+    code_digest,
+    digest,
+    finished,
+    mark_done,
+    remove,
+    write_json,
+    write_table,
+)
+from data_recipes.sources.available import SourceFields
+from data_recipes.sources.hub import DatasetSource, is_hub_name
+from data_recipes.sources.row import MAX_FILE_BYTES, PathLike, Reject, Row, read_parquet, rejects_table, tables_of
+from data_recipes.sources.tree import fingerprint, read_tree
+
+_MARKER = ".done.json"
+
+
+def write_rows(
+    roots: Any,
+    out: PathLike,
+    *,
+    limit_bytes_per_language: Mapping[str, int] | None = None,
+    max_file_bytes: int = MAX_FILE_BYTES,
+    shard_bytes: int = SHARD_BYTES,
+    data_dir: str | None = None,
+    progress: bool | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
+
+    `roots` are source trees and zip archives, or one parquet file or folder of them, or one dataset of the Hub, of
+    which `data_dir` names a part: `write_rows("bigcode/the-stack", out, data_dir="data/python")`. A dataset is read as
+    a stream. Limits apply to source trees only.
+
+    Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
+    `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
+    """
+    started, folder = time.monotonic(), Path(out)
+    is_one = isinstance(roots, str | os.PathLike) or hasattr(roots, "with_format")
+    given = [roots] if is_one else list(roots)
+    limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
+    dataset = _dataset_in(given, data_dir)
+    tables = [] if dataset else tables_of(given)
+    source_key = (
+        [dataset.name, dataset.fingerprint]
+        if dataset
+        else [checksum(path) for path in tables]
+        if tables
+        else fingerprint(given)
+    )
+    key = digest([code_digest(), source_key, limits, max_file_bytes, shard_bytes])
+    facts, problem = finished(folder / _MARKER, key)
+    if facts is not None and not (dataset and dataset.fingerprint is None):
+        report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
+        return facts
+    if problem:
+        report(f"step=rows redone: {problem}")
+    for stale in (folder / _MARKER, folder / "rows.json"):
+        remove(stale)
+    provenance: tuple[str, ...] = ()
+    if dataset:
+        provenance, source = dataset.rows(max_file_bytes)
+    elif tables:
+        provenance = SourceFields.of(tables).provenance
+        source = read_parquet(given[0], max_file_bytes=max_file_bytes)
+    else:
+        source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
+    shown = tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress)
+    summary, files = _write(shown, RowWriter(folder, shard_bytes, provenance), folder)
+    mark_done(folder / _MARKER, key, files, summary)
+    out_rows = sum(entry["files"] for entry in summary["files"].values())
+    dropped = sum(entry["files"] for entry in summary["rejects"])
+    report(
+        f"step=rows in={out_rows + dropped} out={out_rows} dropped={100 * dropped / max(out_rows + dropped, 1):.1f}% "
+        f"{time.monotonic() - started:.0f}s",
+    )
+    return summary
+
+
+def _dataset_in(given: list[Any], data_dir: str | None) -> DatasetSource | None:
+    """The one source as a dataset, if it is one: a name on the Hub, an opened dataset, or anything with a `data_dir`."""
+    only = given[0] if len(given) == 1 else None
+    if isinstance(only, str | os.PathLike):
+        is_dataset = data_dir is not None or is_hub_name(only)
+        return DatasetSource(str(only), data_dir=data_dir) if is_dataset else None
+    return DatasetSource(only, data_dir=data_dir) if only is not None else None
+
+
+def _write(source: Iterable[Row | Reject], writer: RowWriter, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Write shards, rejects and rows.json; what rows.json holds, and the files written."""
+    rejects: list[Reject] = []
+    files: Counter[str] = Counter()
+    volume: Counter[str] = Counter()
+    for item in source:
+        if isinstance(item, Reject):
+            rejects.append(item)
+            continue
+        writer.add(item)
+        files[item.lang] += 1
+        volume[item.lang] += item.size
+    writer.flush()
+    for stale in folder.glob("rows-*.parquet"):
+        if stale not in writer.files:
+            remove(stale)
+    write_table(folder / "rejects.parquet", rejects_table(rejects))
+    summary = {
+        "files": {lang: {"files": files[lang], "bytes": volume[lang]} for lang in sorted(files)},
+        "rejects": _reject_counts(rejects),
+        "shards": [path.name for path in writer.files],
+    }
+    write_json(folder / "rows.json", summary)
+    return summary, [*writer.files, folder / "rejects.parquet", folder / "rows.json"]
+
+
+def _reject_counts(rejects: Iterable[Reject]) -> list[dict[str, Any]]:
+    files: Counter[tuple[str, str]] = Counter()
+    volume: Counter[tuple[str, str]] = Counter()
+    for reject in rejects:
+        files[reject.lang, reject.reason] += 1
+        volume[reject.lang, reject.reason] += reject.size
+    return [
+        {"lang": lang, "reason": reason, "files": files[lang, reason], "bytes": volume[lang, reason]}
+        for lang, reason in sorted(files)
+    ]

@@ -1,0 +1,1 @@
+"""What a finished dataset folder holds, and how it is read."""

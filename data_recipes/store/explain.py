@@ -1,0 +1,137 @@
+"""What a dataset folder says of one file, and of one user: read from the store and its rejects, nothing else."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_recipes.errors import DataError
+from data_recipes.recipes import RECIPES
+from data_recipes.sources.row import PathLike
+
+_MIN_PREFIX = 4
+
+
+def read_funnel(out: PathLike) -> dict[str, Any]:
+    """The funnel of a dataset folder."""
+    path = Path(out) / "funnel.json"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Pass a folder that `hf-santa data run` wrote.")
+    funnel: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return funnel
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One file: its row without content where it is in the store, its rejects, and the recipes it is in."""
+
+    hexsha: str
+    row: Mapping[str, Any] | None
+    rejects: list[dict[str, Any]]
+    recipes: list[str]
+
+    def lines(self, funnel: Mapping[str, Any]) -> Iterator[str]:
+        """The explanation as lines for people."""
+        about = self.row or self.rejects[0]
+        yield f"{self.hexsha}  {about['path'] or '(path not kept)'}  {about['lang']}, {about['size']:,} bytes"
+        if self.row and self.row.get("repo"):
+            yield f"  repository {self.row['repo']}, licences {', '.join(self.row.get('licenses') or ['unknown'])}"
+        yield f"  in the store: {_measures(self.row)}" if self.row else "  not in the store"
+        for name in [name for name in RECIPES if name in funnel["recipes"]]:
+            steps = RECIPES[name].steps
+            stopped = [r for r in self.rejects if r["stage"] in steps or (self.row is None)]
+            verdict = "in" if name in self.recipes else "out: " + "; ".join(dict.fromkeys(map(reason_text, stopped)))
+            yield f"  {name:<20} {verdict}"
+
+
+def _measures(row: Mapping[str, Any]) -> str:
+    """The measures that filters decide by."""
+    names = ("max_line_length", "avg_line_length", "alphanum_fraction", "comment_share", "chars_per_token", "stars")
+    return ", ".join(f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None)
+
+
+def reason_text(reject: Mapping[str, Any]) -> str:
+    """Why a file was left out, in words.
+
+    >>> reason_text({"stage": "stars", "reason": "stars", "detail": "3 < 5"})
+    'stars: 3 < 5'
+    """
+    if reject.get("jaccard") is not None:
+        return f"near-duplicate of {reject['kept_hexsha']}, Jaccard {reject['jaccard']:.3f}"
+    words = reject["reason"] if reject["stage"] == reject["reason"] else f"{reject['stage']}: {reject['reason']}"
+    words += f": {reject['detail']}" if reject.get("detail") else ""
+    return words + (f", matched {reject['matched'][:80]!r}" if reject.get("matched") else "")
+
+
+def explain(out: PathLike, hexsha: str) -> list[Explanation]:
+    """Why each file whose hexsha begins with `hexsha` was kept or left out; empty where there is none."""
+    if not re.fullmatch(r"[0-9a-f]{4,64}", hexsha):
+        raise DataError(f"{hexsha!r} is no hexsha. Pass its first {_MIN_PREFIX} or more digits, 0-9 and a-f.")
+    funnel, folder = read_funnel(out), Path(out)
+    within = [("hexsha", ">=", hexsha), ("hexsha", "<=", hexsha + "g")]
+    rows: dict[str, dict[str, Any]] = {}
+    for file in sorted(folder.glob("data/*.parquet")):
+        columns = [name for name in pq.ParquetFile(file).schema_arrow.names if name != "content"]
+        rows |= {row["hexsha"]: row for row in pq.read_table(file, columns=columns, filters=within).to_pylist()}
+    rejects: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted(folder.glob("rejects/*.parquet")):
+        for reject in pq.read_table(file, filters=within).to_pylist():
+            rejects.setdefault(reject["hexsha"], []).append(reject)
+    found = []
+    for name in sorted({*rows, *rejects}):
+        own, row = rejects.get(name, []), rows.get(name)
+        stopped = {reject["stage"] for reject in own}
+        kept = [] if row is None else [r for r in funnel["recipes"] if not stopped & set(RECIPES[r].steps)]
+        found.append(Explanation(name, row, own, kept))
+    return found
+
+
+def files_of_user(out: PathLike, user: str) -> dict[str, list[str]]:
+    """The paths of a user's files in the store, by repository. `user` is an owner or `owner/repository`, in any case."""
+    wanted = user.strip().strip("/").lower()
+    found: dict[str, list[str]] = {}
+    for table in _repositories(out):
+        for repo, path in zip(table["repo"].to_pylist(), table["path"].to_pylist(), strict=True):
+            name = (repo or "").lower()
+            if wanted in {name, name.partition("/")[0]}:
+                found.setdefault(repo, []).append(path)
+    return {repo: sorted(found[repo]) for repo in sorted(found)}
+
+
+def _repositories(out: PathLike) -> Iterator[pa.Table]:
+    """The columns `repo` and `path` of the store, piece by piece: of a folder, or of a dataset on the Hub."""
+    folder = Path(out)
+    if folder.is_dir():
+        read_funnel(folder)
+        for file in sorted(folder.glob("data/*.parquet")):
+            if "repo" not in (names := pq.ParquetFile(file).schema_arrow.names):
+                found = ", ".join(names)
+                advice = "Its source named no repositories: ask with `data explain` and a file's hexsha."
+                raise DataError(f"{file} has no 'repo' column. Columns found: {found}. {advice}")
+            yield pq.read_table(file, columns=["repo", "path"])
+        return
+    from datasets import load_dataset
+
+    try:
+        stream = load_dataset(str(out), "base", split="train", streaming=True, columns=["repo", "path"])
+        yield from stream.with_format("arrow").iter(batch_size=10_000)
+    except (OSError, ValueError) as error:  # what datasets, huggingface_hub and pyarrow raise
+        advice = "Pass a folder that `hf-santa data run` wrote, or the name of such a dataset on the Hub."
+        seen = f"{out}: neither a dataset folder nor a dataset that can be read ({type(error).__name__})"
+        raise DataError(f"{seen}: {str(error)[:200]}. {advice}") from error
+
+
+def extensions(paths: list[str]) -> str:
+    """The file extensions among some paths with their numbers, the commonest first.
+
+    >>> extensions(["a.py", "b.py", "c.js"])
+    '2 .py, 1 .js'
+    """
+    counts = Counter(Path(path).suffix or "no extension" for path in paths)
+    return ", ".join(f"{count:,} {ext}" for ext, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))

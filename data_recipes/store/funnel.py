@@ -1,0 +1,142 @@
+"""The funnel: how many files and bytes are left after each stage, and why the others are not."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.recipes import RECIPES, Recipe, slug
+from data_recipes.store.facts import example_of, histograms, license_counts
+from data_recipes.store.views import recipe_mask, steps_mask
+
+STORE_STAGES = ("read", "base", "decontaminated")
+"""The stages whose rejects are not in the store; those after it are the steps of views."""
+
+
+def language_entry(
+    lang: str,
+    recipes: Sequence[Recipe],
+    store: pa.Table,
+    rejects: pa.Table,
+    masks: Mapping[str, pa.BooleanArray],
+    *,
+    contents: Callable[[pa.Array], pa.ChunkedArray],
+) -> dict[str, Any]:
+    """The funnel of one language: files and bytes after each stage and in each recipe, rejects by stage and reason.
+
+    The stages are those of the store and the steps of the first recipe, one after the other; `masks` tells which rows
+    of the store each step keeps, `contents` reads those of some rows. A reject's stage is the one it did not pass. Bytes are those of the original files.
+    """
+    files: Counter[tuple[str, str]] = Counter()
+    volume: Counter[tuple[str, str]] = Counter()
+    for record in rejects.select(["stage", "reason", "size"]).to_pylist():
+        files[record["stage"], record["reason"]] += 1
+        volume[record["stage"], record["reason"]] += record["size"]
+    entries = []
+    for number, stage in enumerate(STORE_STAGES):
+        later = [key for key in files if key[0] in STORE_STAGES[number + 1 :]]
+        left = store.num_rows + sum(files[key] for key in later)
+        entries.append({"name": stage, "files": left, "bytes": _total(store, "size") + sum(volume[k] for k in later)})
+    steps = recipes[0].steps
+    for number, step in enumerate(steps, start=1):
+        entries.append({"name": step, **_kept(store, steps_mask(steps[:number], masks, store.num_rows))})
+    order = {stage: number for number, stage in enumerate([*STORE_STAGES, *masks])}
+    reasons = [
+        {"stage": stage, "reason": reason, "files": files[stage, reason], "bytes": volume[stage, reason]}
+        for stage, reason in sorted(files, key=lambda key: (order[key[0]], key[1]))
+    ]
+    return {
+        "lang": lang,
+        "stages": entries,
+        "recipes": {recipe.name: _kept(store, recipe_mask(recipe, masks, store.num_rows)) for recipe in recipes},
+        "rejects": reasons,
+        "redactions": redactions(store),
+        "licenses": license_counts(store),
+        "histograms": histograms(store),
+        "example": example_of(store, recipe_mask(recipes[0], masks, store.num_rows), contents),
+    }
+
+
+def _kept(store: pa.Table, mask: pa.BooleanArray) -> dict[str, int]:
+    return {"files": int(pc.sum(mask).as_py() or 0), "bytes": int(pc.sum(store["size"].filter(mask)).as_py() or 0)}
+
+
+def redactions(store: pa.Table) -> dict[str, int]:
+    """Redactions by type in the rows of a store, and in how many files there are any."""
+    counts = {kind: _total(store, column) for kind, column in PII_COLUMNS.items()}
+    redacted = [any(record.values()) for record in store.select(list(PII_COLUMNS.values())).to_pylist()]
+    return {**counts, "files": sum(redacted)}
+
+
+def _total(table: pa.Table, column: str) -> int:
+    return int(pc.sum(table[column]).as_py() or 0)
+
+
+def funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
+    """The funnel as a table: a header, a row per language, a row of totals.
+
+    Each cell after the first stage gives the volume and its change from the stage before.
+    """
+    entries = [*((e["lang"], e["stages"]) for e in funnel["funnel"]), ("total", _totals(funnel, "stages"))]
+    rows = [["", "files", *(stage["name"] for stage in entries[0][1]), "files left"]]
+    for label, stages in entries:
+        cells = [volume_text(stages[0]["bytes"])]
+        cells += [f"{volume_text(after['bytes'])} {_change(before, after)}" for before, after in pairwise(stages)]
+        rows.append([label, f"{stages[0]['files']:,}", *cells, f"{stages[-1]['files']:,}"])
+    return rows
+
+
+def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
+    """The volume of each recipe as the report's Table 3: a row per language, a column per recipe, change against base."""
+    names = [name for name in RECIPES if name in funnel["recipes"]]
+    rows = [["", *names]]
+    totals = {stage["name"]: stage for stage in _totals(funnel, "recipes")}
+    for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", totals)]:
+        others = [f"{volume_text(kept[name]['bytes'])} {_change(kept['base'], kept[name])}" for name in names[1:]]
+        rows.append([label, volume_text(kept["base"]["bytes"]), *others])
+    return rows
+
+
+def config_rows(funnel: Mapping[str, Any]) -> dict[str, int]:
+    """The number of rows of each config: of each recipe over all languages, and of each language."""
+    entries = [entry for entry in funnel["funnel"] if entry["stages"][2]["files"]]
+    rows: dict[str, int] = {}
+    for name in [name for name in RECIPES if name in funnel["recipes"]]:
+        rows[name] = sum(entry["recipes"][name]["files"] for entry in entries)
+        for entry in entries:
+            rows[f"{slug(entry['lang'])}-{name}"] = entry["recipes"][name]["files"]
+    return rows
+
+
+def _totals(funnel: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+    """Files and bytes of each stage or recipe over all languages."""
+    parts = [
+        entry[what] if what == "stages" else [{"name": name, **kept} for name, kept in entry[what].items()]
+        for entry in funnel["funnel"]
+    ]
+    return [
+        {"name": same[0]["name"], **{unit: sum(each[unit] for each in same) for unit in ("files", "bytes")}}
+        for same in zip(*parts, strict=True)
+    ]
+
+
+def _change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """By how much the volume shrank, in brackets."""
+    removed = 100 * (1 - after["bytes"] / before["bytes"]) if before["bytes"] else 0.0
+    return f"({f'-{removed:.1f}' if removed >= 0.05 else '0.0'} %)"
+
+
+def volume_text(size: int) -> str:
+    """Bytes as people read them.
+
+    >>> volume_text(75_610_000_000), volume_text(1_500)
+    ('75.61 GB', '1.5 kB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.2f} {unit}"
+    return f"{size / 1e3:.1f} kB"

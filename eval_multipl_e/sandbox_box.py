@@ -1,0 +1,229 @@
+"""One wall from outside: what the scoring process says to the first process inside it, and hears of its program."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .sandbox_forkserver import receive, send
+from .sandbox_mounts import PROGRAM
+from .sandbox_streams import Capture, Step
+
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may use: processor time, memory and files for one process, memory and processes for all."""
+
+    cpu_s: int
+    data_bytes: int
+    processes: int
+    memory_bytes: int = min(4 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    file_bytes: int = 64 << 20
+    own_s: float = 0.0  # where set, the run ends after this much processor time, or this much time of doing nothing
+
+
+class SandboxError(RuntimeError):
+    """No sandbox works here, or one could not be set up; the program was not run and is not scored."""
+
+
+def environment(paths: Sequence[str], home: str = "/tmp") -> dict[str, str]:  # noqa: S108  # the private one
+    """The whole environment of a program; `paths` are folders of tools outside the system's."""
+    tools = os.pathsep.join([*(str(Path(path, "bin")) for path in paths), _PATH])
+    return {"PATH": tools, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+class Box:
+    """One wall, and the first process inside it, which does what it is told; close it and all inside ends."""
+
+    program_dir = PROGRAM
+
+    def __init__(self, channel: socket.socket, handle: int, paths: tuple[str, ...], owner: Any = None) -> None:
+        self._channel = channel
+        self._handle = handle
+        self._owner = owner
+        self.env = environment(paths)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every process behind the wall."""
+        if self._handle < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        os.close(self._handle)
+        self._handle = -1
+        self._channel.close()
+        if self._owner is not None:
+            self._owner.wait()
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Puts files into the program's folder."""
+        with self._honest():
+            send(
+                self._channel,
+                {"do": "write", "files": [[name, len(body)] for name, body in files.items()]},
+                b"".join(files.values()),
+            )
+
+    def seal(self) -> None:
+        """Makes the program's folder read-only (not behind bubblewrap, where it is the program's own all along)."""
+        with self._honest():
+            send(self._channel, {"do": "seal"})
+
+    def run(
+        self,
+        argv: Sequence[str],
+        limits: Limits,
+        timeout_s: float,
+        *,
+        word: bytes = b"",
+        env: Mapping[str, str] | None = None,
+    ) -> Step:
+        """Runs one command to its end or to the deadline, reads all it prints, and leaves no process of it."""
+        reads, writes = zip(os.pipe(), os.pipe(), strict=True)
+        try:
+            try:
+                with self._honest():
+                    self._order(argv, limits, {**self.env, **(env or {})}, writes)
+            finally:
+                for fd in writes:
+                    os.close(fd)
+            readers = dict(zip(reads, (Capture(word), Capture()), strict=True))
+            answer = _listen(self._channel, readers, timeout_s)
+            if answer is None:
+                answer = self._stop(readers, timeout_s)
+            for fd, capture in readers.items():
+                capture.drain(fd)
+        finally:
+            for fd in reads:
+                os.close(fd)
+        return _step(answer, list(readers.values()))
+
+    def adopt(
+        self, enter: Callable[[tuple[int, ...], Limits], None], limits: Limits, timeout_s: float, *, word: bytes = b""
+    ) -> Step | None:
+        """Runs a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
+
+        `enter` is given the files that go with the request: six namespaces, two streams, the pipe of its report.
+        """
+        reads, writes = zip(os.pipe(), os.pipe(), os.pipe(), strict=True)
+        try:
+            try:
+                with self._honest():
+                    send(self._channel, {"do": "adopt", **vars(limits)}, fds=(reads[2],))
+                    invitation = receive(self._channel)
+                if invitation is None:
+                    return None
+                try:
+                    enter((*invitation[2], *writes), limits)
+                finally:
+                    for fd in invitation[2]:
+                        os.close(fd)
+            finally:
+                for fd in writes:
+                    os.close(fd)
+            readers = dict(zip(reads[:2], (Capture(word), Capture()), strict=True))
+            answer = _listen(self._channel, readers, timeout_s)
+            if answer is None:
+                answer = self._stop(readers, timeout_s)
+            for fd, capture in readers.items():
+                capture.drain(fd)
+        finally:
+            for fd in reads:
+                os.close(fd)
+        return None if answer.get("has_failed") else _step(answer, list(readers.values()))
+
+    def _order(self, argv: Sequence[str], limits: Limits, env: dict[str, str], fds: tuple[int, ...]) -> None:
+        order = {"do": "run", "argv": list(argv), "env": env, "cwd": "/tmp", **vars(limits)}  # noqa: S108  # the private one
+        send(self._channel, order, fds=fds)
+
+    def start(self, argv: Sequence[str], limits: Limits, env: Mapping[str, str], fds: tuple[int, int, int]) -> None:
+        """Starts a command that serves on the given standard streams until the box is closed."""
+        with self._honest():
+            self._order(argv, limits, {**self.env, **env}, fds)
+
+    def _stop(self, readers: dict[int, Capture], timeout_s: float) -> dict[str, Any]:
+        with contextlib.suppress(OSError):
+            send(self._channel, {"do": "stop", "limit_s": timeout_s})
+        answer = _listen(self._channel, readers, _GRACE_S)
+        if answer is None:  # its first process does not answer: the kernel ends it from outside
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            return {"wall_s": timeout_s}
+        return answer
+
+    @contextlib.contextmanager
+    def _honest(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            raise _not_set_up(_last_words(self._channel) or str(error)) from error
+
+
+def _last_words(channel: socket.socket) -> str:
+    channel.setblocking(False)
+    try:
+        answer = receive(channel)
+    except (OSError, EOFError, ValueError):
+        return ""
+    return str(answer[0].get("error", "")) if answer else ""
+
+
+def _not_set_up(said: str) -> SandboxError:
+    return SandboxError(
+        f"eval_multipl_e: the sandbox could not be set up: {said or 'no answer'}. The program was not run and "
+        "is not scored. Check that the machine has memory and free process ids, then run again."
+    )
+
+
+def _listen(channel: socket.socket, readers: dict[int, Capture], timeout_s: float) -> dict[str, Any] | None:
+    """Reads all streams until the wall's first process answers; None when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    for fd in readers:
+        os.set_blocking(fd, False)
+        poll.register(fd, select.POLLIN)
+    while True:
+        left = deadline - time.monotonic()
+        for fd, _ in poll.poll(max(0.0, left * 1000)):
+            if fd in readers:
+                if not readers[fd].read_from(fd):
+                    poll.unregister(fd)
+                continue
+            try:
+                answer = receive(channel)
+            except (OSError, EOFError):
+                answer = None
+            if answer is None or "error" in answer[0]:
+                raise _not_set_up(answer[0]["error"] if answer else "it ended before the program did")
+            return answer[0]
+        if left <= 0:
+            return None
+
+
+def _step(answer: Mapping[str, Any], captures: list[Capture]) -> Step:
+    return Step(
+        answer.get("exit"),
+        captures[0],
+        captures[1],
+        answer["wall_s"],
+        cpu_s=answer.get("cpu_s", 0.0),
+        delay_s=answer.get("delay_s", 0.0),
+        memory_bytes=answer.get("memory_bytes", 0),
+    )

@@ -1,0 +1,1 @@
+"""Completing, grading and reporting: everything the published metric does not need."""

@@ -1,0 +1,108 @@
+"""What results files say of a model: one row a number, with its interval and how it came about."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval_multipl_e.suite.tasks import task_of
+
+_REPORT_TEMPERATURES = {"pass@1": 0.2, "pass@10": 0.8, "pass@100": 0.8}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One of our numbers with its interval, and how it came about."""
+
+    task: str
+    benchmark: str  # as in the table of published numbers: the task, and for infilling its language
+    metric: str
+    value: float
+    low: float
+    high: float
+    problems: int
+    samples: int
+    dataset: str | None
+    dataset_revision: str | None
+    temperature: float | None
+    top_p: float | None
+    mode: str | None
+    problems_sha256: str
+
+
+def read_measured(paths: Sequence[Path]) -> list[Measured]:
+    """The scores of results files; of two temperatures, pass@1 is taken at 0.2 and the others at 0.8, as reported."""
+    best: dict[tuple[str, str], tuple[bool, Path, Measured]] = {}
+    for path in paths:
+        for row in _measured(_results(path)):
+            wanted = _REPORT_TEMPERATURES.get(row.metric) if row.benchmark == row.task else None
+            is_as_reported = wanted is not None and row.temperature == wanted
+            key = (row.benchmark, row.metric)
+            if key in best and best[key][0] == is_as_reported:
+                raise ValueError(
+                    f"{best[key][1]} and {path} both give {row.metric} of {row.benchmark}. Report one model, and each "
+                    "task once a temperature."
+                )
+            if key not in best or is_as_reported:
+                best[key] = (is_as_reported, path, row)
+    return sorted((row for _, _, row in best.values()), key=_place)
+
+
+def _place(row: Measured) -> tuple[Any, ...]:
+    """Programs first, then infilling, then docstrings; pass@1 before pass@10 before pass@100."""
+    kind = ("program", "infill", "docstring").index(task_of(row.task).kind)
+    return kind, row.benchmark, row.metric.startswith("pass@"), len(row.metric), row.metric
+
+
+def _results(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        task_of(found["task"])
+        is_empty = not found["intervals"] or not found["results"]
+        is_shard = found["shard"] != [0, 1]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} can't be reported: {error!r}. Give results of `score` or `merge`.") from error
+    if is_shard:
+        raise ValueError(f"{path} is shard {found['shard']} alone. Merge all shards first.")
+    if is_empty:
+        raise ValueError(f"{path} holds no score. Was every toolchain missing?")
+    return dict(found)
+
+
+def _measured(found: Mapping[str, Any]) -> list[Measured]:
+    task = task_of(found["task"])
+    settings = found.get("settings", {})
+    per_problem = len(found["results"]) // found["problems"]
+    rows = []
+    for key, (low, high) in found["intervals"].items():
+        metric, language = _split(key)
+        if (language is not None) != (task.kind == "infill"):
+            continue  # a task of one language: its score and that of all are one
+        problems = {row["problem"] for row in found["results"] if language in (None, row["language"])}
+        rows.append(
+            Measured(
+                task.name,
+                f"{task.name}/{language}" if language else task.name,
+                metric,
+                found[key],
+                low,
+                high,
+                len(problems),
+                settings.get("n", per_problem),
+                settings.get("dataset"),
+                settings.get("dataset_revision"),
+                settings.get("temperature"),
+                settings.get("top_p"),
+                found.get("mode"),
+                found["problems_sha256"],
+            )
+        )
+    return rows
+
+
+def _split(key: str) -> tuple[str, str | None]:
+    """A score's metric and language: "exact_match/strip/py" has both, "exact_match/strip" only the first."""
+    parts = key.split("/")
+    size = 2 if parts[0] == "exact_match" else 1
+    return "/".join(parts[:size]), parts[size] if len(parts) > size else None

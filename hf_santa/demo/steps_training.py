@@ -1,0 +1,175 @@
+"""Steps tokenizer, corpus and train: from the dataset folder to trained weights."""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hf_santa.demo.steps import DemoError, code_digest
+from hf_santa.repositories.write import write_json
+
+SEQ_LEN = 256
+BATCH_SIZE = 8
+HELDOUT_SHARE = 0.03  # of the files, chosen by their hexsha
+HELDOUT_WINDOWS = 200
+SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 3, "n_head": 4}
+
+
+def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
+    """Yield the near-deduplicated files that are held back, or all the others.
+
+    A file is held back by its hexsha alone, so the choice survives any change elsewhere in the corpus.
+    Near-duplicates were removed before: what is held back has no copy among the rest.
+    """
+    from datasets import load_dataset
+    from tqdm import tqdm
+
+    rows = load_dataset(str(dataset), "near_dedup", split="train", streaming=True)
+    for row in tqdm(rows, desc="files", unit="file", disable=None):
+        if (int(row["hexsha"][:8], 16) < HELDOUT_SHARE * 2**32) == is_heldout:
+            yield row["content"]
+
+
+def train_the_tokenizer(out: Path, _: dict[str, Any]) -> str:
+    """Train the 4,096-token BPE on the training files; write `tokenizer/`."""
+    from modeling_santa.tokenizer.train import save_tokenizer, train_tokenizer
+
+    tokenizer = train_tokenizer(
+        texts(out / "dataset", is_heldout=False), vocab_size=4096, show_progress=sys.stderr.isatty()
+    )
+    save_tokenizer(tokenizer, out / "tokenizer", n_positions=SEQ_LEN)
+    sizes = tokenizer.get_vocab_size(with_added_tokens=False), tokenizer.get_vocab_size(with_added_tokens=True)
+    return f"tokens={sizes[0]} special={sizes[1] - sizes[0]}"
+
+
+def pack_the_corpus(out: Path, _: dict[str, Any]) -> str:
+    """Encode the training and the held-back files; write `corpus/train/` and `corpus/heldout/`."""
+    from modeling_santa.corpus.fim_samples import pack
+    from modeling_santa.tokenizer.train import load_tokenizer
+
+    tokenizer = load_tokenizer(out / "tokenizer")
+    train = pack(texts(out / "dataset", is_heldout=False), tokenizer, out / "corpus" / "train")
+    try:
+        heldout = pack(texts(out / "dataset", is_heldout=True), tokenizer, out / "corpus" / "heldout")
+    except ValueError as error:
+        raise DemoError(
+            f"corpus: no file was held back out of {train['documents']}, so nothing can be measured. "
+            "Give a larger --corpus (a few hundred files or more)."
+        ) from error
+    per_token = train["text_bytes"] / train["tokens"]
+    return (
+        f"train_files={train['documents']} train_tokens={train['tokens']} heldout_files={heldout['documents']} "
+        f"heldout_tokens={heldout['tokens']} bytes_per_token={per_token:.2f}"
+    )
+
+
+def train_the_model(out: Path, settings: dict[str, Any]) -> str:
+    """Train on the CPU with FIM rate 0.5; write `trained/` (weights, config, loss curve, measures)."""
+    import numpy as np
+    import torch
+
+    from modeling_santa.configuration_santa import SantaConfig
+    from modeling_santa.corpus.fim_samples import FimDataset, read_tokens, unigram_bits
+    from modeling_santa.modeling_santa import SantaForCausalLM
+    from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, token_bytes
+    from modeling_santa.training.loop.curve import Curve
+    from modeling_santa.training.loop.loop import TrainingPlan, train
+
+    tokenizer = load_tokenizer(out / "tokenizer")
+    tokens = read_tokens(out / "corpus" / "train")
+    heldout_tokens = read_tokens(out / "corpus" / "heldout")
+    windows = heldout_windows(heldout_tokens)
+    heldout_bytes = int(np.array([len(piece) for piece in token_bytes(tokenizer)])[windows[:, 1:]].sum())
+    unigram = float(unigram_bits(tokens, padded_vocab_size(tokenizer))[windows[:, 1:]].sum()) / heldout_bytes
+
+    torch.manual_seed(settings["seed"])
+    end_id = tokenizer.token_to_id("<|endoftext|>")
+    config = SantaConfig(
+        **SHAPE,
+        vocab_size=padded_vocab_size(tokenizer),
+        bos_token_id=end_id,
+        eos_token_id=end_id,
+        pad_token_id=tokenizer.token_to_id("<fim-pad>"),
+        # Differs from the report: no dropout. The demo sees every file at most once.
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+    )
+    model = SantaForCausalLM(config)
+    steps = max(1, settings["train_tokens"] // (BATCH_SIZE * SEQ_LEN))
+    plan = TrainingPlan(
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        seed=settings["seed"],
+        save_every=min(100, max(1, steps // 4)),
+        time_limit_s=settings["train_limit_s"],
+    )
+    dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], fim_rate=0.5)
+    result = train(
+        model,
+        dataset,
+        plan,
+        checkpoints_of(out, plan, config.to_dict()),
+        heldout=windows,
+        heldout_bytes=heldout_bytes,
+        on_step=Curve(steps),
+    )
+    final = result["log"][-1]["heldout_bits_per_byte"]
+    measures = {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "tokens": result["steps"] * BATCH_SIZE * SEQ_LEN,
+        "steps": result["steps"],
+        "planned_steps": steps,
+        "seq_len": SEQ_LEN,
+        "batch_size": BATCH_SIZE,
+        "fim_rate": 0.5,
+        "bits_per_byte": final,
+        "unigram_bits_per_byte": unigram,
+        "heldout_files": json.loads((out / "corpus" / "heldout" / "corpus.json").read_text())["documents"],
+        "heldout_bytes": heldout_bytes,
+        "is_timed_out": result["is_timed_out"],
+        "log": result["log"],
+    }
+    shutil.rmtree(out / "trained", ignore_errors=True)  # a run killed while it saved left half of one
+    model.save_pretrained(out / "trained")
+    write_json(out / "trained" / "measures.json", measures)
+    write_json(out / ".seconds" / "train.json", {"training_seconds": result["seconds"]})
+    late = " stopped_by=time_limit" if result["is_timed_out"] else ""
+    return (
+        f"parameters={measures['parameters']} tokens={measures['tokens']} bits_per_byte={final:.3f} "
+        f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%}{late}"
+    )
+
+
+def checkpoints_of(out: Path, plan: Any, config: dict[str, Any]) -> Path:
+    """Return the folder for this very run's checkpoints; those of any other plan, corpus or code are removed."""
+    corpus = json.loads((out / "corpus" / "train" / "corpus.json").read_text())
+    identity = json.dumps([asdict(plan), config, corpus, code_digest(("modeling_santa",))], sort_keys=True, default=str)
+    folder = out / "checkpoints" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    for other in (out / "checkpoints").glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def heldout_windows(tokens: Any) -> Any:
+    """Return up to 200 windows of the held-back stream, (n, 257) int64, spread evenly over it.
+
+    Raises:
+        DemoError: the held-back files do not fill one window.
+    """
+    import numpy as np
+
+    count = len(tokens) // (SEQ_LEN + 1)
+    if not count:
+        raise DemoError(
+            f"train: the held-back files have {len(tokens)} tokens, fewer than one window of {SEQ_LEN + 1}. "
+            "Give a larger --corpus."
+        )
+    chosen = np.linspace(0, count - 1, min(count, HELDOUT_WINDOWS)).astype(int)
+    return tokens[: count * (SEQ_LEN + 1)].reshape(count, SEQ_LEN + 1)[chosen].astype(np.int64)

@@ -1,0 +1,132 @@
+"""Files that a model never trains on, and what it is worth on them: bits per byte and single-line infilling."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from eval_multipl_e.scoring_estimator import bootstrap_interval
+from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
+
+CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
+LINE_TOKENS = 32  # longest infilled line
+BATCH = 16
+
+
+def is_held_back(hexsha: str, share: float) -> bool:
+    """Tell whether a file is held back: by its hash alone, so the choice survives any change elsewhere.
+
+    >>> is_held_back("00000000", 0.1), is_held_back("ffffffff", 0.1)
+    (True, False)
+    """
+    return int(hexsha[:8], 16) < share * 2**32
+
+
+def line_tasks(files: Sequence[dict[str, Any]], *, count: int, seed: int) -> list[dict[str, str]]:
+    """Return up to `count` tasks that mask one line of code each, spread over the files (hexsha, lang, content)."""
+    problems = [
+        {
+            "name": f["hexsha"],
+            "language": CODES[f["lang"]],
+            "prompt": "",
+            "tests": "",
+            "canonical_solution": f["content"],
+        }
+        for f in sorted(files, key=lambda file: file["hexsha"])
+        if f["lang"] in CODES
+    ]
+    if not problems:
+        return []
+    tasks = single_line_tasks(problems, per_problem=-(-count // len(problems)), seed=seed)
+    keep = np.linspace(0, len(tasks) - 1, min(count, len(tasks))).astype(int).tolist()
+    return [tasks[i] for i in keep]
+
+
+def around_gap(tokenizer: Any, prefix: str, suffix: str, room: int) -> tuple[str, str]:
+    """Return as many whole lines around a gap as fit into `room` tokens, the nearest first."""
+    before = prefix.splitlines(keepends=True)[-room:]
+    after = suffix.splitlines(keepends=True)[:room]
+    costs = (
+        [len(ids) for ids in tokenizer(before[::-1] + after, add_special_tokens=False, verbose=False)["input_ids"]]
+        if before or after
+        else []
+    )
+    sides = [costs[: len(before)], costs[len(before) :]]
+    taken, left = [0, 0], room
+    while True:
+        open_sides = [i for i in (0, 1) if taken[i] < len(sides[i]) and sides[i][taken[i]] <= left]
+        if not open_sides:
+            break
+        side = min(open_sides, key=lambda i: taken[i])
+        left -= sides[side][taken[side]]
+        taken[side] += 1
+    return "".join(before[len(before) - taken[0] :]), "".join(after[: taken[1]])
+
+
+def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]]) -> list[str]:
+    """Return the model's greedy middle of each task."""
+    room = model.config.n_positions - LINE_TOKENS - 8
+    gaps = [around_gap(tokenizer, task["prefix"], task["suffix"], room) for task in tasks]
+    order = sorted(range(len(gaps)), key=lambda i: sum(map(len, gaps[i])))
+    found = [""] * len(gaps)
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        middles = model.infill(
+            tokenizer,
+            [gaps[i][0] for i in chosen],
+            [gaps[i][1] for i in chosen],
+            max_new_tokens=LINE_TOKENS,
+            allow_truncated=True,
+        )
+        for i, middle in zip(chosen, middles, strict=True):
+            found[i] = str(middle)
+    return found
+
+
+def hits_of(tasks: Sequence[dict[str, str]], middles: Sequence[str]) -> list[float]:
+    """Return 1.0 for each middle equal to its line, whitespace at both ends aside, else 0.0."""
+    return [exact_match([middle], [task["middle"]]) for task, middle in zip(tasks, middles, strict=True)]
+
+
+def share_of(hits: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """Return the share of hits with its 95 % interval and the number of tasks."""
+    low, high = bootstrap_interval(hits, seed=seed)
+    return {"value": sum(hits) / len(hits), "low": low, "high": high, "tasks": len(hits)}
+
+
+def windows_of(tokens: npt.ArrayLike, seq_len: int, most: int) -> npt.NDArray[np.int64]:
+    """Return up to `most` windows of seq_len + 1 tokens, spread evenly over a stream."""
+    tokens = np.asarray(tokens)
+    count = len(tokens) // (seq_len + 1)
+    if not count:
+        raise ValueError(
+            f"the held-back files have {len(tokens)} tokens, fewer than one window of {seq_len + 1}. Hold back more "
+            "files, or lower the sequence length."
+        )
+    chosen = np.linspace(0, count - 1, min(count, most)).astype(int)
+    windows: npt.NDArray[np.int64] = (
+        tokens[: count * (seq_len + 1)].reshape(count, seq_len + 1)[chosen].astype(np.int64)
+    )
+    return windows
+
+
+def loss_of(model: Any, windows: npt.NDArray[np.int64]) -> float:
+    """Return the cost in nats of all but the first token of the windows, left to right."""
+    nats = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(windows), BATCH):
+            ids = torch.from_numpy(windows[start : start + BATCH]).to(model.device)
+            logits = model(ids[:, :-1], use_cache=False).logits.float()
+            nats += torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum"
+            ).item()
+    return nats
+
+
+def bits_per_byte(nats: float, windows: npt.NDArray[np.int64], bytes_of: Sequence[bytes]) -> float:
+    """Return nats as bits for each byte of text that the windows stand for."""
+    lengths = np.array([len(piece) for piece in bytes_of])
+    return nats / math.log(2) / int(lengths[windows[:, 1:]].sum())

@@ -1,0 +1,1 @@
+"""Charts and styles shared by the pages."""

@@ -1,0 +1,268 @@
+"""Publishes staged repositories: dataset, metric, model, Space, each in one commit, then loads them from the Hub.
+
+The order makes every state in between a good one: a Space names a model's commit that is there already.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_santa.publishing.commit import Outcome, Retry, Target, address, bring, tagged_commit
+from hf_santa.publishing.plan import Content, Plan, check_is_ours, local_files, make_plan, sha256_of
+from hf_santa.repositories.kinds import KINDS, PINNED, Kind, ReleaseError, repo_ids
+from hf_santa.repositories.staging import checked
+from hf_santa.repositories.verify import hub_environment, verify_on_hub
+from hf_santa.repositories.write import StageError, write_json
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+PUBLISHED = "published.json"
+FULL_SHA = re.compile(r"[0-9a-f]{40}")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The Hub as one token sees it, how often a failure is tried again, and where lines about it go."""
+
+    api: "HfApi"
+    retry: Retry
+    say: Say
+
+    def ask(self, what: str, work: Callable[[], Any]) -> Any:
+        """Do the work, again after a failure that may pass; raises ReleaseError."""
+        return self.retry(what, work, self.say)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to publish, and how."""
+
+    kinds: Sequence[Kind]
+    folder: Path  # where `hf-santa stage` put the repositories
+    namespace: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    revision: str = "main"
+    tag: str | None = None
+    model_revision: str | None = None
+    is_floating_allowed: bool = False
+    is_private: bool = False
+    by_pull_request: bool = False
+    may_replace: bool = False
+    is_loaded_back: bool = True
+    message: str = "Publish with hf-santa"
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The repository of each kind."""
+        return repo_ids(self.namespace, self.names)
+
+
+def open_hub(request: Request, retry: Retry, say: Say) -> Hub:
+    """Return the client, after asking the Hub whose token this is and whether it may write to the namespace.
+
+    Raises:
+        ReleaseError: there is no token, or it is refused, may only read, or belongs to somebody else.
+    """
+    from huggingface_hub import HfApi, get_token
+
+    token = get_token()
+    if not token:
+        raise ReleaseError("no token found. Log in with `hf auth login`, or set HF_TOKEN to a token that may write.")
+    api = HfApi(token=token, library_name="hf-santa")
+    who = retry("login", api.whoami, say)
+    role = who.get("auth", {}).get("accessToken", {}).get("role")
+    if role == "read":
+        raise ReleaseError(
+            f"the token of {who['name']} may only read. Make one that may write to {request.namespace} and log in again."
+        )
+    orgs = [org["name"] for org in who.get("orgs", [])]
+    if request.namespace not in {who["name"], *orgs}:
+        raise ReleaseError(
+            f"--namespace {request.namespace}: the token belongs to {who['name']}, who is in "
+            f"{', '.join(orgs) or 'no organisation'}. Choose one of these, or log in as somebody else."
+        )
+    return Hub(api, retry, say)
+
+
+def check_request(request: Request) -> None:
+    """Refuse names and revisions that cannot be right, before the Hub is asked.
+
+    Raises:
+        ReleaseError: names the flag.
+    """
+    for flag, value in [
+        ("--namespace", request.namespace),
+        *((f"--name {kind}", name) for kind, name in request.names.items()),
+    ]:
+        if not _NAME.fullmatch(value):
+            raise ReleaseError(f"{flag}={value!r} is no name on the Hub. Use letters, digits, '-', '_' and '.'.")
+    if unknown := set(request.names) - set(KINDS):
+        raise ReleaseError(f"--name {unknown.pop()}: there is no such kind. Choose from {', '.join(KINDS)}.")
+    if FULL_SHA.fullmatch(request.revision):
+        raise ReleaseError("--revision is a commit; commits are made on a branch. Name a branch, such as main.")
+    pinned = request.model_revision
+    if pinned and not FULL_SHA.fullmatch(pinned) and not request.is_floating_allowed:
+        raise ReleaseError(
+            f"--model-revision {pinned} is not a full commit sha (40 hex digits), and the Space runs the model's code. "
+            "Name the commit, or pass --allow-floating to run whatever that name points to on the day."
+        )
+
+
+def plan_all(hub: Hub, request: Request) -> list[Plan]:
+    """What publishing would change; the Hub is only read.
+
+    Raises:
+        ReleaseError: a repository of this name is not ours, or the Hub cannot be read.
+    """
+    plans: list[Plan] = []
+    model_sha: str | None = None
+    for kind in request.kinds:
+        if kind.name == "space":
+            model_plan = next((plan for plan in plans if plan.kind.name == "model"), None)
+            model_sha = None if model_plan and model_plan.todo else _model_sha(hub, request, model_plan)
+        files = local_files(kind, request.folder / kind.folder, request.ids, model_sha)
+        repo_id = request.ids[kind.name]
+
+        plan = hub.ask(repo_id, partial(_planned, hub.api, request, kind, files))
+        check_is_ours(plan, may_replace=request.may_replace)
+        if (
+            request.tag
+            and plan.todo
+            and (there := hub.ask(repo_id, partial(tagged_commit, hub.api, kind, repo_id, request.tag)))
+        ):
+            raise ReleaseError(
+                f"{repo_id} has a tag {request.tag} already, at {there[:12]}, and its files differ from those here. "
+                "Choose a new tag."
+            )
+        plans.append(plan)
+    return plans
+
+
+def _planned(api: "HfApi", request: Request, kind: Kind, files: Mapping[str, Content]) -> Plan:
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        return make_plan(api, kind, request.ids[kind.name], request.revision, files)
+    except RevisionNotFoundError:  # a branch that does not exist yet begins where main is
+        return make_plan(api, kind, request.ids[kind.name], "main", files)
+
+
+def _model_sha(hub: Hub, request: Request, plan: Plan | None) -> str:
+    """The commit that the Space runs: the one that was asked for, else the head of the model's repository."""
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    if plan and plan.head and not request.model_revision:
+        return plan.head
+    repo_id, asked = request.ids["model"], request.model_revision or request.revision
+
+    def found() -> str:
+        try:
+            return str(hub.api.model_info(repo_id, revision=asked).sha)
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise ReleaseError(
+                f"{repo_id} has no revision {asked}, and a Space runs a model's commit. Publish the model first."
+            ) from error
+
+    sha: str = hub.ask(repo_id, found)
+    return asked if request.model_revision and request.is_floating_allowed else sha
+
+
+def publish(hub: Hub, request: Request) -> dict[str, Any]:
+    """Check, plan, commit, load back and tag; write `published.json` after each repository and return what is in it.
+
+    Raises:
+        ReleaseError: a folder must not be published, or a repository could not be; those before it are published.
+        StageError: a staged folder, or a repository on the Hub, does not open.
+    """
+    for kind in request.kinds:
+        hub.say(f"checked={kind.name} {checked(kind, request.folder)}")
+    plans = plan_all(hub, request)
+    report: dict[str, Any] = {"namespace": request.namespace, "revision": request.revision, "tag": request.tag}
+    report["repos"] = {}
+    for plan in plans:
+        for line in plan.lines():
+            hub.say(line)
+        files, outcome = _apply(hub, request, plan, report)
+        entry = {
+            "repo": plan.repo_id,
+            "sha": outcome.sha,
+            "url": f"{address(hub.api, plan.kind, plan.repo_id)}/tree/{outcome.sha}",
+            "is_new_commit": outcome.is_new_commit,
+            "operations": outcome.operations,
+            "pull_request": outcome.pull_request,
+            "loaded": None,
+        }
+        report["repos"][plan.kind.name] = entry
+        write_json(request.folder / PUBLISHED, report)
+        done = f"commit operations={outcome.operations}" if outcome.is_new_commit else "up to date"
+        hub.say(f"published={plan.kind.name} {plan.repo_id} {outcome.sha} {done}")
+        if request.is_loaded_back:
+            digests = {name: sha256_of(content) for name, content in files.items()}
+            entry["loaded"] = _load_back(hub, request, plan, outcome.sha, digests)
+            write_json(request.folder / PUBLISHED, report)
+    if request.tag:
+        for plan in plans:
+            sha = report["repos"][plan.kind.name]["sha"]
+            hub.ask(plan.repo_id, partial(_tag, hub.api, plan, request.tag, sha))
+            hub.say(f"tagged={plan.kind.name} {request.tag} {sha}")
+    return report
+
+
+def _apply(hub: Hub, request: Request, plan: Plan, report: Mapping[str, Any]) -> tuple[dict[str, Any], Outcome]:
+    """Bring one repository to its files; those of a Space are known only now, when its model has its commit."""
+    kind, files = plan.kind, dict(plan.files)
+    if kind.name == "space":
+        sha = report["repos"].get("model", {}).get("sha")
+        if not sha or request.model_revision:
+            sha = _model_sha(hub, request, None)
+        files = local_files(kind, request.folder / kind.folder, request.ids, sha)
+    target = Target(
+        kind,
+        plan.repo_id,
+        request.revision,
+        files,
+        is_private=request.is_private,
+        by_pull_request=request.by_pull_request,
+        may_replace=request.may_replace,
+    )
+    return files, bring(hub.api, target, request.message, hub.retry, hub.say)
+
+
+def _load_back(hub: Hub, request: Request, plan: Plan, sha: str, digests: Mapping[str, str]) -> str:
+    """Load the repository from the Hub; a load that fails is tried once more, for the Hub may be slow to see a commit."""
+    environment = hub_environment(hub.api.endpoint, str(hub.api.token))
+
+    def load() -> str:
+        return verify_on_hub(plan.kind, plan.repo_id, sha, request.folder, digests, environment=environment)
+
+    try:
+        seen = load()
+    except StageError:
+        hub.say(f"again={plan.repo_id} it does not load yet")
+        seen = load()
+    hub.say(f"loaded={plan.kind.name} {seen}")
+    return seen
+
+
+def _tag(api: "HfApi", plan: Plan, tag: str, sha: str) -> None:
+    there = tagged_commit(api, plan.kind, plan.repo_id, tag)
+    if there is None:
+        api.create_tag(plan.repo_id, repo_type=plan.kind.repo_type, tag=tag, revision=sha)
+    elif there != sha:
+        raise ReleaseError(
+            f"{plan.repo_id} has a tag {tag} already, at {there[:12]}, not at {sha[:12]}. Choose another."
+        )
+
+
+def told(plans: Sequence[Plan], *, model_is_new: bool) -> list[str]:
+    """The lines of a dry run."""
+    lines = [line for plan in plans for line in plan.lines()]
+    if model_is_new and any(plan.kind.name == "space" for plan in plans):
+        lines.append(f"  {PINNED} of the Space will name the commit that the model gets")
+    return [*lines, f"dry run: {sum(len(plan.todo) for plan in plans)} operations, nothing was written"]

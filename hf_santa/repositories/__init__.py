@@ -1,0 +1,1 @@
+"""What a repository on the Hub holds: written, checked, staged, verified."""

@@ -1,0 +1,96 @@
+"""Runs lines of Python, and the Space, as they run on a machine without this project."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hf_santa.repositories.write import StageError, clean_environment
+
+START_S = 90.0
+READY = re.compile(r"ready url=(\S+)")
+GUARD = """\
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa"}:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def run_lines(code: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run the lines in `folder` in a process without this package, offline and with empty caches; return its output.
+
+    `environment` can say otherwise, by HF_HUB_OFFLINE and HF_HOME.
+
+    Raises:
+        StageError: the lines fail; the message has the end of the error output.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", GUARD + code],
+            cwd=folder,
+            env={**clean_environment(Path(empty)), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise StageError(f"the lines fail:\n{done.stderr[-1500:]}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def open_space(space: Path, environment: Mapping[str, str], port: int = 0) -> Iterator[str]:
+    """Run a Space's folder; give its address, and stop it afterwards. `environment` names the model (SANTA_MODEL).
+
+    Raises:
+        StageError: it does not come up within 90 s; the message has its own words.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        child = subprocess.Popen(
+            [sys.executable, "-B", "app.py", "--port", str(port)],
+            cwd=space,
+            env={**clean_environment(Path(empty)), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        killer = threading.Timer(START_S, child.kill)
+        killer.start()
+        try:
+            yield _address(child)
+        finally:
+            killer.cancel()
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+
+
+def _address(child: "subprocess.Popen[str]") -> str:
+    """Read what the Space says until it names its address; go on reading in the background, for a full pipe stops it."""
+    said: list[str] = []
+    stdout = child.stdout
+    assert stdout is not None
+    for line in stdout:
+        said.append(line)
+        if found := READY.search(line):
+            threading.Thread(target=_drain, args=(child,), daemon=True).start()
+            return found[1]
+    raise StageError(f"space: it did not start within {START_S:.0f} s. It said:\n{''.join(said[-15:])}")
+
+
+def _drain(child: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(ValueError):  # closed under our hands when the Space ends
+        for _ in child.stdout or ():
+            pass

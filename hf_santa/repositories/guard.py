@@ -1,0 +1,131 @@
+"""What must never reach the Hub: secrets, keys, pickles, caches, foreign files, paths of a machine, personal data."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hf_santa.repositories.kinds import Kind, ReleaseError, files_of
+
+_CACHES = {"__pycache__", ".cache", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+_BY_NAME = tuple(
+    (re.compile(pattern), why)
+    for pattern, why in (
+        (r".*\.py[co]", "it is a compiled cache"),
+        (r"\.env(\..*)?|.*\.env", "an environment file holds secrets"),
+        (r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|jks|keystore|ppk)", "its name is that of a key"),
+        (r"\.(netrc|npmrc|pypirc)", "its name is that of a file of passwords"),
+        (
+            r".*\.(bin|pt|pth|pkl|pickle|ckpt|joblib|npy|npz|h5|dill)",
+            "its name is that of a pickle, and loading a pickle runs code. Save weights as safetensors",
+        ),
+    )
+)
+_PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
+_HOME = re.compile(r"(?<![\w.:/])(?:/(?:home|Users)/[A-Za-z_][\w.-]*/|/root/|[A-Z]:\\Users\\)")
+_TEXT_SUFFIXES = {".py", ".md", ".json", ".yaml", ".yml", ".txt", ".css", ".js", ".html", ".svg", ".toml"}
+MAX_NAMED = 12
+
+
+def check_folder(folder: Path, kind: Kind) -> None:
+    """Refuse a folder that holds anything that must not be published.
+
+    Raises:
+        ReleaseError: names each file and why it is refused; it never shows what was found in it.
+    """
+    found = [f"{name}: {why}" for name, path in files_of(folder).items() for why in refusals(name, path, folder, kind)]
+    if found:
+        more = f"\n  and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+        raise ReleaseError(
+            f"{folder} must not be published:\n  " + "\n  ".join(found[:MAX_NAMED]) + more + "\n"
+            "Take these out, or stage the folder again."
+        )
+
+
+def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
+    """Why a file may not be published: nothing for a good one. By its name first, then by its content."""
+    by_name = _by_name(name, path, folder)
+    if by_name:
+        yield by_name
+        return
+    if not path.is_file():
+        yield "it is no ordinary file"
+        return
+    with path.open("rb") as opened:
+        start = opened.read(4)
+    if start.startswith(_PICKLE_STARTS):
+        yield "it is a pickle or an archive, and loading a pickle runs code. Save weights as safetensors"
+    elif not kind.allows(name):
+        yield f"it is not on the list of what a {kind.name} repository holds"
+    elif path.suffix == ".parquet":
+        yield from _in_rows(path)
+    elif path.suffix in _TEXT_SUFFIXES:
+        yield from _in_text(path)
+
+
+def _by_name(name: str, path: Path, folder: Path) -> str | None:
+    parts = PurePosixPath(name).parts
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        return "it is a link that leads out of the folder"
+    if caches := _CACHES & set(parts):
+        return f"it is in a cache ({caches.pop()})"
+    return next((why for pattern, why in _BY_NAME if pattern.fullmatch(parts[-1])), None)
+
+
+def _in_text(path: Path) -> Iterator[str]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        yield f"it is not UTF-8 (byte {error.start})"
+        return
+    if path.name == "tokenizer.json":
+        return  # its words are parts of redacted files, each shorter than a secret
+    from data_recipes.pii.find import find_pii
+
+    for finding in find_pii(text, ("KEY",))[:3]:
+        yield f"line {_line(text, finding.start)} holds a secret (rule {finding.rule})"
+    if found := _HOME.search(text):
+        yield f"line {_line(text, found.start())} holds a path of one machine"
+    if path.suffix == ".json":
+        yield from _absolute(text)
+
+
+def _absolute(text: str) -> Iterator[str]:
+    """Values of a JSON file that are a path of this machine from its root."""
+    try:
+        queue: list[Any] = [json.loads(text)]
+    except json.JSONDecodeError as error:
+        yield f"it is not JSON (line {error.lineno})"
+        return
+    while queue:
+        value = queue.pop()
+        if isinstance(value, dict | list):
+            queue += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str) and re.fullmatch(r"/[\w.-]+(/[\w.-]+)+/?", value):
+            yield "a value is an absolute path. Write it relative to the repository"
+            return
+
+
+def _in_rows(path: Path) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data_recipes.pii.find import find_pii
+
+    table = pq.ParquetFile(path)
+    if "content" not in table.schema_arrow.names:
+        return
+    number = 0
+    for batch in table.iter_batches(batch_size=256, columns=["content"]):
+        column: pa.Array = batch.column(0)
+        for value in column:
+            finding = next(iter(find_pii(value.as_py() or "")), None)
+            if finding:
+                yield f"row {number} holds personal data ({finding.type}, rule {finding.rule}). Run the recipe again"
+                return
+            number += 1
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1

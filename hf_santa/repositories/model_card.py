@@ -1,0 +1,148 @@
+"""The model's card and its scores in the Hub's two formats; every number comes from a results file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from hf_santa.repositories.write import PACKAGES
+
+LICENSE_LINK = "https://huggingface.co/spaces/bigcode/bigcode-model-license-agreement"
+NAME = "SantaCoder, built with hf-santa"
+
+
+def write_model_card(
+    model: Path,
+    *,
+    measures: Mapping[str, Any] | None = None,
+    funnel: Mapping[str, Any] | None = None,
+    demo: Mapping[str, Any] | None = None,
+    results: Sequence[Path] = (),
+) -> None:
+    """Write README.md, and `.eval_results/` where there are results of Hub benchmarks.
+
+    `measures` is what training wrote, `funnel` what the recipe wrote, `demo` the demo's own results.json, `results`
+    files of `hf-santa eval score`. What is not given is not on the card.
+
+    Raises:
+        ValueError: a results file cannot be reported.
+    """
+    from eval_multipl_e.suite.report_hub import eval_results_files, model_index
+    from eval_multipl_e.suite.results import read_measured
+
+    rows = read_measured(results)
+    index = model_index(rows, NAME) if rows else []
+    if demo:
+        index = _joined(index, _demo_index(demo))
+    config = json.loads((model / "config.json").read_text())
+    languages = [entry["lang"] for entry in funnel["funnel"]] if funnel else []
+    header = {
+        "license": "bigcode-openrail-m",
+        "license_link": LICENSE_LINK,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "language": ["code"],
+        **({"programming_language": languages} if languages else {}),
+        "tags": ["code", "santacoder", "fill-in-the-middle", "multi-query-attention"],
+        **({"model-index": index} if index else {}),
+    }
+    text = Template((PACKAGES / "modeling_santa" / "card.md").read_text()).substitute(
+        front_matter=yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120),
+        title=NAME,
+        trained_how=_trained_how(measures, funnel),
+        facts=_facts(config, measures, funnel),
+        scores=_scores(rows, demo),
+        languages_told=f"It has seen {_words(languages)} alone." if languages else "It has seen few languages.",
+        data_told="Every training file is in the dataset that is named at the top of this page, with its path."
+        if funnel
+        else "",
+        n_positions=f"{config['n_positions']:,}",
+        license_link=LICENSE_LINK,
+    )
+    (model / "README.md").write_text(text)
+    for name, content in eval_results_files(rows).items() if rows else ():
+        (model / ".eval_results").mkdir(exist_ok=True)
+        (model / ".eval_results" / name).write_text(content)
+
+
+def _words(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def _trained_how(measures: Mapping[str, Any] | None, funnel: Mapping[str, Any] | None) -> str:
+    if not measures:
+        return ""
+    made = f" on the recipe `{funnel['recipe']}` of the dataset that was made with it" if funnel else ""
+    return f"It was trained for {measures['tokens']:,} tokens{made}."
+
+
+def _facts(config: Mapping[str, Any], measures: Mapping[str, Any] | None, funnel: Mapping[str, Any] | None) -> str:
+    kind = "multi-query" if config["multi_query"] else "multi-head"
+    shape = f"{config['n_layer']} layers, {config['n_head']} heads ({kind}), {config['n_embd']} wide"
+    facts = {"shape": f"{shape}, {config['n_positions']:,} learned positions, vocabulary {config['vocab_size']:,}"}
+    if measures:
+        better = 1 - measures["bits_per_byte"] / measures["unigram_bits_per_byte"]
+        facts = {
+            "parameters": f"{measures['parameters']:,}",
+            **facts,
+            "trained on": f"{measures['tokens']:,} tokens, fill-in-the-middle rate {measures['fim_rate']}",
+            f"bits per byte of {measures['heldout_files']} files that it did not see": f"**{measures['bits_per_byte']:.3f}** "
+            f"(a unigram model of the same tokens: {measures['unigram_bits_per_byte']:.3f}, so {better:.0%} fewer)",
+        }
+    if funnel:
+        files = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
+        facts["training data"] = f"{files:,} files after {_words(funnel['order'])}"
+    return "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+
+
+def _scores(rows: Sequence[Any], demo: Mapping[str, Any] | None) -> str:
+    lines = [
+        f"| {row.benchmark} | {row.metric} | {row.value:.3f} | {row.low:.3f} to {row.high:.3f} | {row.problems} |"
+        for row in rows
+    ]
+    for benchmark, metric, value, (low, high), problems in _demo_rows(demo) if demo else ():
+        lines.append(f"| {benchmark} | {metric} | {value:.3f} | {low:.3f} to {high:.3f} | {problems} |")
+    if not lines:
+        return "It has not been measured yet."
+    head = "| benchmark | metric | value | 95 % interval | problems |\n|---|---|---|---|---|"
+    note = (
+        "\n\nThe problems of the demo are a few dozen of our own, for showing that everything works. Their scores compare "
+        "with no published ones."
+        if demo
+        else ""
+    )
+    return "\n".join([head, *lines]) + note
+
+
+def _demo_rows(demo: Mapping[str, Any]) -> list[tuple[str, str, float, tuple[float, float], int]]:
+    scores, exact = demo["completions"], demo["infill_exact_match"]["all"]
+    problems = len({row["problem"] for row in scores["results"]})
+    rows = [("demo problems", "exact_match", exact["value"], (exact["low"], exact["high"]), exact["tasks"])]
+    if "pass@1" in scores:  # absent where every toolchain is
+        rows.insert(0, ("demo problems", "pass@1", scores["pass@1"], tuple(scores["intervals"]["pass@1"]), problems))
+    return rows
+
+
+def _demo_index(demo: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from huggingface_hub import EvalResult
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type="hf-santa-demo-problems",
+            dataset_name=f"hf-santa demo problems ({problems} of our own, on no Hub)",
+            metric_type=metric,
+            metric_value=round(value, 6),
+        )
+        for _, metric, value, _, problems in _demo_rows(demo)
+    ]
+    found: list[dict[str, Any]] = eval_results_to_model_index(NAME, results)
+    return found
+
+
+def _joined(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": NAME, "results": [result for entry in (*first, *second) for result in entry["results"]]}]

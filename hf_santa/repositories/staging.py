@@ -1,0 +1,122 @@
+"""Stages repositories below OUT, checks each, and keeps note of what was checked: OUT/verified.json."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_recipes.store.training_index import write_seen_index
+from hf_santa.repositories.guard import check_folder
+from hf_santa.repositories.kinds import Kind, ReleaseError, digest_of
+from hf_santa.repositories.lint import check_card
+from hf_santa.repositories.model_card import write_model_card
+from hf_santa.repositories.verify import verify
+from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space, write_json
+
+VERIFIED = "verified.json"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the artefacts are: the folder of a demo's run, or what replaces its parts."""
+
+    run: Path
+    model: Path | None = None
+    tokenizer: Path | None = None
+    dataset: Path | None = None
+    measures: Path | None = None
+    results: list[Path] = field(default_factory=list)
+
+    @property
+    def store(self) -> Path:
+        """The dataset that `hf-santa data run` wrote."""
+        return self.dataset or self.run / "dataset"
+
+
+def stage(kinds: Sequence[Kind], sources: Sources, out: Path, say: Callable[[str], None]) -> None:
+    """Write each repository's folder below `out`, then check all of them.
+
+    Raises:
+        ReleaseError: a folder must not be published; the message names the file.
+        StageError: an artefact is missing, or a folder does not open.
+    """
+    if out.resolve() == sources.run.resolve():
+        raise ReleaseError(f"{out} holds the artefacts themselves. Name another folder for the repositories.")
+    for kind in kinds:
+        _write(kind, sources, out)
+    for kind in kinds:
+        started = time.monotonic()
+        seen = checked(kind, out, is_anew=True)
+        say(f"stage={kind.name} {seen} {time.monotonic() - started:.0f}s {out / kind.folder}")
+
+
+def checked(kind: Kind, out: Path, *, is_anew: bool = False) -> str:
+    """Check a staged folder: nothing forbidden, a good card, opened as users will. What passed once is not tried again.
+
+    Raises:
+        ReleaseError: it must not be published.
+        StageError: it does not open.
+    """
+    folder = out / kind.folder
+    check_folder(folder, kind)
+    check_card(folder, kind)
+    known: dict[str, dict[str, str]] = _noted(out)
+    digest = digest_of(folder)
+    noted = known.get(kind.name)
+    if noted and noted["sha256"] == digest and not is_anew:
+        return noted["seen"]
+    seen = verify(kind, out)
+    write_json(out / VERIFIED, {**_noted(out), kind.name: {"sha256": digest, "seen": seen}})
+    return seen
+
+
+def _noted(out: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((out / VERIFIED).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return found
+
+
+def _write(kind: Kind, sources: Sources, out: Path) -> None:
+    folder = out / kind.folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if kind.name == "dataset":
+        stage_dataset(sources.store, folder)
+    elif kind.name == "metric":
+        stage_metric(folder)
+    elif kind.name == "space":
+        stage_space(folder)
+        if (sources.store / "funnel.json").is_file():
+            write_seen_index(sources.store, folder / "training.index")
+    else:
+        _write_model(sources, folder)
+
+
+def _write_model(sources: Sources, folder: Path) -> None:
+    trained = sources.model or sources.run / "trained"
+    # Of a model of one's own, nothing is known but what one gives: the demo's numbers are not its numbers.
+    is_demo = sources.model is None
+    stage_model(trained, sources.tokenizer or (sources.run / "tokenizer" if is_demo else trained), folder)
+    measures = sources.measures or trained / "measures.json"
+    funnel = sources.store / "funnel.json" if is_demo or sources.dataset else None
+    demo = sources.run / "results.json" if is_demo else None
+    write_model_card(
+        folder,
+        measures=_read(measures),
+        funnel=_read(funnel),
+        demo=_read(demo),
+        results=sources.results,
+    )
+
+
+def _read(path: Path | None) -> dict[str, Any] | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ReleaseError(f"{path} is not JSON: {error}. Make it again.") from error
+    return found

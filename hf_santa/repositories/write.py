@@ -1,0 +1,216 @@
+"""Stages complete repository folders: what is published, byte for byte, and nothing else.
+
+Each kind has an allow-list; a file that is not on it never gets into a staged folder.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PACKAGES = Path(__file__).resolve().parents[2]
+MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
+METRIC_LEFT_OUT = ("__init__.py", "cli.py")
+HUB_IMPORTS = {"torch", "transformers"}
+
+
+class StageError(RuntimeError):
+    """A repository folder cannot be staged or does not pass its check; the message says why."""
+
+
+def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
+    """Write a model repository: weights, config, remote code, tokenizer and generation settings.
+
+    `trained` is what SantaForCausalLM.save_pretrained wrote, `tokenizer` what save_tokenizer wrote.
+
+    Raises:
+        StageError: a needed file is missing, or a code file imports what the Hub does not have.
+    """
+    check_weights(trained)
+    partial = _fresh(out)
+    weights = [path.name for path in sorted(trained.glob("model*.safetensors*"))]
+    for name in ("config.json", *weights):
+        _copy(trained / name, partial / name)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        _copy(tokenizer / name, partial / name)
+    for name in MODEL_CODE:
+        _copy(PACKAGES / "modeling_santa" / name, partial / name)
+        check_hub_imports(partial / name)
+    config = json.loads((partial / "config.json").read_text())
+    generation = {
+        "bos_token_id": config["bos_token_id"],
+        "eos_token_id": config["eos_token_id"],
+        "pad_token_id": config["pad_token_id"],
+        "do_sample": True,
+        "temperature": 0.2,
+        "top_p": 0.95,
+    }
+    (partial / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+    _finish(partial, out)
+
+
+def check_weights(folder: Path) -> None:
+    """Check that a folder holds a model in safetensors.
+
+    Raises:
+        StageError: it is missing, or holds pickles alone.
+    """
+    if not folder.is_dir():
+        raise StageError(f"stage: {folder} is not a folder. Name the folder that save_pretrained wrote.")
+    if any(folder.glob("model*.safetensors")):
+        return
+    pickles = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt", "pkl") for path in folder.glob(f"*.{suffix}"))
+    seen = f"{pickles[0]}, a pickle, whose loading runs code" if pickles else "no weights"
+    raise StageError(
+        f"stage: {folder} holds {seen}; expected model.safetensors. An original checkpoint is converted by "
+        "`hf-santa model convert`, another one by loading and saving it where you trust it."
+    )
+
+
+def stage_dataset(dataset: Path, out: Path) -> None:
+    """Write a dataset repository: the store's data, funnel, rejects, pictures, and its card, made from the funnel.
+
+    Raises:
+        StageError: the folder is no store that `hf-santa data run` finished.
+    """
+    from data_recipes.card.card import render_card
+
+    if not (dataset / "funnel.json").is_file() or not (dataset / ".done.json").is_file():
+        raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
+    partial = _fresh(out)
+    _copy(dataset / "funnel.json", partial / "funnel.json")
+    for pattern in ("data/*.parquet", "rejects/*.parquet", "images/*.svg"):
+        for source in sorted(dataset.glob(pattern)):
+            target = partial / source.relative_to(dataset)
+            target.parent.mkdir(exist_ok=True)
+            _copy(source, target)
+    if not any(partial.glob("data/*.parquet")):
+        raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
+    funnel = json.loads((partial / "funnel.json").read_text())
+    (partial / "README.md").write_text(render_card(funnel, repository="dataset"))
+    _finish(partial, out)
+
+
+def stage_metric(out: Path) -> None:
+    """Write the metric Space: the folder `eval_multipl_e` without its command line and package file."""
+    partial = _fresh(out)
+    for source in sorted((PACKAGES / "eval_multipl_e").iterdir()):
+        if source.is_file() and source.name not in METRIC_LEFT_OUT:
+            _copy(source, partial / source.name)
+    _finish(partial, out)
+
+
+def stage_space(out: Path) -> None:
+    """Write the demo Space."""
+    partial = _fresh(out)
+    for source in sorted(space_source().iterdir()):
+        if source.is_file():
+            _copy(source, partial / source.name)
+    _finish(partial, out)
+
+
+def space_source() -> Path:
+    """Return where the Space's files lie: in the repository, or where an installed wheel put its data."""
+    installed = Path(sysconfig.get_path("data")) / "share" / "hf-santa"
+    for root in (PACKAGES, installed):
+        place = root / "spaces" / "santa_demo"
+        if (place / "app.py").is_file():
+            return place
+    raise StageError(f"stage: no spaces/santa_demo/app.py in {PACKAGES} or {installed}. Reinstall hf-santa.")
+
+
+def check_hub_imports(path: Path) -> None:
+    """Check that a code file imports only what a machine without this project has.
+
+    Raises:
+        StageError: names the file, the module and the line.
+    """
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = ["." * node.level + (node.module or "")]
+        else:
+            continue
+        for module in modules:
+            root = module.split(".", maxsplit=1)[0]
+            is_sibling = module.startswith(".") and module[1:].endswith("_santa") and "." not in module[1:]
+            if not (is_sibling or root in HUB_IMPORTS or root in sys.stdlib_module_names):
+                raise StageError(
+                    f"stage: {path.name} imports {module!r} (line {node.lineno}). Files uploaded to the Hub may "
+                    "import only stdlib, torch, transformers and ./*_santa.py."
+                )
+
+
+def open_in_clean_process(kind: str, *sources: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Any:
+    """Open folders, or repositories on the Hub, in a process without this project, with empty caches; what it saw.
+
+    It is offline and has no token, unless `environment` says otherwise. `clean_load.py` says what a source is.
+
+    Raises:
+        StageError: a source does not open; the message has the end of the process's output.
+    """
+    script = Path(__file__).with_name("clean_load.py")
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [sys.executable, "-I", script, kind, *(json.dumps({"revision": None, **source}) for source in sources)],
+            cwd=empty,
+            env={**clean_environment(Path(empty)), **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise StageError(f"{sources[0]['name']} does not open in a clean process:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return this process's environment with Hugging Face's caches in `home`, offline, without tokens."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and name != "PYTHONPATH"}
+    return {
+        **ours,
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "GRADIO_ANALYTICS_ENABLED": "0",
+    }
+
+
+def json_text(value: Any) -> str:
+    """Return JSON as every file of ours has it: indented, with a last newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json_text(value))
+    partial.replace(path)
+
+
+def _fresh(out: Path) -> Path:
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise StageError(f"stage: {source} does not exist, but {target.name} is part of the repository. Make it first.")
+    shutil.copyfile(source, target)
+
+
+def _finish(partial: Path, out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    partial.replace(out)

@@ -1,0 +1,124 @@
+"""The commands `hf-santa tokenizer train`, `pack` and `info`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `tokenizer` and its commands to the command line."""
+    parser = subparsers.add_parser("tokenizer", help="train a tokenizer, and pack a corpus with it")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    train = commands.add_parser("train", help="byte-level BPE with digits split, and SantaCoder's special tokens")
+    _add_source(train)
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write tokenizer.json to")
+    train.add_argument("--vocab-size", type=int, default=49152, metavar="N", help="without the five special tokens")
+    train.add_argument("--limit-mb", type=float, metavar="MB", help="stop reading after so much text")
+    train.add_argument("--n-positions", type=int, default=2048, metavar="N", help="longest input (default: 2048)")
+    train.set_defaults(func=_said("train", _train))
+    pack = commands.add_parser("pack", help="encode a corpus into shards; a killed run goes on where it was")
+    _add_source(pack)
+    pack.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help="folder with tokenizer.json")
+    pack.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus folder to write or go on with")
+    pack.add_argument("--workers", type=int, metavar="N", help="threads (default: all cores)")
+    pack.set_defaults(func=_said("pack", _pack))
+    info = commands.add_parser("info", help="show a tokenizer folder or a corpus folder, and check it")
+    info.add_argument("folder", type=Path, help="what `tokenizer train` or `tokenizer pack` wrote")
+    info.set_defaults(func=_said("info", _info))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help="a dataset folder, .parquet or .jsonl files, or a source tree"
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="recipe of a dataset folder (default: its first)")
+    parser.add_argument("--column", default="content", metavar="NAME", help="column of the text (default: content)")
+
+
+class _Read:
+    """Passes the source's texts on, counts them, and stops at the limit."""
+
+    def __init__(self, arguments: argparse.Namespace, limit_mb: float | None = None) -> None:
+        self.arguments, self.limit = arguments, (limit_mb or float("inf")) * 1e6
+        self.files, self.bytes = 0, 0
+
+    def __iter__(self) -> Iterator[str]:
+        from tqdm import tqdm
+
+        from modeling_santa.corpus.texts import read_texts
+
+        given = self.arguments
+        with tqdm(desc="read", unit="B", unit_scale=True, disable=None) as bar:
+            for text in read_texts(given.source, recipe=given.recipe, column=given.column):
+                size = len(text.encode("utf-8", "surrogatepass"))
+                self.files += 1
+                self.bytes += size
+                bar.update(size)
+                yield text
+                if self.bytes >= self.limit:
+                    return
+
+
+def _train(arguments: argparse.Namespace) -> str:
+    from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
+
+    texts = _Read(arguments, arguments.limit_mb)
+    tokenizer = train_tokenizer(texts, vocab_size=arguments.vocab_size, show_progress=sys.stderr.isatty())
+    save_tokenizer(tokenizer, arguments.out, n_positions=arguments.n_positions)
+    found = tokenizer.get_vocab_size(with_added_tokens=False)
+    short = "" if found == arguments.vocab_size else f" asked={arguments.vocab_size} (the text has no more pairs)"
+    return (
+        f"files={texts.files} bytes={texts.bytes} tokens={found} special=5 "
+        f"padded_vocab_size={padded_vocab_size(tokenizer)}{short}"
+    )
+
+
+def _pack(arguments: argparse.Namespace) -> str:
+    from modeling_santa.corpus.shards import pack
+    from modeling_santa.tokenizer.encoder import Encoder
+    from modeling_santa.tokenizer.train import load_tokenizer
+
+    tokenizer = load_tokenizer(arguments.tokenizer)
+    if reason := Encoder(tokenizer).reason:
+        print(f"hf-santa tokenizer pack: {reason}; `tokenizers` encodes, several times as long.", file=sys.stderr)
+    about = pack(_Read(arguments), tokenizer, arguments.out, threads=arguments.workers, resume=True)
+    per_token = about["text_bytes"] / about["tokens"]
+    return (
+        f"files={about['documents']} bytes={about['text_bytes']} tokens={about['tokens']} shards={about['shards']} "
+        f"bytes_per_token={per_token:.3f}"
+    )
+
+
+def _info(arguments: argparse.Namespace) -> str:
+    import json
+
+    from modeling_santa.corpus.shards import read_tokens
+    from modeling_santa.tokenizer.encoder import Encoder
+    from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size
+
+    if (arguments.folder / "tokenizer.json").is_file():
+        tokenizer = load_tokenizer(arguments.folder)
+        size = tokenizer.get_vocab_size(with_added_tokens=True)
+        way = Encoder(tokenizer).reason or "compiled"
+        return f"tokens={size - 5} special=5 padded_vocab_size={padded_vocab_size(tokenizer)} encoder={way!r}"
+    tokens = read_tokens(arguments.folder)
+    about = json.loads((arguments.folder / "corpus.json").read_text())
+    return f"files={about['documents']} tokens={len(tokens)} shards={about['shards']} vocab={about['vocab_size']} whole"
+
+
+def _said(command: str, work: Callable[[argparse.Namespace], str]) -> Callable[[argparse.Namespace], int]:
+    """Do the work and say what was done in one line; a mistake of the user's is one line and exit code 1."""
+
+    def guarded(arguments: argparse.Namespace) -> int:
+        started = time.perf_counter()
+        try:
+            line = work(arguments)
+        except (OSError, ValueError) as error:
+            print(f"hf-santa tokenizer {command}: {error}", file=sys.stderr)
+            return 1
+        print(f"step=tokenizer_{command} {line} {time.perf_counter() - started:.1f}s")
+        return 0
+
+    return guarded

@@ -1,0 +1,1 @@
+"""Texts as packed token shards, and training samples drawn from them."""

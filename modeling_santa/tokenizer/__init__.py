@@ -1,0 +1,1 @@
+"""The byte-level BPE tokenizer: training and a fast encoder."""

@@ -1,0 +1,187 @@
+"""The row filters, and that a view keeps exactly what its filter keeps."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_recipes.errors import DataError
+from data_recipes.filters.rules import (
+    MIN_CHARS_PER_TOKEN,
+    base,
+    comments,
+    fertility,
+    filters_for,
+    html,
+    stars,
+    thresholds_for,
+    visible_chars,
+    xml,
+)
+from data_recipes.recipes import ROW_FILTERS, Recipe, step_view, view
+from data_recipes.sources.row import Row, make_row
+from data_recipes.store.views import row_filter, steps_mask
+
+
+def _row(content="x = 1\n", lang="Python", **measured):
+    return Row(content, "a", len(content), "py", lang, "0" * 40, 5.0, 5, 0.5, **measured)
+
+
+def _reason(drop):
+    return drop.reason if drop else None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("x" * 1000 + "\n" + "y\n" * 20, None),
+        ("x" * 1001 + "\n" + "y\n" * 20, "max_line_length"),
+        (("x" * 100 + "\n") * 3, None),
+        (("x" * 101 + "\n") * 3, "avg_line_length"),
+        ("a...", None),
+        ("a....", "alphanum_fraction"),
+        ("   \n", "alphanum_fraction"),
+    ],
+)
+def test_thresholds_are_the_reports(content, reason):
+    """A row on the threshold is kept, one beyond it is dropped with the threshold's name."""
+    assert _reason(base(make_row(content.encode(), "a.py", ext="py", lang="Python"))) == reason
+
+
+@pytest.mark.parametrize(
+    ("count", "report", "bigcode"), [(None, False, False), (4, False, False), (5, True, False), (6, True, True)]
+)
+def test_stars_are_five_or_more_and_in_the_code_more_than_five(count, report, bigcode):
+    """An unknown number of stars counts as none."""
+    row = _row(stars=count)
+    assert [filters_for(name)["stars"](row) is None for name in ("report", "bigcode")] == [report, bigcode]
+    assert (stars(row) is None) is report
+
+
+@pytest.mark.parametrize(
+    ("share", "reason"),
+    [(0.01, "few_comments"), (0.0101, None), (0.7999, None), (0.8, "many_comments"), (None, "comments_unknown")],
+)
+def test_comments_lie_between_one_and_eighty_percent(share, reason):
+    """Both bounds are left out; a language without a lexer has no share and is dropped by name."""
+    assert _reason(comments(_row(comment_share=share))) == reason
+
+
+@pytest.mark.parametrize(("lang", "least"), [("Python", 2.5), ("Java", 2.9), ("JavaScript", 2.6)])
+def test_fertility_has_a_threshold_for_each_language(lang, least):
+    """A row on its language's threshold is kept, one below is dropped."""
+    assert fertility(_row(lang=lang, chars_per_token=least)) is None
+    assert _reason(fertility(_row(lang=lang, chars_per_token=least - 0.001))) == "chars_per_token"
+
+
+def test_fertility_of_another_language_is_named():
+    """A language without a threshold is dropped with the known ones; a row that was not measured is an error."""
+    drop = fertility(_row(lang="Rust", chars_per_token=3.0))
+    assert (drop.reason, "'Rust'; there are Python, Java" in drop.detail) == ("fertility_unknown", True)
+    with pytest.raises(DataError, match=r"the row has no 'chars_per_token'\. Measure it first"):
+        fertility(_row())
+
+
+def test_xml_is_looked_for_in_the_first_hundred_characters():
+    """A declaration that begins at character 86 still ends within 100; one character later it does not."""
+    declaration = '<?xml version="1.0"?>'
+    assert _reason(xml(_row("é" * 86 + declaration))) == "xml"
+    assert xml(_row("é" * 87 + declaration)) is None
+
+
+_PAGE = "<html><head><title>t</title><style>p{}</style></head><body>%s<script>var x = '<b>';</script></body></html>"
+
+
+def test_html_needs_visible_text():
+    """A page of markup is dropped, one of words kept, another language is not looked at."""
+    words = "<p>" + "words and more " * 30 + "</p>"
+    assert html(_row(_PAGE % words, "HTML")) is None
+    assert _reason(html(_row(_PAGE % ("<p></p>" * 100), "HTML"))) == "html_text_share"
+    assert _reason(html(_row("<p>short text</p>", "HTML"))) == "html_text_chars"
+    assert html(_row("<p></p>", "Python")) is None
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        _PAGE % "<p>a &lt; b &amp; &eacute; &#233;</p><!-- hidden --><br/>tail",
+        "plain text",
+        "<!DOCTYPE html><p>one<p>two<div>three",
+        "<p>open <b>never closed",
+        "<script>x</script><style>y</style>z",
+        "",
+    ],
+)
+def test_visible_characters_are_those_of_beautiful_soup(page):
+    """The report's code reads pages with BeautifulSoup; the count is the same."""
+    soup = BeautifulSoup(page, features="html.parser")
+    for element in soup(["script", "style"]):
+        element.extract()
+    assert visible_chars(page) == len(soup.get_text())
+
+
+def test_an_unknown_compat_is_named():
+    """A misspelt compat is answered with the known ones."""
+    with pytest.raises(DataError, match=r"compat='bigcde' is unknown\. Choose one of report, bigcode"):
+        filters_for("bigcde")
+
+
+_STORES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "lang": st.sampled_from([*MIN_CHARS_PER_TOKEN, "Rust"]),
+            "stars": st.none() | st.integers(0, 9),
+            "comment_share": st.none() | st.sampled_from([0.0, 0.01, 0.010001, 0.5, 0.8, 0.79999, 1.0]),
+            "chars_per_token": st.sampled_from([0.0, 2.5, 2.4999, 2.6, 2.9, 8.0]),
+        }
+    ),
+    max_size=12,
+)
+
+
+@given(_STORES, st.sampled_from(["report", "bigcode"]), st.sampled_from([None, "Java", "Rust"]))
+@settings(deadline=None)
+def test_views_keep_what_the_filters_keep(records, compat, lang):
+    """For every step and for their conjunction, the parquet filters of the view select the rows that pass."""
+    fixed = {"path": "p", "size": 1, "hexsha": "h"}
+    kinds = pa.schema(
+        [
+            ("lang", pa.string()),
+            ("stars", pa.int64()),
+            ("comment_share", pa.float64()),
+            ("chars_per_token", pa.float64()),
+        ]
+    )
+    store = pa.Table.from_pylist(records, schema=kinds)
+    store = store.filter(pc.equal(store["lang"], lang)) if lang else store
+    for name, value in fixed.items():
+        store = store.append_column(name, pa.array([value] * store.num_rows))
+    masks = {step: row_filter(store, step, compat)[0] for step in ROW_FILTERS}
+    thresholds = thresholds_for(compat)
+    for step in ROW_FILTERS:
+        kept = store.filter(pq.filters_to_expression(_tuples(step_view(step, thresholds, lang))))
+        assert kept == store.filter(masks[step])
+    every = Recipe("every", "", ROW_FILTERS, "")
+    rules = view(every, thresholds, lang)
+    rules = rules if isinstance(rules[0][0], list) else [rules]
+    kept = store.filter(pq.filters_to_expression(_tuples(rules)))
+    assert kept == store.filter(steps_mask(ROW_FILTERS, masks, store.num_rows))
+
+
+def _tuples(rules):
+    return [[tuple(rule) for rule in conjunction] for conjunction in rules]
+
+
+def test_rejects_of_a_view_say_why():
+    """What a step leaves out is named with its reason and detail; nulls are allowed."""
+    store = pa.table(
+        {"path": ["a", "b"], "size": [1, 2], "lang": ["Java", "Java"], "hexsha": ["0", "1"], "stars": [None, 7]}
+    )
+    mask, rejects = row_filter(store, "stars", "report")
+    assert mask.to_pylist() == [False, True]
+    assert [(r["path"], r["stage"], r["reason"], r["detail"]) for r in rejects.to_pylist()] == [
+        ("a", "stars", "stars", "0 < 5")
+    ]

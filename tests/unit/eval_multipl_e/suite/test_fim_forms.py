@@ -1,0 +1,182 @@
+"""How a gap is told to each kind of model, and how tokens are drawn."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "fixtures"))
+from eval_models import CONTEXT, model_of, tokenizer_of
+
+from eval_multipl_e.suite.completing import Prompt
+from eval_multipl_e.suite.fim_forms import FORMS, encode, end_ids, form_of
+from eval_multipl_e.suite.model import Continuer, pick
+
+SPELLED = {
+    "santacoder": "<fim-prefix>ab<fim-suffix>cd<fim-middle>",
+    "starcoder": "<fim_prefix>ab<fim_suffix>cd<fim_middle>",
+    "incoder": "<|endoftext|>ab<|mask:0|>cd<|mask:1|><|mask:0|>",
+}
+
+
+@pytest.mark.parametrize("kind", SPELLED)
+def test_each_model_is_asked_in_its_own_form(kind):
+    """Prefix and suffix stand between the sentinels that the model's own authors use, in their order."""
+    tokenizer = tokenizer_of(kind)
+    assert kind == form_of(tokenizer).name
+    ids, left_out = encode(tokenizer, form_of(tokenizer), "ab", "cd")
+    assert (SPELLED[kind], 0) == (tokenizer.decode(ids), left_out)
+
+
+def test_a_tokenizer_without_sentinels_goes_left_to_right():
+    """CodeGen's tokenizer has no sentinels: text is continued, and a gap is refused unless the form is asked for."""
+    tokenizer = tokenizer_of("codegen")
+    assert "left-to-right" == form_of(tokenizer).name
+    prompt = Prompt("a", "b", (), "0")
+    model = model_of("codegen")
+    with pytest.raises(ValueError, match="has no sentinels, so it can't fill a gap"):
+        Continuer(model, tokenizer, max_new_tokens=2)([prompt])
+    Continuer(model, tokenizer, max_new_tokens=2, form="left-to-right")([prompt])
+
+
+def test_a_form_the_tokenizer_does_not_speak_is_refused():
+    """Asking for a form without its sentinels is an error that names them; so is an unknown one."""
+    with pytest.raises(ValueError, match=r"lacks <fim-prefix>, <fim-suffix>, <fim-middle>, which form 'santacoder'"):
+        form_of(tokenizer_of("codegen"), "santacoder")
+    with pytest.raises(ValueError, match=r"form 'bert' is unknown\. Use auto, santacoder"):
+        form_of(tokenizer_of("codegen"), "bert")
+
+
+def test_sentinels_in_a_text_are_plain_text():
+    """A source file that spells out a sentinel is encoded as its letters."""
+    tokenizer = tokenizer_of("santacoder")
+    ids, _ = encode(tokenizer, FORMS["santacoder"], "<fim-middle>", "")
+    assert 1 == sum(token == tokenizer.convert_tokens_to_ids("<fim-middle>") for token in ids)
+    assert "<fim-prefix><fim-middle><fim-suffix><fim-middle>" == tokenizer.decode(ids)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(3, 40))
+def test_what_is_far_from_the_gap_goes_first(before, after, room):
+    """A prompt fits into its room, what stays of each side touches the gap, and nothing is dropped without need."""
+    tokenizer = tokenizer_of("santacoder")
+    prefix, suffix = "".join(map(chr, range(65, 65 + before))), "".join(map(chr, range(65, 65 + after)))
+    ids, left_out = encode(tokenizer, FORMS["santacoder"], prefix, suffix, room=room)
+    left, right = tokenizer.decode(ids).removeprefix("<fim-prefix>").removesuffix("<fim-middle>").split("<fim-suffix>")
+    assert prefix.endswith(left)
+    assert suffix.startswith(right)
+    assert len(ids) == min(room, before + after + 3)
+    assert left_out == before + after - len(left) - len(right)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [
+        ("santacoder", {"<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"}),
+        ("incoder", {"<|endoftext|>", "<|mask:0|>", "<|mask:1|>", "<|endofmask|>"}),
+        ("codegen", {"<|endoftext|>"}),
+    ],
+)
+def test_each_model_ends_at_its_own_tokens(kind, ends):
+    """The tokens that end an answer are the form's, as far as the tokenizer has them."""
+    tokenizer = tokenizer_of(kind)
+    assert ends == set(tokenizer.convert_ids_to_tokens(end_ids(tokenizer, form_of(tokenizer))))
+
+
+def test_the_nucleus_is_the_smallest_set_that_holds_top_p():
+    """Of probabilities .5, .3, .15, .05 a nucleus of .8 holds the first two, scaled to one."""
+    logits = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
+    tokens = [pick(logits, [u], 1.0, 0.79).item() for u in (0.0, 0.62, 0.63, 0.9999)]
+    assert [1, 1, 3, 3] == tokens
+
+
+def test_draws_follow_the_distribution():
+    """Ten thousand draws hit each token of the nucleus as often as its share says, to two points."""
+    logits = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log().repeat(10_000, 1)
+    draw = random.Random(0)
+    tokens = pick(logits, [draw.random() for _ in range(10_000)], 1.0, 1.0)
+    shares = torch.bincount(tokens, minlength=4) / 10_000
+    assert torch.allclose(torch.tensor([0.15, 0.5, 0.05, 0.3]), shares, atol=0.02)
+
+
+def test_temperature_sharpens():
+    """At temperature 0.5 odds are squared, at 0 the likeliest token is taken."""
+    logits = torch.tensor([[0.8, 0.2]]).log()
+    border = 0.64 / (0.64 + 0.04)
+    assert [0, 1] == [pick(logits, [border + d], 0.5, 1.0).item() for d in (-0.01, 0.01)]
+    assert 0 == pick(logits, [0.99], 0, 0.9).item()
+
+
+@pytest.mark.parametrize("kind", ["santacoder", "starcoder", "incoder", "codegen"])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_row_does_not_depend_on_its_batch(kind, temperature):
+    """Prompts of different lengths give the same texts together, padded on the left, and one by one."""
+    continuer = Continuer(model_of(kind), tokenizer_of(kind), temperature=temperature, max_new_tokens=10)
+    gap = None if kind == "codegen" else "return 1\n"
+    prompts = [Prompt("def f():\n" + i * "x", gap if i % 2 else None, ("zz",), f"0/{i}") for i in range(5)]
+    assert continuer(prompts) == [continuer([prompt])[0] for prompt in prompts]
+
+
+def test_a_stop_ends_its_own_row_alone():
+    """A row ends where its stop text is complete; another row of the same prompt and draws goes on."""
+    continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), temperature=2.0, max_new_tokens=40)
+    whole, again = continuer([Prompt("def", None, (), "1"), Prompt("def", None, (), "1")])
+    assert whole == again
+    stop = whole.text[5:7]
+    cut, other = continuer([Prompt("def", None, (stop,), "1"), Prompt("def", None, (), "1")])
+    assert (whole.text[: whole.text.index(stop)], "stop") == (cut.text, cut.end)
+    assert whole == other
+
+
+def test_ids_that_only_pad_the_vocabulary_are_never_drawn():
+    """A matrix larger than the tokenizer's vocabulary has rows that stand for no token."""
+    tokenizer = tokenizer_of("starcoder")
+    model = model_of("starcoder")
+    with torch.no_grad():
+        model.transformer.wte.weight[len(tokenizer) :] = 10.0 * model.transformer.wte.weight[65]
+    found = Continuer(model, tokenizer, temperature=1.0, max_new_tokens=20)([Prompt("a", None, (), "0")])
+    assert found[0].text
+
+
+def test_a_model_folder_has_no_say_in_how_tokens_are_drawn():
+    """Penalties and sampling in a model's generation configuration change nothing."""
+    model, tokenizer = model_of("starcoder"), tokenizer_of("starcoder")
+    prompt = [Prompt("abc", None, (), "0")]
+    expected = Continuer(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
+    model = model_of("starcoder")
+    model.generation_config.update(do_sample=True, temperature=0.01, repetition_penalty=5.0, max_new_tokens=3)
+    assert expected == Continuer(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": -1}, "temperature=-1"),
+        ({"top_p": 0.0}, r"top_p=0\.0"),
+        ({"top_p": float("nan")}, "top_p=nan"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 is below 1"),
+        ({"max_new_tokens": CONTEXT}, f"leaves no room for a prompt in a context of {CONTEXT}"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    """Settings outside their range, or longer than the context, are errors that say so."""
+    with pytest.raises(ValueError, match=message):
+        Continuer(model_of("starcoder"), tokenizer_of("starcoder"), **settings)
+
+
+def test_an_empty_prompt_is_refused_where_nothing_starts_it():
+    """A model can't continue no tokens at all; one whose tokenizer starts every text can."""
+    empty = [Prompt("", None, (), "0")]
+    with pytest.raises(ValueError, match="a prompt is empty"):
+        Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=2)(empty)
+    assert Continuer(model_of("incoder"), tokenizer_of("incoder"), max_new_tokens=2)(empty)
+
+
+def test_a_prompt_longer_than_the_context_says_what_was_left_out():
+    """Of a long prompt the end is kept, and the row counts the tokens that went."""
+    continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=10)
+    (found,) = continuer([Prompt("x" * CONTEXT, None, (), "0")])
+    assert 10 == found.left_out

@@ -1,0 +1,164 @@
+"""The ablation's statistics, stars and page: intervals as tables of Student's t say, verdicts by intervals alone."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from hf_santa.ablate import intervals, page
+from hf_santa.ablate.corpora import with_stars
+from hf_santa.ablate.run import cost, summarise
+from hf_santa.ablate.variants import BASELINE, PUBLISHED_INFILL, PUBLISHED_PASS, SCALES, VARIANTS
+from hf_santa.measures import around_gap, is_held_back, line_tasks
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [0.1, 0.4, 0.2], [3.0, 3.5, 2.5, 9.0, 4.0]])
+def test_intervals_are_scipys(values):
+    """The interval of a mean is Student's, to the three decimals of the table."""
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=sum(values) / len(values), scale=stats.sem(values))
+    found = intervals.estimate(values)
+    assert (pytest.approx(low, rel=1e-3, abs=1e-3), pytest.approx(high, rel=1e-3, abs=1e-3)) == (found.low, found.high)
+
+
+def test_the_table_of_t_is_scipys():
+    """All 15 points of the table are those of the distribution."""
+    assert list(intervals.T95) == [round(float(stats.t.ppf(0.975, df)), 3) for df in range(1, 16)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({0: 1.1, 1: 1.2, 2: 1.15}, "higher"),
+        ({0: 0.9, 1: 0.8, 2: 0.85}, "lower"),
+        ({0: 1.1, 1: 0.9, 2: 1.0}, "no evidence"),
+        ({0: 1.1}, "no evidence"),
+        ({7: 5.0}, "no evidence"),
+        ({0: 1.0, 1: 1.0, 2: 1.0}, "no evidence"),
+    ],
+)
+def test_only_an_interval_without_zero_is_evidence(values, expected):
+    """One seed, no shared seed, no difference or a wide interval are no evidence."""
+    assert expected == intervals.verdict(intervals.paired(values, {0: 1.0, 1: 1.0, 2: 1.0}))
+
+
+def test_pairs_take_out_what_a_seed_has_in_common():
+    """Noise that both runs of a seed share does not widen the interval of their difference."""
+    noise = {0: 5.0, 1: -3.0, 2: 9.0}
+    found = intervals.paired({seed: value + 0.1 + seed * 0.001 for seed, value in noise.items()}, noise)
+    assert found.excludes_zero
+    assert pytest.approx(0.101) == found.mean
+
+
+def test_the_variants_are_the_eight_branches():
+    """Only mha has several key and value heads, only no-fim has no FIM, and each data filter is a recipe's name."""
+    assert ["mha"] == [v.name for v in VARIANTS.values() if not v.multi_query]
+    assert ["no-fim"] == [v.name for v in VARIANTS.values() if v.fim_rate == 0]
+    assert len(VARIANTS) == 8
+    assert VARIANTS.keys() == PUBLISHED_PASS.keys()
+    assert {"mha", "no-fim"} == VARIANTS.keys() - PUBLISHED_INFILL.keys()
+
+
+def fake_runs():
+    runs = {}
+    for place, name in enumerate(VARIANTS):
+        if name != "stars":
+            runs[name] = {
+                seed: {
+                    "bits_per_byte": 2.0 + 0.1 * place + 0.001 * seed * (place + 1),
+                    "loss": 3.0,
+                    "exact_match": 0.1,
+                    "parameters": 1000,
+                    "tokens": 300,
+                    "epochs": 0.5,
+                }
+                for seed in range(3)
+            }
+    return runs
+
+
+def answer(scored):
+    lacking = {"stars": "No <stars> here."}
+    volume = {"documents": 3, "tokens": 100, "text_bytes": 400}
+    return {
+        "seeds": 3,
+        "volumes": {"base": volume, "heldout": volume},
+        "lacking": lacking,
+        "variants": summarise(fake_runs(), scored, list(VARIANTS), lacking),
+    }
+
+
+def test_the_page_shows_verdicts_and_what_was_not_run():
+    """Differences have their verdict; a variant that was not run says why, escaped; a zero pass@1 is left out."""
+    made = answer({name: dict.fromkeys(range(3), 0.0) for name in fake_runs()})
+    assert "lower" == made["variants"]["mha"]["bits_per_byte"]["verdict"]
+    assert "higher" == made["variants"]["final"]["bits_per_byte"]["verdict"]
+    assert "no evidence" == made["variants"]["final"]["exact_match"]["verdict"]
+    html, text = page.page(made), page.markdown(made)
+    assert "No &lt;stars&gt; here." in html
+    assert "<stars>" not in html
+    assert "<script" not in html
+    assert "pass@1 is zero everywhere" in text
+    assert "| stars | not run | 0.54 / 0.57 / 0.37 |" in text
+    assert html == page.page(made)
+
+
+def test_pass_at_1_appears_where_it_is_above_zero():
+    """One program that passes brings the column back."""
+    scored = {name: dict.fromkeys(range(3), 0.0) for name in fake_runs()} | {BASELINE: {0: 0.1, 1: 0.0, 2: 0.0}}
+    assert "pass@1 |" in page.markdown(answer(scored))
+
+
+def test_a_gpu_scale_says_its_cost():
+    """24 models of the proxy: FLOPs by the formula, and that it was not run."""
+    said = cost(SCALES["proxy"], 10**9, 24)
+    assert "trains 24 models" in said
+    assert "has not been run" in said
+
+
+def test_stars_come_from_the_longest_prefix(tmp_path):
+    """A file without a prefix has no stars."""
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    paths = ["a/b/x.py", "a/y.py", "c.py"]
+    pq.write_table(pa.table({"path": paths}), rows / "rows-00000.parquet")
+    (rows / "rejects.parquet").touch()
+    (rows / "rows.json").touch()
+    (tmp_path / "stars.json").write_text(json.dumps({"a/": 2, "a/b/": 7}))
+    made = pq.read_table(with_stars(rows, tmp_path / "stars.json", tmp_path / "out") / "rows-00000.parquet")
+    assert [7, 2, None] == made["stars"].to_pylist()
+    (tmp_path / "stars.json").write_text("[1]")
+    with pytest.raises(ValueError, match="no JSON object of path prefixes"):
+        with_stars(rows, tmp_path / "stars.json", tmp_path / "out")
+
+
+def test_a_share_of_hashes_is_held_back():
+    """Of evenly spread hashes, the share; and the same ones whatever else there is."""
+    hashes = [f"{n * 2**32 // 1000 + 1:08x}" for n in range(1000)]
+    assert 50 == sum(is_held_back(each, 0.05) for each in hashes)
+
+
+def test_tasks_are_lines_of_code_of_known_languages():
+    """Blank lines and comments are no tasks, and prefix, middle and suffix are the file."""
+    content = "# note\n\nx = 1\ny = 2\n"
+    files = [{"hexsha": "b", "lang": "Python", "content": content}, {"hexsha": "a", "lang": "COBOL", "content": "z"}]
+    tasks = line_tasks(files, count=9, seed=0)
+    assert ["x = 1\n", "y = 2\n"] == [task["middle"] for task in tasks]
+    assert all(content == task["prefix"] + task["middle"] + task["suffix"] for task in tasks)
+    assert [] == line_tasks(files[1:], count=9, seed=0)
+
+
+@pytest.mark.parametrize("room", [1, 7, 20, 500])
+def test_the_nearest_lines_that_fit_are_kept(room):
+    """The sides end and begin at the gap, hold whole lines, and fit into the room."""
+
+    def tokenizer(texts, **_):
+        return {"input_ids": [list(text) for text in texts]}
+
+    prefix, suffix = "one\ntwo\nthree\n", "four\nfive\n"
+    before, after = around_gap(tokenizer, prefix, suffix, room)
+    assert prefix.endswith(before)
+    assert suffix.startswith(after)
+    assert len(before) + len(after) <= room
+    assert (room < 500) != ((before, after) == (prefix, suffix))

@@ -1,0 +1,170 @@
+"""What is refused, what a card must have, and how code and cards name repositories."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from hf_santa.repositories.guard import check_folder
+from hf_santa.repositories.kinds import KINDS, ReleaseError, card_for_hub, repo_ids
+from hf_santa.repositories.lint import lint
+from hf_santa.repositories.model_card import write_model_card
+from hf_santa.repositories.write import stage_metric
+
+METRIC, MODEL, DATASET = KINDS["metric"], KINDS["model"], KINDS["dataset"]
+AWS_KEY = "AKIA" + "Q3EGLXZ2NFKUW7HT"
+HOME = "/ho" + "me/alice/weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (".env", b"A=1", "an environment file holds secrets"),
+        (".env.local", b"A=1", "an environment file holds secrets"),
+        ("id_rsa", b"x", "its name is that of a key"),
+        ("server.pem", b"x", "its name is that of a key"),
+        (".netrc", b"x", "a file of passwords"),
+        ("pytorch_model.bin", b"x", "its name is that of a pickle"),
+        ("notes.txt", b"\x80\x04x", "it is a pickle or an archive"),
+        ("model.safetensors", b"PK\x03\x04", "it is a pickle or an archive"),
+        ("__pycache__/a.py", b"x", "it is in a cache"),
+        ("a.pyc", b"x", "it is a compiled cache"),
+        ("notes.txt", b"x", "it is not on the list of what a model repository holds"),
+        ("a_santa.py", f"x = 1\nkey = '{AWS_KEY}'\n".encode(), "line 2 holds a secret"),
+        ("a_santa.py", f"x = '{HOME}'\n".encode(), "line 1 holds a path of one machine"),
+        ("config.json", b'{"_name_or_path": "/srv/models/santa"}', "a value is an absolute path"),
+        ("config.json", b'{"a": ', "it is not JSON"),
+        ("a_santa.py", b"\xff\xfe", "it is not UTF-8"),
+    ],
+)
+def test_what_must_not_be_published_is_named(tmp_path, name, content, words):
+    """Each kind of dangerous file is refused by its name and reason; what was found in it is not shown."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(ReleaseError) as caught:
+        check_folder(tmp_path, MODEL)
+    assert f"{name}: " in str(caught.value)
+    assert words in str(caught.value)
+    assert AWS_KEY not in str(caught.value)
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path):
+    """A link to a file elsewhere is not followed, whatever its name."""
+    (tmp_path / "outside.json").write_text("{}")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").symlink_to(tmp_path / "outside.json")
+    with pytest.raises(ReleaseError, match=r"config.json: it is a link that leads out of the folder"):
+        check_folder(tmp_path / "model", MODEL)
+
+
+def test_personal_data_in_rows_is_refused_by_row(tmp_path):
+    """The row and the type are named, the address is not; a redacted row passes."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "python-00000.parquet"
+    pq.write_table(pa.table({"content": ["x = 1\n", "# by abcde@example.com\n"]}), path)
+    check_folder(tmp_path, DATASET)
+    pq.write_table(pa.table({"content": ["x = 1\n", "# by bob@corp.io\n"]}), path)
+    with pytest.raises(ReleaseError, match=r"row 1 holds personal data \(EMAIL_ADDRESS, rule email\)") as caught:
+        check_folder(tmp_path, DATASET)
+    assert "bob@" not in str(caught.value)
+
+
+@pytest.fixture
+def metric(tmp_path):
+    stage_metric(tmp_path / "eval_multipl_e")
+    return tmp_path / "eval_multipl_e"
+
+
+def test_the_metric_as_staged_is_good(metric):
+    """Nothing in our own repository is refused, and its card has no fault."""
+    check_folder(metric, METRIC)
+    assert [] == list(lint(metric, METRIC))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sdk": "docker"}, "sdk is 'docker', expected 'gradio'"),
+        ({"sdk_version": 6.3}, "sdk_version is 6.3. Expected a full version"),
+        ({"app_file": "none.py"}, "app_file is 'none.py', and there is no such file"),
+        ({"colorFrom": "orange"}, "colorFrom is 'orange'"),
+        ({"license": "free"}, "license is 'free'. Expected one of"),
+        ({"language": "python"}, "language 'python' is no ISO 639 code"),
+        ({"tags": "metric"}, "tags is 'metric'. Expected a list"),
+        ({"title": ""}, "title is missing"),
+        ({"short_description": "x" * 61}, "short_description has 61 characters"),
+        ({"models": ["santa"]}, "models names 'santa', expected NAMESPACE/NAME"),
+    ],
+)
+def test_each_fault_of_a_front_matter_is_told(metric, change, words):
+    """One wrong key is one line that says what was seen and what is expected."""
+    readme = metric / "README.md"
+    _, front, body = readme.read_text().split("---\n", 2)
+    readme.write_text(f"---\n{yaml.safe_dump({**yaml.safe_load(front), **change})}---\n{body}")
+    found = list(lint(metric, METRIC))
+    assert 1 == len(found)
+    assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"# No front matter\n", "there is no front matter"),
+        (b"---\ntitle: [\n---\n# T\n", "the front matter is not YAML (line 3)"),
+        (b"---\n- a\n---\n# T\n", "the front matter is a list, expected keys and values"),
+        (b"\xff", "it is not UTF-8"),
+    ],
+)
+def test_a_broken_front_matter_is_told(metric, text, words):
+    """A card that cannot be read is one fault, not a traceback."""
+    (metric / "README.md").write_bytes(text)
+    found = list(lint(metric, METRIC))
+    assert 1 == len(found)
+    assert words in found[0]
+
+
+def test_configs_must_read_files_that_are_there(tmp_path):
+    """A config of a missing file, outside of the repository, or named twice is a fault."""
+    files = [("a", "data/*.parquet"), ("b", "../x.parquet"), ("a", "README.md")]
+    configs = [{"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in files]
+    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump({'license': 'other', 'configs': configs})}---\n# T\n")
+    assert [
+        "config 'a' reads 'data/*.parquet', and no file has such a name.",
+        "config 'b' reads '../x.parquet', which is not in this repository.",
+        "configs has 'a' twice.",
+    ] == list(lint(tmp_path, DATASET))
+
+
+def test_the_model_card_has_the_numbers_of_its_files_and_no_others(tmp_path):
+    """Scores, sizes and languages are those given; the card has no fault, also without any."""
+    config = {"n_layer": 3, "n_head": 4, "n_embd": 128, "n_positions": 256, "vocab_size": 4224, "multi_query": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_model_card(tmp_path)
+    assert [] == list(lint(tmp_path, MODEL))
+    assert "It has not been measured yet." in (tmp_path / "README.md").read_text()
+    demo = {
+        "completions": {
+            "pass@1": 0.125,
+            "intervals": {"pass@1": [0.0, 0.25]},
+            "results": [{"problem": 0}, {"problem": 1}],
+        },
+        "infill_exact_match": {"all": {"value": 0.375, "low": 0.25, "high": 0.5, "tasks": 8}},
+    }
+    write_model_card(tmp_path, demo=demo)
+    assert [] == list(lint(tmp_path, MODEL))
+    text = (tmp_path / "README.md").read_text()
+    assert "| demo problems | pass@1 | 0.125 | 0.000 to 0.250 | 2 |" in text
+    results = yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"]
+    assert [0.125, 0.375] == [metric["value"] for result in results for metric in result["metrics"]]
+    assert "bigcode-openrail-m" in text
+
+
+def test_a_card_on_the_hub_names_repositories(tmp_path):
+    """Folders in code become repositories, and the front matter links the model to its data."""
+    card = '---\nlicense: bigcode-openrail-m\n---\n# T\n```python\nfrom_pretrained("model")\nopen("model")\n```\n'
+    shown = card_for_hub(card, MODEL, repo_ids("org", {"model": "tiny"}))
+    assert 'from_pretrained("org/tiny")\nopen("model")' in shown
+    assert {"license": "bigcode-openrail-m", "datasets": ["org/santa-data"]} == yaml.safe_load(shown.split("---\n")[1])
