@@ -16,7 +16,7 @@ class TrainingPlan:
     """Says how long and how fast a model is trained.
 
     # Differs from the report: the matrices are trained with Muon, the rest with Adam at a higher rate than 2e-4. A
-    # model of 1 M parameters that sees a few million tokens needs it (docs/decisions.md has the comparison).
+    # model of 1 M parameters that sees a few million tokens needs it (docs/decisions/training.md has the comparison).
     # `TrainingPlan.report` has the report's own settings.
     """
 
