@@ -24,7 +24,8 @@ from data_recipes.filters.rules import MIN_CHARS_PER_TOKEN, Drop, filters_for
 from data_recipes.pii.redaction import redact
 from data_recipes.pii.replacements import POLICY_VERSION
 from data_recipes.pii.rows import PII_COLUMNS
-from data_recipes.sources.row import SCORE_SCHEMA, Reject, Row, read_parquet, rejects_table, rows_table
+from data_recipes.sources.parquet import read_parquet
+from data_recipes.sources.row import SCORE_SCHEMA, Reject, Row, rejects_table, rows_table
 
 _BATCH_ROWS = 512
 STORE_FILTERS = ("xml", "html")

@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.builder import Key
 
-from data_recipes.disk.files import checksum, code_digest, digest
+from data_recipes.disk.files import checksum
+from data_recipes.disk.markers import code_digest, digest
 from data_recipes.errors import DataError
 from data_recipes.filters.permissions import Permissions
 from data_recipes.filters.rules import thresholds_for
 from data_recipes.pipeline import run
 from data_recipes.recipes import RECIPES, find_recipe, slug, view
 from data_recipes.sources.row import LANGUAGES
-from data_recipes.store.funnel import config_rows
+from data_recipes.store.tables import config_rows
 
 _BATCH_ROWS = 1000
 

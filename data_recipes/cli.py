@@ -185,7 +185,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _stats(args: argparse.Namespace) -> int:
     from data_recipes.store.explain import read_funnel
-    from data_recipes.store.funnel import funnel_rows, recipe_rows
+    from data_recipes.store.tables import funnel_rows, recipe_rows
 
     funnel = read_funnel(args.out)
     print("Volume of each recipe, and how much less than base that is:")

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_recipes.disk.files import replacing
 from data_recipes.errors import DataError
-from data_recipes.sources.row import parquet_files
+from data_recipes.sources.parquet import parquet_files
 
 
 def load_rows(out: str, recipe: str, *, streaming: bool, head: int, to: str | None) -> Iterator[str]:

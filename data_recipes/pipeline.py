@@ -24,30 +24,23 @@ from data_recipes.annotate import Annotator, scores_of
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
 from data_recipes.decontamination.benchmarks import Benchmarks, benchmark_strings
-from data_recipes.dedup.modes import MODES, near_duplicates_of_texts
+from data_recipes.dedup.modes import MODES
+from data_recipes.dedup.on_disk import near_duplicates_of_texts
 from data_recipes.dedup.signatures import MIN_TOKENS
-from data_recipes.disk.files import (
-    SHARD_BYTES,
-    checksum,
-    code_digest,
-    digest,
-    finished,
-    mark_done,
-    remove,
-    write_json,
-    write_table,
-    write_text,
-)
+from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table, write_text
+from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.errors import DataError
 from data_recipes.filters.permissions import Permissions
 from data_recipes.filters.rules import thresholds_for
 from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug, steps_of
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import is_hub_name
-from data_recipes.sources.row import MAX_FILE_BYTES, REJECT_SCHEMA, PathLike, parquet_files
+from data_recipes.sources.parquet import parquet_files
+from data_recipes.sources.row import MAX_FILE_BYTES, REJECT_SCHEMA
 from data_recipes.sources.write_rows import write_rows
-from data_recipes.store.funnel import config_rows, language_entry
+from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import LanguageRows
+from data_recipes.store.tables import config_rows
 from data_recipes.store.views import row_filter
 
 __all__ = ["run", "write_rows"]

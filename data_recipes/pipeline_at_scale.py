@@ -19,11 +19,11 @@ from datatrove.pipeline.base import PipelineStep
 
 from data_recipes.annotate import Annotator
 from data_recipes.decontamination.benchmarks import benchmark_strings
-from data_recipes.disk.files import SHARD_BYTES
+from data_recipes.disk.files import SHARD_BYTES, PathLike
 from data_recipes.errors import DataError
 from data_recipes.filters.permissions import Permissions
 from data_recipes.pipeline import Run, planned
-from data_recipes.sources.row import MAX_FILE_BYTES, PathLike
+from data_recipes.sources.row import MAX_FILE_BYTES
 
 EXECUTORS = ("local", "slurm", "ray")
 

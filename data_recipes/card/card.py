@@ -10,7 +10,7 @@ import yaml
 from data_recipes.pii.rows import PII_COLUMNS
 from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, steps_of
 from data_recipes.sources.row import ROW_SCHEMA
-from data_recipes.store.funnel import config_rows, funnel_rows, recipe_rows
+from data_recipes.store.tables import config_rows, funnel_rows, recipe_rows
 
 MAX_LICENSES = 25
 NBSP = "\u00a0"

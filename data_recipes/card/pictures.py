@@ -10,7 +10,7 @@ from data_recipes.card.svg import COLORS, FAINT, INK, PAPER, RULE, WIDTH, box, l
 from data_recipes.disk.files import remove, write_text
 from data_recipes.recipes import RECIPES
 from data_recipes.store.facts import TITLES
-from data_recipes.store.funnel import volume_text
+from data_recipes.store.tables import volume_text
 
 _MARGIN, _ROW = 24, 22
 _THRESHOLDS = {

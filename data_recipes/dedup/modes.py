@@ -4,11 +4,8 @@ Signatures use datasketch's `affine32` permutations (256, seed 1) and its choice
 `signatures.py` and `clusters.py`, compiled by numba where it is installed; the decisions are the same without it.
 """
 
-import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_recipes.dedup.clusters import Comparison, IntArray, components, measure, star_pass, stars_of
-from data_recipes.dedup.signatures import (
-    MIN_TOKENS,
-    NUM_PERM,
-    Mode,
-    Signatures,
-    SpilledSignatures,
-    scratches,
-    sign,
-    sign_alone,
-)
-from data_recipes.disk.spill import Spill
+from data_recipes.dedup.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, sign
 from data_recipes.engine.shingles import NGRAM
 from data_recipes.engine.texts import FileTexts, Texts, texts_of
-from data_recipes.engine.threads import Workers, ranges, workers
+from data_recipes.engine.threads import Workers, workers
 from data_recipes.errors import DataError
 
 MODES: Mapping[str, Mode] = {
@@ -41,11 +28,6 @@ MODES: Mapping[str, Mode] = {
     # Ours: more bands find more pairs (42 x 6 at J=.7: 99.5 %), the exact check removes the false ones.
     "near_dedup_verified": Mode(NGRAM, 0.7, is_verified=True, bands=(42, 6)),
 }
-
-PRIORITY = ("stars", "forks", "date")
-"""Which file of a cluster is kept: one with a licence, with more stars, more forks, a later date, a smaller hexsha."""
-
-_SIGNED_BYTES = 4 << 20
 
 
 def near_duplicates(
@@ -76,38 +58,6 @@ def near_duplicates(
     texts, order = _texts_in_order(texts_or_table, priority)
     with workers(threads) as crew:
         return decide(texts, [sign(texts, chosen, crew)], order, chosen, crew)
-
-
-def near_duplicates_of_texts(
-    texts: FileTexts, table: pa.Table, mode: str, threads: int | None = None, *, folder: Path | None = None
-) -> pa.Table:
-    """The table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
-
-    Signatures go to a temporary file in `folder`, so that memory is needed for some tens of bytes a row, and for a
-    sketch of 256 more where the mode is verified.
-    """
-    chosen, jobs = find_mode(mode), list(enumerate(ranges(texts.sizes, _SIGNED_BYTES)))
-    made: list[Signatures | None] = [None] * len(jobs)
-    with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
-
-        def work(number: int, which: tuple[int, int], scratch: Any) -> None:
-            signed = sign_alone(texts.view(np.arange(*which)), chosen, scratch)
-            made[number] = SpilledSignatures.of(signed, spill)
-
-        crew.each(work, jobs, scratches(crew.count))
-        order = preference(*_with_priority(table, chosen))
-        return decide(texts, [part for part in made if part is not None], order, chosen, crew)
-
-
-def _with_priority(table: pa.Table, mode: Mode) -> tuple[pa.Table, list[str]]:
-    """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
-    if mode is not MODES["near_dedup_verified"]:
-        return table.select(["hexsha"]), []
-    chosen = table.select([name for name in ("hexsha", *PRIORITY) if name in table.column_names])
-    if "licenses" in table.column_names:
-        is_licensed = pc.greater(pc.fill_null(pc.list_value_length(table["licenses"]), 0), 0)
-        chosen = chosen.append_column("is_licensed", is_licensed.cast(pa.int8()))
-    return chosen, [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
 
 
 def find_mode(name: str) -> Mode:

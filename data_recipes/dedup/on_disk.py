@@ -1,4 +1,4 @@
-"""Near-duplicates of parquet files in bounded memory: one row group a thread, all else in a temporary file.
+"""Near-duplicates of texts on disk in bounded memory: of parquet files, or of texts that are in a temporary file.
 
 Texts, band keys and sketches are appended to a `Spill`; texts are read from it again for exact comparisons alone. What
 stays in memory is under a hundred bytes a document, and a sketch of 256 more where the mode is verified.
@@ -13,18 +13,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data_recipes.dedup.modes import content_hashes, decide, find_mode, near_duplicates, preference
+from data_recipes.dedup.modes import MODES, content_hashes, decide, find_mode, near_duplicates, preference
 from data_recipes.dedup.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone
+from data_recipes.disk.files import PathLike
 from data_recipes.disk.spill import Spill
 from data_recipes.engine.texts import FileTexts, texts_of
-from data_recipes.engine.threads import workers
+from data_recipes.engine.threads import ranges, workers
 from data_recipes.errors import DataError
-from data_recipes.sources.row import PathLike, parquet_files
+from data_recipes.sources.parquet import parquet_files
+
+PRIORITY = ("stars", "forks", "date")
+"""Which file of a cluster is kept: one with a licence, with more stars, more forks, a later date, a smaller hexsha."""
 
 _BATCH_ROWS = 1024
+_SIGNED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,38 @@ def near_duplicates_of_files(
         found.clear()
         pieces.clear()
         return decide(texts, signatures, order, chosen, crew, is_measured=needs_texts)
+
+
+def near_duplicates_of_texts(
+    texts: FileTexts, table: pa.Table, mode: str, threads: int | None = None, *, folder: Path | None = None
+) -> pa.Table:
+    """The table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
+
+    Signatures go to a temporary file in `folder`, so that memory is needed for some tens of bytes a row, and for a
+    sketch of 256 more where the mode is verified.
+    """
+    chosen, jobs = find_mode(mode), list(enumerate(ranges(texts.sizes, _SIGNED_BYTES)))
+    made: list[Signatures | None] = [None] * len(jobs)
+    with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
+
+        def work(number: int, which: tuple[int, int], scratch: Any) -> None:
+            signed = sign_alone(texts.view(np.arange(*which)), chosen, scratch)
+            made[number] = SpilledSignatures.of(signed, spill)
+
+        crew.each(work, jobs, scratches(crew.count))
+        order = preference(*_with_priority(table, chosen))
+        return decide(texts, [part for part in made if part is not None], order, chosen, crew)
+
+
+def _with_priority(table: pa.Table, mode: Mode) -> tuple[pa.Table, list[str]]:
+    """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
+    if mode is not MODES["near_dedup_verified"]:
+        return table.select(["hexsha"]), []
+    chosen = table.select([name for name in ("hexsha", *PRIORITY) if name in table.column_names])
+    if "licenses" in table.column_names:
+        is_licensed = pc.greater(pc.fill_null(pc.list_value_length(table["licenses"]), 0), 0)
+        chosen = chosen.append_column("is_licensed", is_licensed.cast(pa.int8()))
+    return chosen, [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
 
 
 def _row_groups(path: Path, priority: Sequence[str]) -> list[tuple[Path, int]]:

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from data_recipes.errors import DataError
 from data_recipes.sources.layouts import LAYOUTS
-from data_recipes.sources.row import PROVENANCE_SCHEMA, provided_fields
+from data_recipes.sources.parquet import provided_fields
+from data_recipes.sources.row import PROVENANCE_SCHEMA
 
 _IN_V1 = next(layout for layout in LAYOUTS if layout.name == "The Stack v1")
 _ADVICE = {

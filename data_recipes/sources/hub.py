@@ -8,18 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_recipes.disk.files import digest
+from data_recipes.disk.markers import digest
 from data_recipes.errors import DataError
 from data_recipes.sources.layouts import columns_to_read, layout_of
-from data_recipes.sources.row import (
-    MAX_FILE_BYTES,
-    PROVENANCE_SCHEMA,
-    Reject,
-    Row,
-    first_of_its_bytes,
-    provided_by,
-    rows_of_batch,
-)
+from data_recipes.sources.parquet import provided_by, rows_of_batch
+from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row, first_of_its_bytes
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _BATCH_ROWS = 256

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
-from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, PathLike, Reject, Row, first_of_its_bytes, make_row
+from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "dist-packages", "site-packages"})
 """Folders inside a tree that hold its history or other people's installed packages; as roots they are read."""

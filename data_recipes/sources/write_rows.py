@@ -3,30 +3,48 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from data_recipes.disk.files import (
-    SHARD_BYTES,
-    RowWriter,
-    checksum,
-    code_digest,
-    digest,
-    finished,
-    mark_done,
-    remove,
-    write_json,
-    write_table,
-)
+from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table
+from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import DatasetSource, is_hub_name
-from data_recipes.sources.row import MAX_FILE_BYTES, PathLike, Reject, Row, read_parquet, rejects_table, tables_of
+from data_recipes.sources.parquet import read_parquet, tables_of
+from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, rejects_table, rows_table
 from data_recipes.sources.tree import fingerprint, read_tree
 
 _MARKER = ".done.json"
+
+
+class RowWriter:
+    """Writes rows in the order given into `rows-00000.parquet`, …; each shard appears when it is complete."""
+
+    def __init__(self, folder: Path, shard_bytes: int = SHARD_BYTES, provenance: Sequence[str] = ()) -> None:
+        self._folder, self._shard_bytes = folder, shard_bytes
+        self._provenance = tuple(provenance)
+        self._rows: list[Row] = []
+        self._bytes = 0
+        self.files: list[Path] = []
+
+    def add(self, row: Row) -> None:
+        """Take one more row; writes a shard when it is full."""
+        if self._rows and self._bytes + row.size > self._shard_bytes:
+            self.flush()
+        self._rows.append(row)
+        self._bytes += row.size
+
+    def flush(self) -> None:
+        """Write what is held; an empty source still gives one empty shard."""
+        if not self._rows and self.files:
+            return
+        path = self._folder / f"rows-{len(self.files):05d}.parquet"
+        write_table(path, rows_table(self._rows, self._provenance))
+        self.files.append(path)
+        self._rows, self._bytes = [], 0
 
 
 def write_rows(

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
 from data_recipes.recipes import RECIPES
-from data_recipes.sources.row import PathLike
 
 _MIN_PREFIX = 4
 

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_recipes.pii.rows import PII_COLUMNS
-from data_recipes.recipes import RECIPES, Recipe, slug
+from data_recipes.recipes import Recipe
 from data_recipes.store.facts import example_of, histograms, license_counts
 from data_recipes.store.views import recipe_mask, steps_mask
 
@@ -74,69 +73,3 @@ def redactions(store: pa.Table) -> dict[str, int]:
 
 def _total(table: pa.Table, column: str) -> int:
     return int(pc.sum(table[column]).as_py() or 0)
-
-
-def funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
-    """The funnel as a table: a header, a row per language, a row of totals.
-
-    Each cell after the first stage gives the volume and its change from the stage before.
-    """
-    entries = [*((e["lang"], e["stages"]) for e in funnel["funnel"]), ("total", _totals(funnel, "stages"))]
-    rows = [["", "files", *(stage["name"] for stage in entries[0][1]), "files left"]]
-    for label, stages in entries:
-        cells = [volume_text(stages[0]["bytes"])]
-        cells += [f"{volume_text(after['bytes'])} {_change(before, after)}" for before, after in pairwise(stages)]
-        rows.append([label, f"{stages[0]['files']:,}", *cells, f"{stages[-1]['files']:,}"])
-    return rows
-
-
-def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
-    """The volume of each recipe as the report's Table 3: a row per language, a column per recipe, change against base."""
-    names = [name for name in RECIPES if name in funnel["recipes"]]
-    rows = [["", *names]]
-    totals = {stage["name"]: stage for stage in _totals(funnel, "recipes")}
-    for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", totals)]:
-        others = [f"{volume_text(kept[name]['bytes'])} {_change(kept['base'], kept[name])}" for name in names[1:]]
-        rows.append([label, volume_text(kept["base"]["bytes"]), *others])
-    return rows
-
-
-def config_rows(funnel: Mapping[str, Any]) -> dict[str, int]:
-    """The number of rows of each config: of each recipe over all languages, and of each language."""
-    entries = [entry for entry in funnel["funnel"] if entry["stages"][2]["files"]]
-    rows: dict[str, int] = {}
-    for name in [name for name in RECIPES if name in funnel["recipes"]]:
-        rows[name] = sum(entry["recipes"][name]["files"] for entry in entries)
-        for entry in entries:
-            rows[f"{slug(entry['lang'])}-{name}"] = entry["recipes"][name]["files"]
-    return rows
-
-
-def _totals(funnel: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
-    """Files and bytes of each stage or recipe over all languages."""
-    parts = [
-        entry[what] if what == "stages" else [{"name": name, **kept} for name, kept in entry[what].items()]
-        for entry in funnel["funnel"]
-    ]
-    return [
-        {"name": same[0]["name"], **{unit: sum(each[unit] for each in same) for unit in ("files", "bytes")}}
-        for same in zip(*parts, strict=True)
-    ]
-
-
-def _change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """By how much the volume shrank, in brackets."""
-    removed = 100 * (1 - after["bytes"] / before["bytes"]) if before["bytes"] else 0.0
-    return f"({f'-{removed:.1f}' if removed >= 0.05 else '0.0'} %)"
-
-
-def volume_text(size: int) -> str:
-    """Bytes as people read them.
-
-    >>> volume_text(75_610_000_000), volume_text(1_500)
-    ('75.61 GB', '1.5 kB')
-    """
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if size >= factor:
-            return f"{size / factor:.2f} {unit}"
-    return f"{size / 1e3:.1f} kB"

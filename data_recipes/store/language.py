@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data_recipes.disk.files import shards
+from data_recipes.disk.files import SHARD_BYTES
 from data_recipes.disk.spill import Spill
 from data_recipes.engine.texts import FileTexts, texts_of
 from data_recipes.engine.threads import ranges
@@ -100,3 +100,14 @@ def _repeated(table: pa.Table) -> pa.Table:
         for record in table.select(["path", "hexsha", "lang", "size"]).to_pylist()
     ]
     return pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
+
+
+def shards(table: pa.Table, shard_bytes: int = SHARD_BYTES) -> Iterator[pa.Table]:
+    """Slices of a table of about `shard_bytes` of content each; at least one, even of an empty table."""
+    start = filled = 0
+    for row, size in enumerate(table["size"].to_pylist()):
+        if filled and filled + size > shard_bytes:
+            yield table.slice(start, row - start)
+            start, filled = row, 0
+        filled += size
+    yield table.slice(start)

@@ -29,10 +29,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data_recipes.disk.files import replacing
+from data_recipes.disk.files import PathLike, replacing
 from data_recipes.errors import DataError
 from data_recipes.recipes import find_recipe, view
-from data_recipes.sources.row import PathLike, readable
+from data_recipes.sources.parquet import readable
 from data_recipes.store.explain import read_funnel
 
 WIDTH = 50

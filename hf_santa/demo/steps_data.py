@@ -34,7 +34,7 @@ def fingerprint(roots: list[Path]) -> str:
         DemoError: nothing is there.
     """
     from data_recipes.errors import DataError
-    from data_recipes.sources.row import tables_of
+    from data_recipes.sources.parquet import tables_of
     from data_recipes.sources.tree import fingerprint as tree_fingerprint
 
     try:

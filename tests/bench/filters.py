@@ -25,11 +25,13 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from data_recipes.annotate import Annotator
+from data_recipes.engine.line_scan import line_statistics
 from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
 from data_recipes.filters.comments_oracle import comment_share_reference
 from data_recipes.filters.fertility import chars_per_token
 from data_recipes.filters.rules import MAX_COMMENT_SHARE, MIN_COMMENT_SHARE
-from data_recipes.sources.row import Row, line_statistics, read_parquet, rows_table
+from data_recipes.sources.parquet import read_parquet
+from data_recipes.sources.row import Row, rows_table
 from data_recipes.sources.write_rows import write_rows
 from data_recipes.store.views import row_filter
 

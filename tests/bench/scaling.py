@@ -21,7 +21,8 @@ from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
 from data_recipes.disk.files import write_table
 from data_recipes.pii.redaction import redact
 from data_recipes.recipes import NEAR_DEDUP_MODES
-from data_recipes.sources.row import Row, read_parquet, rows_table
+from data_recipes.sources.parquet import read_parquet
+from data_recipes.sources.row import Row, rows_table
 from data_recipes.sources.write_rows import write_rows
 
 ROUNDS, THREADS, STRINGS = 3, 2, 1000

@@ -130,3 +130,79 @@ def test_deviations_from_the_report_are_listed():
     }
     assert marked
     assert {path for path in marked if path not in listed} == set()
+
+
+FOLDERS = {
+    "data_recipes": ("disk", "engine", "sources", "filters", "decontamination", "dedup", "pii", "store", "card"),
+    "eval_multipl_e": ("suite",),
+    "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "ablate"),
+    "modeling_santa": ("tokenizer", "corpus", "training"),
+}
+"""The folders of each package from the ground floor up: a folder imports only from those before it."""
+
+
+def module_graph(package):
+    """For each module of a package the modules of the package that it imports, wherever in the file it does so.
+
+    The package's own `__init__` is left out: it imports its public names on first use only.
+    """
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources(package)}
+    names = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    del names[package]
+    graph = {}
+    for name, path in names.items():
+        home = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        imported = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = home[: len(home) - node.level + 1] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                imported |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
+        graph[name] = {other for other in imported if other in names and not name.startswith(f"{other}.")} - {name}
+    return graph
+
+
+def circles(graph):
+    """The nodes that are left when nodes that import nothing more are taken away one after the other."""
+    left = {name: set(others) for name, others in graph.items()}
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_a_circle_of_imports_is_found():
+    """The search for circles finds one, and only in a graph that has one."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["a", "b", "c"]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_imports_go_in_a_circle(package):
+    """Neither modules nor the folders and single modules of a package import each other in a circle."""
+    graph = module_graph(package)
+    rooms = {}
+    for name, others in graph.items():
+        room = name.split(".")[1]
+        rooms.setdefault(room, set()).update({other.split(".")[1] for other in others} - {room})
+    assert len(graph) > 10
+    assert (circles(graph), circles(rooms)) == ([], [])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_import_only_downward(package):
+    """The folders of a package stand in a fixed order, and none imports from one above it."""
+    folders = {
+        path.parent.relative_to(ROOT / package).parts[0] for path in sources(package) if path.parent != ROOT / package
+    }
+    assert set(FOLDERS[package]) == folders
+    floor = {name: number for number, name in enumerate(FOLDERS[package])}
+    upward = [
+        f"{name} imports {other}"
+        for name, others in module_graph(package).items()
+        for other in others
+        if floor.get(name.split(".")[1], 99) < floor.get(other.split(".")[1], -1)
+    ]
+    assert upward == []

@@ -19,7 +19,7 @@ from data_recipes.card.pictures import example_picture, funnel_picture, histogra
 from data_recipes.filters.rules import thresholds_for
 from data_recipes.recipes import RECIPES, configs
 from data_recipes.store.facts import example_of, histograms, license_counts
-from data_recipes.store.funnel import config_rows, funnel_rows, recipe_rows
+from data_recipes.store.tables import config_rows, funnel_rows, recipe_rows
 
 _BINS = {
     "size": {"edges": [0, 256, 1024], "files": [1, 5, 2], "unknown": 0},

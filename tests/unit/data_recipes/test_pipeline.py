@@ -9,7 +9,8 @@ import pytest
 from data_recipes.disk.files import write_text
 from data_recipes.errors import DataError, StoreError
 from data_recipes.pipeline import run, write_rows
-from data_recipes.sources.row import Reject, read_parquet
+from data_recipes.sources.parquet import read_parquet
+from data_recipes.sources.row import Reject
 
 _CODE = "def function_{0}(first, second):\n    total = first + second * {0}\n    return [total, '{0}', first]\n"
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_recipes.engine.jit import engine_name
-from data_recipes.engine.line_scan import XML_START, scan
-from data_recipes.sources.row import line_statistics
+from data_recipes.engine.line_scan import XML_START, line_statistics, scan
 
 _PIECES = [
     "ab",

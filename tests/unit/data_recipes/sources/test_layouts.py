@@ -9,7 +9,8 @@ import pytest
 
 from data_recipes.errors import DataError
 from data_recipes.sources.layouts import layout_of
-from data_recipes.sources.row import Reject, Row, provided_fields, read_parquet
+from data_recipes.sources.parquet import provided_fields, read_parquet
+from data_recipes.sources.row import Reject, Row
 
 _CODE = "x = 1  # é\n"
 _SHA = hashlib.sha1(_CODE.encode()).hexdigest()

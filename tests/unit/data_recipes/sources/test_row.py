@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_recipes.engine.line_scan import line_statistics
 from data_recipes.errors import DataError
+from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import (
     PROVENANCE_SCHEMA,
     REJECT_SCHEMA,
@@ -16,9 +18,7 @@ from data_recipes.sources.row import (
     SCORE_SCHEMA,
     Reject,
     Row,
-    line_statistics,
     make_row,
-    read_parquet,
     rows_table,
 )
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_recipes.dedup.modes import near_duplicates, near_duplicates_of_texts
+from data_recipes.dedup.modes import near_duplicates
+from data_recipes.dedup.on_disk import near_duplicates_of_texts
 from data_recipes.engine.texts import texts_of
 from data_recipes.store import language
 from data_recipes.store.language import LanguageRows

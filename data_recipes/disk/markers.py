@@ -1,0 +1,53 @@
+"""Markers of finished work: a key of all that a step depends on, and the checksums of what it wrote.
+
+A step whose marker has the same key and whose outputs have the same checksums is not done again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from data_recipes.disk.files import checksum, write_json
+
+
+def digest(value: Any) -> str:
+    """A short digest of a JSON value, for markers."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def code_digest() -> str:
+    """A digest of this package's source files: other code may give other bytes, so work of old code is not reused."""
+    folder = Path(__file__).parents[1]
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".md"})
+    return digest([[path.relative_to(folder).as_posix(), checksum(path)] for path in sources])
+
+
+def mark_done(marker: Path, key: str, outputs: Sequence[Path], facts: Mapping[str, Any]) -> None:
+    """Record that a step with this key is finished, the checksums of its outputs and what else it found."""
+    sums = {os.path.relpath(path, marker.parent): checksum(path) for path in outputs}
+    write_json(marker, {"key": key, "outputs": sums, "facts": facts})
+
+
+def finished(marker: Path, key: str) -> tuple[dict[str, Any] | None, str]:
+    """The facts of a finished step, or None and why it has to be done (an empty reason: it was never begun)."""
+    if not marker.exists():
+        return None, ""
+    try:
+        record = json.loads(marker.read_text("utf-8"))
+        done_key, sums, facts = record["key"], record["outputs"], record["facts"]
+    except (ValueError, KeyError, TypeError):
+        return None, f"{marker.name} is unreadable"
+    if done_key != key:
+        return None, "the input or the settings have changed"
+    for name, expected in sums.items():
+        path = marker.parent / name
+        if not path.exists():
+            return None, f"{path.name} is missing"
+        if checksum(path) != expected:
+            return None, f"{path.name} is damaged (its checksum differs)"
+    return dict(facts), ""
