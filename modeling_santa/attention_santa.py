@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .linear_santa import has_fast_bf16, has_onednn
+from .capabilities_santa import has_fast_bf16, has_kernel
+from .linear_santa import onednn_linear
 
 BLOCK = 64  # tokens whose queries are folded at once: 64 * 16 heads * 2048 float32 scores are 8 MiB
 
@@ -48,7 +49,10 @@ def can_fold(q_BHTD: torch.Tensor, k_BKSD: torch.Tensor, attention_mask: torch.T
     return (
         k_BKSD.shape[1] == 1
         and (attention_mask is None or (attention_mask.dtype == torch.bool and attention_mask.shape[1] == 1))
-        and (q_BHTD.shape[2] == 1 or (q_BHTD.dtype == torch.bfloat16 and has_fast_bf16() and has_onednn()))
+        and (
+            q_BHTD.shape[2] == 1
+            or (q_BHTD.dtype == torch.bfloat16 and has_fast_bf16() and has_kernel("dense", torch.float32))
+        )
     )
 
 
@@ -85,9 +89,7 @@ def _attend_by_blocks(
         for start in range(0, tokens, BLOCK):
             stop = min(tokens, start + BLOCK)
             size, end = stop - start, past + stop
-            scores = torch.ops.mkldnn._linear_pointwise(
-                q32_BTHD[row, start:stop].flatten(0, 1), k32_BSD[row, :end], None, "none", [], ""
-            )
+            scores = onednn_linear(q32_BTHD[row, start:stop].flatten(0, 1), k32_BSD[row, :end], None)
             scores_THS = scores.view(size, heads, end)
             if mask is None:
                 scores_THS[..., start:].masked_fill_(is_later[:size, None, :size], lowest)

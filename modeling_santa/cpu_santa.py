@@ -7,24 +7,34 @@ The packed weights are always kept, bit for bit: long chunks (a prompt) are comp
 kernels are slower from a few rows on, and the model can be restored from them.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
-from .linear_santa import SantaLinear, has_onednn, linear
+from .capabilities_santa import (
+    INT4_GROUP,
+    has_kernel,
+    int4_packed,
+    int4_product,
+    int8_product,
+    isa,
+    pack,
+    pointwise,
+)
+from .linear_santa import SantaLinear
 
+logger = logging.get_logger(__name__)
 CpuMode = Literal["packed", "int8", "int4", "off"]
 MODES = ("packed", "int8", "int4", "off")
-INT4_GROUP = 32  # inputs that share a scale and a zero
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 
-class PackedLinear(nn.Module):
-    """A linear layer for inference on a CPU, its weight in oneDNN's own order; `restored` is the exact inverse."""
+class OptimisedLinear(nn.Module):
+    """What the layers for inference on a CPU share: they are made from a dense layer, and `restored` gives it back."""
 
     is_tied = False  # shares its weight with the token embedding when restored
     is_trainable = True
@@ -33,33 +43,24 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features, self.dtype = dense.in_features, dense.out_features, dense.weight.dtype
         self.bias = dense.bias
-        self.packed_weight = _packed(dense.weight.detach())
-
-    def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
-        """Return x @ weight.T + bias, (…, in) to (…, out)."""
-        return linear(x, self.packed_weight, self.bias, fused_gelu=fused_gelu)
 
     def is_fast(self, _: torch.Tensor) -> bool:
-        """Return True: there is no other way for packed weights."""
+        """Return True: there is no other way for these weights."""
         return True
+
+    def dense_weight(self) -> torch.Tensor:
+        """Return the exact weight (out, in), every bit as it was."""
+        raise NotImplementedError
 
     def restored(self) -> SantaLinear:
         """Return the layer as it was before, every bit of it."""
-        dense = SantaLinear(self.in_features, self.out_features, bias=False, device="meta")
-        dense.weight, dense.bias = nn.Parameter(self.packed_weight.to_dense(), requires_grad=False), self.bias
-        return dense
+        return _dense(self.dense_weight(), self.bias)
 
     def extra_repr(self) -> str:
         """Return sizes and dtype for printing."""
         return f"in_features={self.in_features}, out_features={self.out_features}, dtype={self.dtype}"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "packed_weight": self.packed_weight.to_dense()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "packed_weight": _packed(state["packed_weight"])})  # type: ignore[no-untyped-call]
-
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "PackedLinear":
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "OptimisedLinear":
         probe = fn(torch.empty(0, dtype=self.dtype))
         if probe.dtype != self.dtype or probe.device.type != "cpu":
             raise RuntimeError(
@@ -71,16 +72,47 @@ class PackedLinear(nn.Module):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}weight"] = self.packed_weight.to_dense()
+        destination[f"{prefix}weight"] = self.dense_weight()
 
 
-class QuantisedLinear(PackedLinear):
-    """A packed layer that multiplies up to `most_rows` rows with rounded weights."""
-
-    most_rows: int
+class PackedLinear(OptimisedLinear):
+    """A linear layer whose weight is in oneDNN's own order."""
 
     def __init__(self, dense: nn.Linear) -> None:
         super().__init__(dense)
+        self.packed_weight = pack(dense.weight.detach())
+
+    def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
+        """Return x @ weight.T + bias, (…, in) to (…, out)."""
+        return pointwise(x, self.packed_weight, self.bias, fused_gelu=fused_gelu)
+
+    def dense_weight(self) -> torch.Tensor:
+        """Return the exact weight (out, in), every bit as it was."""
+        return self.packed_weight.to_dense()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "packed_weight": self.dense_weight()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "packed_weight": pack(state["packed_weight"])})  # type: ignore[no-untyped-call]
+
+
+class QuantisedLinear(OptimisedLinear):
+    """A layer that multiplies up to `most_rows` rows with rounded weights, and more with the exact ones.
+
+    The exact weight is packed where this CPU has the kernel for its dtype, else dense.
+    """
+
+    most_rows: int
+    rounded_weight: torch.Tensor
+    scales: torch.Tensor
+
+    def __init__(self, dense: nn.Linear) -> None:
+        super().__init__(dense)
+        # In a tuple, so that it is not a module of its own.
+        self.exact = (
+            PackedLinear(dense) if has_kernel("packed", self.dtype) else _dense(dense.weight.detach(), dense.bias),
+        )
         rounded, scales = self.rounded(dense.weight.detach())
         self.register_buffer("rounded_weight", rounded, persistent=False)
         self.register_buffer("scales", scales, persistent=False)
@@ -88,13 +120,19 @@ class QuantisedLinear(PackedLinear):
     def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
         """Return x @ weight.T + bias, (…, in) to (…, out)."""
         if x.numel() > self.most_rows * self.in_features:
-            return super().forward(x, fused_gelu=fused_gelu)
+            y: torch.Tensor = self.exact[0](x, fused_gelu=fused_gelu)
+            return y
         y = self.product(x.reshape(-1, self.in_features).contiguous())
         if self.bias is not None:
             y = y.add_(self.bias)
         if fused_gelu:
             y = nn.functional.gelu(y, approximate="tanh")
         return y.view(*x.shape[:-1], self.out_features)
+
+    def dense_weight(self) -> torch.Tensor:
+        """Return the exact weight (out, in), every bit as it was."""
+        exact = self.exact[0]
+        return exact.dense_weight() if isinstance(exact, PackedLinear) else exact.weight.detach()
 
     @staticmethod
     def rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,8 +158,7 @@ class Int8Linear(QuantisedLinear):
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return x @ weight.T for a matrix, with the rounded weight."""
-        y: torch.Tensor = torch.ops.aten._weight_int8pack_mm(x, self.rounded_weight, self.scales)
-        return y
+        return int8_product(x, self.rounded_weight, self.scales)
 
 
 class Int4Linear(QuantisedLinear):
@@ -138,15 +175,12 @@ class Int4Linear(QuantisedLinear):
         zeros = low + 8 * scales
         # The kernel reads (step - 8) * scale + zero, group by group.
         steps = (groups.float() - zeros.float()[..., None]) / scales.float()[..., None] + 8
-        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
-            steps.round_().clamp_(0, 15).to(torch.int32).flatten(1), 1
-        )
+        packed = int4_packed(steps.round_().clamp_(0, 15).flatten(1))
         return packed, torch.stack([scales, zeros], dim=-1).transpose(0, 1).contiguous()
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return x @ weight.T for a matrix, with the rounded weight."""
-        y: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self.rounded_weight, INT4_GROUP, self.scales)
-        return y
+        return int4_product(x, self.rounded_weight, self.scales)
 
 
 def optimize_for_cpu(model: Model, mode: CpuMode = "packed") -> Model:
@@ -175,12 +209,21 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed") -> Model:
             f"optimize_for_cpu: the model's layers are {found}; float32 or bfloat16 on cpu is needed. "
             "Call model.to('cpu', torch.bfloat16) first."
         )
-    if not has_onednn():
-        warnings.warn("optimize_for_cpu: this torch has no oneDNN kernels; the model stays as it is.", stacklevel=2)
+    lacking = sorted(str(dtype) for _, dtype in kinds if not has_kernel(mode, dtype))
+    if lacking:
+        logger.warning(
+            "optimize_for_cpu: this CPU (%s) has no kernel for %r in %s; the model stays as it is.",
+            isa(),
+            mode,
+            ", ".join(lacking),
+        )
         return model
     embedding = model.get_input_embeddings().weight
     for name, layer in layers.items():
-        packed = _kind(mode, layer)(layer)
+        kind = _kind(mode, layer)
+        if kind is None:
+            continue
+        packed = kind(layer)
         packed.is_tied, packed.is_trainable = layer.weight is embedding, layer.weight.requires_grad
         model.set_submodule(name, packed)
     model._frozen_for_cpu = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -193,22 +236,25 @@ def _scales(spans: torch.Tensor, steps: int) -> torch.Tensor:
     return (spans / steps).clamp(min=torch.finfo(spans.dtype).tiny * steps)
 
 
-def _packed(weight: torch.Tensor) -> torch.Tensor:
-    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
-    return packed
+def _dense(weight: torch.Tensor, bias: nn.Parameter | None) -> SantaLinear:
+    """Return a frozen layer of these very tensors."""
+    layer = SantaLinear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    layer.register_parameter("bias", bias)
+    return layer
 
 
-def _kind(mode: CpuMode, layer: nn.Linear) -> type[PackedLinear]:
-    """Return the class for a layer; the quantised kernels want whole groups of inputs and outputs."""
+def _kind(mode: CpuMode, layer: nn.Linear) -> type[OptimisedLinear] | None:
+    """Return the class for a layer, None to leave it; the quantised kernels want whole groups of inputs and outputs."""
     is_even = layer.in_features % INT4_GROUP == 0 and layer.out_features % 16 == 0
     if mode == "packed" or not is_even:
-        return PackedLinear
+        return PackedLinear if has_kernel("packed", layer.weight.dtype) else None
     return Int8Linear if mode == "int8" else Int4Linear
 
 
 def _restore(model: Model) -> None:
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, PackedLinear):
+        if isinstance(layer, OptimisedLinear):
             dense = layer.restored()
             if layer.is_tied:
                 dense.weight = model.get_input_embeddings().weight

@@ -1,42 +1,24 @@
-"""Linear layers that take oneDNN's kernels on a CPU.
+"""Linear layers that take the fastest kernel this CPU has for inference.
 
-torch hands float32 products to MKL, which is two to four times slower than oneDNN on AMD. The operators used here are
-those of torch's own compiler; where a torch lacks them, everything falls back to `nn.functional.linear`.
+torch hands float32 products to MKL, which is two to four times slower than oneDNN on AMD with AVX-512; with AVX2 each is
+faster for some numbers of rows. Without AVX-512 nothing multiplies many rows of bfloat16 (or float16) fast: torch takes
+as long for each row as for the first. There the weights stay as they are in memory and are widened to float32 block by
+block, each block just before it is multiplied.
 """
 
+import warnings
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from .capabilities_santa import has_kernel, is_x86, isa, pointwise
+
 PLAIN = (torch.Tensor, nn.Parameter)  # not a subclass, which would want to see the operation
-
-
-@cache
-def has_onednn() -> bool:
-    """Return whether this torch has oneDNN's linear operator and it works on this CPU."""
-    is_built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not is_built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    ones = torch.ones(2, 2)
-    try:
-        found = torch.ops.mkldnn._linear_pointwise(ones, ones, None, "gelu", [], "tanh")
-    except (RuntimeError, TypeError):  # an operator of another signature, or a CPU that oneDNN does not know
-        return False
-    return torch.allclose(found, nn.functional.gelu(2 * ones, approximate="tanh"))
-
-
-@cache
-def has_fast_bf16() -> bool:
-    """Return whether bfloat16 products pay on this CPU: with AMX, or on AMD with AVX512-BF16.
-
-    Measured: 2.2 times the speed of float32 on AMD Zen 5, a quarter of it on an Intel CPU that has AVX512-BF16 but no
-    AMX.
-    """
-    cpu = Path("/proc/cpuinfo")
-    words = set(cpu.read_text().split()) if cpu.is_file() else set()
-    return "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
+HALF = (torch.bfloat16, torch.float16)
+BLOCK = 2**20  # numbers of a weight that are widened at once: 4 MiB of float32 stay in the processor's cache
+NARROW_ROWS = 4  # up to here torch's own product of half-precision rows is faster than widening the weight
+MKL_ROWS = 128  # from here on MKL is faster than oneDNN with AVX2
 
 
 def is_cpu_inference(*tensors: torch.Tensor) -> bool:
@@ -51,7 +33,7 @@ def is_cpu_inference(*tensors: torch.Tensor) -> bool:
 
 
 class SantaLinear(nn.Linear):
-    """An nn.Linear with the same parameters that uses oneDNN for inference on a CPU.
+    """An nn.Linear with the same parameters that uses the fastest kernel for inference on a CPU.
 
     `fused_gelu=True` applies a tanh-GELU to the result; only callers that know this class may ask for it.
     """
@@ -59,28 +41,92 @@ class SantaLinear(nn.Linear):
     def forward(self, x: torch.Tensor, *, fused_gelu: bool = False) -> torch.Tensor:
         """Return x @ weight.T + bias, (…, in) to (…, out)."""
         if self.is_fast(x):
-            if x.dtype == torch.bfloat16 and x.numel() == self.in_features:
-                # oneDNN's kernel for one row reads bfloat16 weights at 21 GB/s where the one for two reaches 26.
-                y = linear(x.reshape(1, -1).repeat(2, 1), self.weight, self.bias, fused_gelu=fused_gelu)[0]
-                return y.view(*x.shape[:-1], self.out_features)
             return linear(x, self.weight, self.bias, fused_gelu=fused_gelu)
-        y = nn.functional.linear(x, self.weight, self.bias)
-        return nn.functional.gelu(y, approximate="tanh") if fused_gelu else y
+        return plain_linear(x, self.weight, self.bias, fused_gelu=fused_gelu)
 
     def is_fast(self, x: torch.Tensor) -> bool:
-        """Return whether oneDNN takes this input."""
+        """Return whether `linear` takes this input."""
         return (
             x.dtype == self.weight.dtype
-            and x.dtype in (torch.float32, torch.bfloat16)
+            and (x.dtype == torch.float32 or x.dtype in HALF)
             and is_cpu_inference(x, self.weight)
-            and has_onednn()
         )
+
+
+def plain_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, fused_gelu: bool = False
+) -> torch.Tensor:
+    """Return x @ weight.T + bias by torch's own operators, which take any input."""
+    y = nn.functional.linear(x, weight, bias)
+    return nn.functional.gelu(y, approximate="tanh") if fused_gelu else y
 
 
 def linear(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, fused_gelu: bool = False
 ) -> torch.Tensor:
-    """Return x @ weight.T + bias by oneDNN; `weight` is dense or packed."""
-    act, form = ("gelu", "tanh") if fused_gelu else ("none", "")
-    y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, act, [], form)
-    return y
+    """Return x @ weight.T + bias for a dense weight of the same dtype, by the fastest kernel for this many rows."""
+    rows = x.numel() // max(1, weight.shape[1])
+    if x.dtype == torch.float32:
+        if has_kernel("dense", x.dtype) and (rows < MKL_ROWS or not has_fast_mkl()):
+            return onednn_linear(x, weight, bias, fused_gelu=fused_gelu)
+    elif has_kernel("dense", x.dtype):
+        if rows == 1:
+            # oneDNN's kernel for one row reads bfloat16 weights at 21 GB/s where the one for two reaches 26.
+            y = onednn_linear(x.reshape(1, -1).repeat(2, 1), weight, bias, fused_gelu=fused_gelu)[0]
+            return y.view(*x.shape[:-1], len(weight))
+        return onednn_linear(x, weight, bias, fused_gelu=fused_gelu)
+    elif rows > NARROW_ROWS and rows * weight.numel() >= BLOCK:
+        return widened_linear(x, weight, bias, fused_gelu=fused_gelu)
+    return plain_linear(x, weight, bias, fused_gelu=fused_gelu)
+
+
+def onednn_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, fused_gelu: bool = False
+) -> torch.Tensor:
+    """Return x @ weight.T + bias by oneDNN, or by torch's operators if it refuses a shape, with a warning once."""
+    try:
+        return pointwise(x, weight, bias, fused_gelu=fused_gelu)
+    except RuntimeError as refused:
+        y = plain_linear(x, weight, bias, fused_gelu=fused_gelu)  # raises itself where the input is at fault
+        _warn_of_refusal(str(x.dtype), str(refused).split("\n", 1)[0])
+        return y
+
+
+def widened_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, fused_gelu: bool = False
+) -> torch.Tensor:
+    """Return x @ weight.T + bias in the dtype of `x`, computed in float32 from blocks of the weight.
+
+    The sums are float32 and rounded once. Memory beside input and output: BLOCK float32 numbers.
+    """
+    out_features, in_features = weight.shape
+    wide = x.reshape(-1, in_features).float()
+    y = x.new_empty(len(wide), out_features)
+    rows = max(1, BLOCK // in_features)
+    room = torch.empty(min(rows, out_features), in_features, device=x.device)
+    for start in range(0, out_features, rows):
+        part = weight[start : start + rows]
+        block = room[: len(part)].copy_(part)
+        block_bias = None if bias is None else bias[start : start + rows].float()
+        y[:, start : start + rows] = linear(wide, block, block_bias, fused_gelu=fused_gelu)
+    return y.view(*x.shape[:-1], out_features)
+
+
+@cache
+def has_fast_mkl() -> bool:
+    """Return whether many rows of float32 are faster by MKL than by oneDNN: on an x86 CPU without AVX-512.
+
+    Measured on AMD Zen 3: 128 rows 37 against 45 ms, 512 rows 124 against 177 (a weight of 8192 x 2048, with GELU). On
+    AMD Zen 5, which has AVX-512, oneDNN is 2.2 times as fast as MKL for 512 rows.
+    """
+    return is_x86() and isa() != "AVX512" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _warn_of_refusal(dtype: str, reason: str) -> None:
+    """Warn once for each reason."""
+    warnings.warn(
+        f"SantaLinear: oneDNN refused a product in {dtype} ({reason}); torch's slower one is used. "
+        "The results are the same up to rounding.",
+        stacklevel=2,
+    )

@@ -28,7 +28,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .attention_santa import can_fold, eager_attention, folded_attention
 from .cache_santa import GrowingCache
 from .configuration_santa import SantaConfig
-from .cpu_santa import CpuMode, PackedLinear, optimize_for_cpu
+from .cpu_santa import CpuMode, OptimisedLinear, optimize_for_cpu
 from .infill_santa import InfillMixin
 from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
 from .linear_santa import SantaLinear, is_cpu_inference
@@ -132,7 +132,7 @@ class SantaMLP(nn.Module):
         # A hook on c_fc or on the activation, or a c_fc of somebody else's, sees what it would see in any model.
         if (
             self.has_tanh_gelu
-            and isinstance(c_fc, SantaLinear | PackedLinear)
+            and isinstance(c_fc, SantaLinear | OptimisedLinear)
             and c_fc.is_fast(x_BTC)
             and not (c_fc._forward_hooks or self.act._forward_hooks)
         ):

@@ -17,10 +17,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from modeling_santa.capabilities_santa import has_fast_bf16
 from modeling_santa.checkpoints import read_config
 from modeling_santa.corpus.fim_samples import FimDataset
 from modeling_santa.layouts_santa import is_original
-from modeling_santa.linear_santa import has_fast_bf16
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer.train import load_tokenizer
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from modeling_santa.capabilities_santa import has_fast_bf16
 from modeling_santa.corpus.fim_samples import FimDataset, Ids
-from modeling_santa.linear_santa import has_fast_bf16
 from modeling_santa.training.loop.checkpoint import load_latest, save_checkpoint
 from modeling_santa.training.loop.chunked_loss import chunked_loss
 from modeling_santa.training.loop.plan import TrainingPlan, optimizers_for

@@ -5,8 +5,11 @@ import torch
 
 from modeling_santa import attention_santa, modeling_santa
 from modeling_santa.attention_santa import can_fold, eager_attention, folded_attention
+from modeling_santa.capabilities_santa import is_x86, isa
 
 HEADS, WIDTH = 4, 16
+# torch 2.13 writes C++ for flex attention that no compiler takes where it may use no vectors, for any model.
+COMPILES_FLEX_ATTENTION = not (is_x86() and isa() == "DEFAULT")
 
 
 def random_qkv(tokens, seen, dtype, batch=2, seed=0):
@@ -134,7 +137,7 @@ def test_the_fast_paths_step_aside(tiny_model, calls, run):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, inside its flex attention
-@pytest.mark.parametrize("attention", ["eager", "flex_attention"])
+@pytest.mark.parametrize("attention", ["eager", *(["flex_attention"] if COMPILES_FLEX_ATTENTION else [])])
 def test_another_attention_is_used_when_asked_for(tiny_model, calls, attention):
     """Only `sdpa` may be replaced by the folded attention; the others give the same logits."""
     with torch.no_grad():

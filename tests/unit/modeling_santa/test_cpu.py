@@ -1,14 +1,16 @@
 """Packed and quantised inference on a CPU: what it computes, and that it is undone without a trace."""
 
 import copy
+import re
 
 import pytest
 import torch
 from transformers import GPTBigCodeForCausalLM
 
 from modeling_santa import cpu_santa
+from modeling_santa.capabilities_santa import INT4_GROUP, has_kernel
 from modeling_santa.configuration_santa import SantaConfig
-from modeling_santa.cpu_santa import INT4_GROUP, Int4Linear, Int8Linear, PackedLinear, optimize_for_cpu
+from modeling_santa.cpu_santa import Int4Linear, Int8Linear, PackedLinear, optimize_for_cpu
 from modeling_santa.linear_santa import SantaLinear
 from modeling_santa.modeling_santa import SantaForCausalLM
 
@@ -86,7 +88,8 @@ def test_off_restores_every_bit(model, mode):
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     kinds = [type(layer) for layer in model.modules()]
     optimize_for_cpu(model, mode)
-    assert not any(parameter.requires_grad for parameter in model.parameters())
+    is_optimised = has_kernel(mode, model.dtype)
+    assert all(parameter.requires_grad != is_optimised for parameter in model.parameters())
     assert {name: tuple(weight.shape) for name, weight in before.items()} == {
         name: tuple(weight.shape) for name, weight in model.state_dict().items()
     }
@@ -165,12 +168,13 @@ def test_packed_weights_do_not_move(tiny_model):
         tiny_model.bfloat16()
 
 
-def test_without_the_kernels_the_model_stays_as_it_is(tiny_model, monkeypatch):
-    """A torch without oneDNN gets a warning and the same logits."""
+@pytest.mark.parametrize("mode", MODES)
+def test_without_the_kernels_the_model_stays_as_it_is(model, monkeypatch, caplog, mode):
+    """A CPU that refuses a mode's kernel is named in a warning, with the mode and dtype; the logits are the same."""
     with torch.no_grad():
-        expected = tiny_model(IDS).logits
-        monkeypatch.setattr(cpu_santa, "has_onednn", lambda: False)
-        with pytest.warns(UserWarning, match="no oneDNN kernels; the model stays as it is"):
-            optimize_for_cpu(tiny_model, "int8")
-        assert type(tiny_model.lm_head) is SantaLinear
-        assert torch.equal(expected, tiny_model(IDS).logits)
+        expected = model(IDS).logits
+        monkeypatch.setattr(cpu_santa, "has_kernel", lambda *_: False)
+        optimize_for_cpu(model, mode)
+        assert type(model.lm_head) is SantaLinear
+        assert torch.equal(expected, model(IDS).logits)
+    assert re.search(rf"has no kernel for '{mode}' in {model.dtype}; the model stays as it is", caplog.text)
