@@ -7,8 +7,11 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from string import ascii_letters, digits
 
+from data_recipes.errors import DataError
 from data_recipes.pii.finding import Span
 
 # Vowel signs and other marks belong to words of Indic, Thai, Arabic and Hebrew script; `\w` leaves them out.
@@ -44,6 +47,7 @@ _RETINA = re.compile(r"[0-9]+x\Z")
 _PLAIN_LOCAL = frozenset(ascii_letters + digits + "._+-")
 _FIRST_CJK = "\u2e80"
 _CONTEXT_CHARS = 100
+_PRIVATE_DOMAINS = "// ===BEGIN PRIVATE DOMAINS==="
 
 
 def has_email_candidate(text: str) -> bool:
@@ -186,11 +190,16 @@ def _is_no_address(text: str, start: int, at: int) -> bool:
 
 @cache
 def _top_level_domains() -> frozenset[str]:
-    """The last labels of the public suffix list that tldextract ships; nothing is fetched."""
-    import tldextract
+    """Return the last labels of the public suffix list that tldextract ships.
 
-    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-    return frozenset(suffix.rpartition(".")[2] for suffix in extract.tlds)
+    The list is read as a file: importing tldextract imports an HTTP client, which costs more than the whole search.
+    """
+    spec = find_spec("tldextract")
+    if spec is None or spec.origin is None:
+        raise DataError("find_pii: package 'tldextract' is not installed. Run pip install 'hf-santa[pii]'.")
+    text = Path(spec.origin).with_name(".tld_set_snapshot").read_text("utf-8").partition(_PRIVATE_DOMAINS)[0]
+    suffixes = (line.split(None, 1)[0] for line in text.splitlines() if line.strip() and not line.startswith("//"))
+    return frozenset(suffix.rpartition(".")[2] for suffix in suffixes)
 
 
 def _is_top_level(label: str) -> bool:

@@ -1,0 +1,135 @@
+"""Tell quickly which rules may match a text: one pass over all of them, with the fastest engine that is installed.
+
+Three backends: `hyperscan` (one pass over all expressions), `re2` (one pass over the keywords) and `re` (a search for
+each keyword). A rule that a backend does not name cannot match; the exact expressions decide on the others.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from threading import Lock
+from typing import Any
+
+from data_recipes.pii.compiled_rules import compiled_database
+from data_recipes.pii.key_rules import Rule
+
+BACKENDS = ("hyperscan", "re2", "re")
+"""The backends, fastest first; each needs the package of its name, the last one nothing."""
+
+GATES = {
+    "IPV4": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+    "IPV6": r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
+}
+"""Expressions that are searched for in the same pass: a text without a match holds no address of that kind."""
+
+PATIENCE_BYTES = 1 << 20
+"""So many bytes are searched with the keywords alone before Hyperscan's database is loaded or compiled."""
+
+Prefilter = Callable[[bytes], set[int]]
+
+
+def best_backend() -> str:
+    """Return the fastest backend whose package is installed."""
+    return next(name for name in BACKENDS if name == "re" or is_installed(name))
+
+
+@cache
+def is_installed(package: str) -> bool:
+    """Return whether a package is there; a missing one is looked for on the whole path, so the answer is kept."""
+    return find_spec(package) is not None
+
+
+def prefilter_of(rules: Sequence[Rule], backend: str, *, is_patient: bool = False) -> Prefilter:
+    """Return a function from a text's bytes to the numbers of the rules that may match.
+
+    Numbers from `len(rules)` on are those of the `GATES`. With `is_patient`, Hyperscan begins its work after
+    `PATIENCE_BYTES`.
+    """
+    if backend == "hyperscan" and is_patient:
+        return _patient_prefilter(rules)
+    return {"hyperscan": _hyperscan_prefilter, "re2": _re2_prefilter, "re": _plain_prefilter}[backend](rules)
+
+
+def re2_options() -> Any:
+    """Return RE2's options under which it reads bytes as Python's `re` does."""
+    import re2
+
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    options.max_mem = 256 << 20
+    return options
+
+
+def _patient_prefilter(rules: Sequence[Rule]) -> Prefilter:
+    """Search by keywords first: a few small files are done before Hyperscan's database would be there."""
+    quick = (_re2_prefilter if is_installed("re2") else _plain_prefilter)(rules)
+    left, lock, scan = PATIENCE_BYTES, Lock(), None
+
+    def prefilter(data: bytes) -> set[int]:
+        nonlocal left, scan
+        if scan is None:
+            with lock:
+                left -= len(data)
+                if left < 0 and scan is None:
+                    scan = _hyperscan_prefilter(rules)
+        return quick(data) if scan is None else scan(data)
+
+    return prefilter
+
+
+def _hyperscan_prefilter(rules: Sequence[Rule]) -> Prefilter:
+    database = compiled_database([*(rule.regex for rule in rules), *GATES.values()])
+    lock = Lock()  # a database has one scratch space
+
+    def prefilter(data: bytes) -> set[int]:
+        hits: set[int] = set()
+        with lock:
+            database.scan(data, match_event_handler=lambda number, *_: hits.add(number))
+        return hits
+
+    return prefilter
+
+
+def _re2_prefilter(rules: Sequence[Rule]) -> Prefilter:
+    import re2
+
+    owners = _owners(rules)
+    options = re2_options()
+    words = re2.Set.SearchSet(options)
+    for word in owners:
+        words.Add((re.escape(word) if word != word.lower() else f"(?i:{re.escape(word)})").encode())
+    words.Compile()
+    gates = [re2.compile(regex.encode(), options) for regex in GATES.values()]
+    numbers = list(owners.values())
+
+    def prefilter(data: bytes) -> set[int]:
+        hits = {number for word in words.Match(data) or () for number in numbers[word]}
+        return hits | {len(rules) + at for at, gate in enumerate(gates) if gate.search(data)}
+
+    return prefilter
+
+
+def _plain_prefilter(rules: Sequence[Rule]) -> Prefilter:
+    owners = _owners(rules).items()
+    any_case = [(word.encode(), numbers) for word, numbers in owners if word == word.lower()]
+    exact = [(word.encode(), numbers) for word, numbers in owners if word != word.lower()]
+    gates = [re.compile(regex.encode()) for regex in GATES.values()]
+
+    def prefilter(data: bytes) -> set[int]:
+        lower = data.lower()
+        hits = {number for word, numbers in any_case if word in lower for number in numbers}
+        hits |= {number for word, numbers in exact if word in data for number in numbers}
+        return hits | {len(rules) + at for at, gate in enumerate(gates) if gate.search(data)}
+
+    return prefilter
+
+
+def _owners(rules: Sequence[Rule]) -> dict[str, list[int]]:
+    """Return the numbers of the rules of each keyword."""
+    owners: dict[str, list[int]] = {}
+    for number, rule in enumerate(rules):
+        for word in rule.keywords:
+            owners.setdefault(word, []).append(number)
+    return owners
