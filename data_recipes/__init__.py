@@ -8,16 +8,22 @@ if TYPE_CHECKING:
     from data_recipes.decontamination.benchmarks import decontaminate
     from data_recipes.dedup.modes import near_duplicates
     from data_recipes.pii.find import find_pii
+    from data_recipes.pii.key_rules import load_rules
     from data_recipes.pii.presidio import pii_registry
     from data_recipes.pii.redaction import redact
+    from data_recipes.pii.redaction_key import RedactionKey
+    from data_recipes.pii.rows import Redactor
     from data_recipes.pipeline import run
     from data_recipes.recipes import RECIPES
 
 __all__ = [
     "RECIPES",
+    "RedactionKey",
+    "Redactor",
     "SantaStack",
     "decontaminate",
     "find_pii",
+    "load_rules",
     "near_duplicates",
     "pii_registry",
     "redact",
@@ -27,9 +33,12 @@ __all__ = [
 
 _HOME = {
     "RECIPES": "recipes",
+    "RedactionKey": "pii.redaction_key",
+    "Redactor": "pii.rows",
     "SantaStack": "builder",
     "decontaminate": "decontamination.benchmarks",
     "find_pii": "pii.find",
+    "load_rules": "pii.key_rules",
     "near_duplicates": "dedup.modes",
     "pii_registry": "pii.presidio",
     "redact": "pii.redaction",

@@ -22,6 +22,7 @@ from data_recipes.filters.fertility import chars_per_token, tokenizer_file
 from data_recipes.filters.permissions import Permissions
 from data_recipes.filters.rules import MIN_CHARS_PER_TOKEN, Drop, filters_for
 from data_recipes.pii.redaction import redact
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.replacements import POLICY_VERSION
 from data_recipes.pii.rows import PII_COLUMNS
 from data_recipes.sources.parquet import read_parquet
@@ -43,7 +44,7 @@ class Annotator:
     def __init__(
         self,
         strings: Sequence[BenchmarkString],
-        seed: int,
+        key: RedactionKey,
         max_file_bytes: int,
         progress: bool | None = None,
         *,
@@ -55,7 +56,7 @@ class Annotator:
     ) -> None:
         if unknown := [name for name in filters if name not in STORE_FILTERS]:
             raise DataError(f"filters={list(filters)} names {unknown}. Choose of {', '.join(STORE_FILTERS)}.")
-        self.seed, self.compat = seed, compat
+        self.key, self.compat = key, compat
         self.scores: tuple[str, ...] = ()
         self.provenance: tuple[str, ...] = ()
         self.tokenizer = tokenizer
@@ -81,7 +82,7 @@ class Annotator:
             "provenance": self.provenance,
             "permissions": self.permissions.settings(),
             "tokenizer": checksum(tokenizer_file(self.tokenizer)) if counted and self.tokenizer else None,
-            "seed": self.seed,
+            "redaction_key": self.key.check(),
             "max_file_bytes": self._max_file_bytes,
             "strings": strings,
             "redaction": POLICY_VERSION,
@@ -97,7 +98,7 @@ class Annotator:
         rejects: list[Reject] = []
         counts: list[Counter[str]] = []
         for row in self.filtered(shard, rejects):
-            redacted = redact(row.content, seed=self.seed)
+            redacted = redact(row.content, key=self.key)
             published = replace(row, content=redacted.text) if redacted.findings else row
             if reject := self._contaminated(published):
                 rejects.append(reject)

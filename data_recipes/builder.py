@@ -42,7 +42,7 @@ class SantaStackConfig(datasets.BuilderConfig):
     licenses: Any = None
     keep_unlicensed: bool = False
     compat: str = "report"
-    seed: int = 0
+    seed: int | None = None
     threads: int | None = None
 
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from data_recipes.pii.cli import add_redact_arguments, redact_command
+
 
 def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add the `data` command and its subcommands; each sets `func`, which takes the arguments and returns an exit code."""
@@ -31,7 +33,11 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     index.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: the store's default)")
     index.add_argument("--max-mb", type=float, default=16, help="size of the file at most (default: 16)")
     index.set_defaults(func=_guarded(_index))
-    _add_redact(commands.add_parser("redact", help="replace e-mail addresses, public IP addresses and keys in files"))
+    redact = commands.add_parser(
+        "redact", help="find or replace e-mail addresses, public IP addresses and keys in files"
+    )
+    add_redact_arguments(redact)
+    redact.set_defaults(func=_guarded(redact_command))
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +69,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="a recipe of the store, or 'all'; may be repeated, the first is the default (default: near_dedup)",
     )
     parser.add_argument("--threads", type=int, default=None, help="threads (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, help="key of the replacements of personal data (default: 0)")
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
+    )
     parser.add_argument(
         "--benchmark",
         metavar="JSONL",
@@ -101,28 +112,6 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", metavar="N", type=int, default=5, help="rows to show (default: 5)")
     parser.add_argument("--to", metavar="FILE", help="write the rows to this .parquet or .jsonl file")
     parser.set_defaults(func=_guarded(_load))
-
-
-def _add_redact(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files", metavar="FILE", nargs="+", help="text files, changed in place; binary ones are skipped"
-    )
-    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 on a find")
-    parser.add_argument("--diff", action="store_true", help="change nothing; print what would change")
-    parser.add_argument("--report", metavar="HTML", help="write a page that shows every find in its lines")
-    parser.add_argument("--log", metavar="JSONL", help="write the audit log, which holds no value")
-    parser.add_argument(
-        "--style",
-        default="santacoder",
-        help="santacoder (the report's formats), starcoder (tags) or preserve (same length); default: santacoder",
-    )
-    parser.add_argument(
-        "--types",
-        metavar="TYPE,TYPE",
-        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="key of the replacements (default: 0)")
-    parser.set_defaults(func=_guarded(_redact))
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -165,6 +154,7 @@ def _run(args: argparse.Namespace) -> int:
         "tokenizer": args.tokenizer,
         "compat": args.compat,
         "seed": args.seed,
+        "key_file": args.key_file,
     }
     recipes = args.recipe or "near_dedup"
     if args.executor is None:
@@ -243,19 +233,3 @@ def _index(args: argparse.Namespace) -> int:
 
     print(write_seen_index(args.store, args.out, recipe=args.recipe, max_mb=args.max_mb))
     return 0
-
-
-def _redact(args: argparse.Namespace) -> int:
-    from data_recipes.pii.files import Options, redact_files
-
-    types = None if args.types is None else tuple(name.strip() for name in args.types.split(",") if name.strip())
-    options = Options(
-        seed=args.seed,
-        style=args.style,
-        types=types,
-        is_check=args.check,
-        is_diff=args.diff,
-        report=args.report,
-        log=args.log,
-    )
-    return redact_files(args.files, options)

@@ -32,6 +32,7 @@ from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.errors import DataError
 from data_recipes.filters.permissions import Permissions
 from data_recipes.filters.rules import thresholds_for
+from data_recipes.pii.redaction_key import key_of_run
 from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug, steps_of
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import is_hub_name
@@ -58,7 +59,8 @@ def run(
     tokenizer: PathLike | None = None,
     compat: str = "report",
     data_dir: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    key_file: PathLike | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
     shard_bytes: int = SHARD_BYTES,
     progress: bool | None = None,
@@ -77,6 +79,8 @@ def run(
     - `filters`: "xml", "html" drop further files from the store; `permissions`: opt-outs and licences.
     - `tokenizer`: a tokenizer.json, for recipe "fertility"; `compat="bigcode"`: the report's code where it differs
       from the report.
+    - Replacements of personal data are drawn with a random key that ends with the run, or with that of `key_file`.
+      A `seed` gives the same bytes to everyone, who then can test guesses: it is for tests and demonstrations.
     - `progress` shows bars; None shows them on a terminal only. `report` gets one line per finished step.
 
     Returns what `funnel.json` holds. Raises `DataError` for an unusable source, a recipe whose columns the source
@@ -89,7 +93,7 @@ def run(
         source = rows
     annotator = Annotator(
         benchmark_strings(benchmarks),
-        seed,
+        key_of_run(seed, key_file),
         max_file_bytes,
         progress,
         filters=filters,
@@ -265,7 +269,7 @@ class Run:
             "provenance": list(self.annotator.provenance),
             "scores": list(self.annotator.scores),
             "thresholds": thresholds,
-            "seed": self.annotator.seed,
+            "redaction_key": self.annotator.key.origin,
             "benchmarks": self.annotator.strings_per_benchmark(),
             "configs": [],
             "redactions": dict(redactions),

@@ -22,6 +22,7 @@ from data_recipes.decontamination.benchmarks import benchmark_strings
 from data_recipes.disk.files import SHARD_BYTES, PathLike
 from data_recipes.errors import DataError
 from data_recipes.filters.permissions import Permissions
+from data_recipes.pii.redaction_key import key_of_run
 from data_recipes.pipeline import Run, planned
 from data_recipes.sources.row import MAX_FILE_BYTES
 
@@ -40,7 +41,9 @@ class Plan:
     permissions: Permissions | None = None
     tokenizer: str | None = None
     compat: str = "report"
-    seed: int = 0
+    # Without a seed or a key file each task draws a random key, which is then never written to a task's description.
+    seed: int | None = None
+    key_file: str | None = None
     max_file_bytes: int = MAX_FILE_BYTES
     shard_bytes: int = SHARD_BYTES
     threads: int = 1
@@ -49,7 +52,7 @@ class Plan:
         """The run itself, checked against its source."""
         annotator = Annotator(
             benchmark_strings(self.benchmarks),
-            self.seed,
+            key_of_run(self.seed, self.key_file),
             self.max_file_bytes,
             progress=False,
             filters=self.filters,

@@ -4,6 +4,7 @@ The cache is never trusted: a file counts only if it belongs to the user, nobody
 and digest fit the expressions, Hyperscan's version and the processor. Anything else is compiled again.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -38,7 +39,7 @@ def _path(expressions: Sequence[str]) -> Path | None:
     """Return where the database of these expressions is kept; None if the user has no home folder."""
     import hyperscan
 
-    about = [hyperscan.__version__, platform.machine(), _processor(), *expressions]
+    about = [str(getattr(hyperscan, "__version__", "")), platform.machine(), _processor(), *expressions]
     name = hashlib.sha256("\0".join(about).encode()).hexdigest()[:32]
     try:
         return cache_folder() / f"rules-{name}.hs"
@@ -120,4 +121,5 @@ def _write(path: Path | None, database: Any) -> None:
             file.write(_MAGIC + hashlib.sha256(body).digest() + body)
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 from data_recipes.pii.audit_log import audit_lines
 from data_recipes.pii.lines import TextLines, hunks
 from data_recipes.pii.redaction import Redacted, redact
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.report import Report
 
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -19,7 +20,7 @@ _DIFF_LINES = 3
 class Options:
     """How files are redacted; `is_check` and `is_diff` change none."""
 
-    seed: int = 0
+    key: RedactionKey | None = None
     style: str = "santacoder"
     types: Sequence[str] | None = None
     is_check: bool = False
@@ -48,12 +49,12 @@ def redact_files(paths: Iterable[str], options: Options) -> int:
         if text is None:
             print(f"skipped: {name}: a binary file (it holds a NUL byte)", file=sys.stderr)
             continue
-        result = redact(text, seed=options.seed, style=options.style, types=options.types)
+        result = redact(text, key=options.key, style=options.style, types=options.types)
         found += len(result.findings)
         if options.report:
             report.add(name, text, result)
         if options.log:
-            log += audit_lines(text, result.findings, seed=options.seed, path=name)
+            log += audit_lines(text, result.findings, key=options.key, path=name)
         _deliver(name, text, result, options)
     _write_pages(options, report, log)
     if failed:

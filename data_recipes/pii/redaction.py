@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from data_recipes.pii.find import find_pii
 from data_recipes.pii.finding import Finding
+from data_recipes.pii.redaction_key import RedactionKey, chosen_key
 from data_recipes.pii.replacements import POLICY_VERSION, STYLES, Replacements, is_replacement
 
 __all__ = ["POLICY_VERSION", "STYLES", "Redacted", "redact", "redact_findings", "redact_with"]
@@ -23,7 +24,14 @@ class Redacted:
     places: list[tuple[int, int]]
 
 
-def redact(text: str, *, seed: int = 0, style: str = "santacoder", types: Sequence[str] | None = None) -> Redacted:
+def redact(
+    text: str,
+    *,
+    key: RedactionKey | None = None,
+    seed: int | None = None,
+    style: str = "santacoder",
+    types: Sequence[str] | None = None,
+) -> Redacted:
     """Replace personal data by values of the same kind that are nobody's.
 
     Styles: `santacoder` writes the report's formats (five letters at example.com, a private address of the same
@@ -32,26 +40,41 @@ def redact(text: str, *, seed: int = 0, style: str = "santacoder", types: Sequen
     its class of character. `types` are those of `find_pii`, whose default is the default here.
 
     In a text the same value gets the same replacement and, tags aside, different values get different ones. The
-    result depends on `text`, `seed`, `style` and `POLICY_VERSION` only. No replacement is ever found again, so
-    redacting twice is redacting once. Who knows the seed can test guesses: keep it to yourself where that matters.
+    result depends on `text`, the key, `style` and `POLICY_VERSION` only. No replacement is ever found again, so
+    redacting twice is redacting once.
 
-    >>> redact("ping 93.184.216.34 # for bob@corp.io").text
+    Without `key` and `seed` the key is random and ends with the process, so nobody can test a guess against the
+    result. `RedactionKey.of_file` gives the same result to whoever has the file; a `seed` gives it to everyone, and
+    with it the means to test guesses: it is for tests and demonstrations.
+
+    >>> redact("ping 93.184.216.34 # for bob@corp.io", seed=0).text
     'ping 172.17.2.53 # for wttud@example.com'
-    >>> redact("ping 93.184.216.34 # for bob@corp.io", style="starcoder").text
+    >>> redact("ping 93.184.216.34 # for bob@corp.io", seed=0, style="starcoder").text
     'ping 172.17.2.53 # for <EMAIL>'
     """
-    return redact_with(lambda given: find_pii(given) if types is None else find_pii(given, types), text, seed, style)
+    return redact_with(
+        lambda given: find_pii(given) if types is None else find_pii(given, types),
+        text,
+        key=key,
+        seed=seed,
+        style=style,
+    )
 
 
 def redact_with(
-    find: Callable[[str], Iterable[Finding]], text: str, seed: int = 0, style: str = "santacoder"
+    find: Callable[[str], Iterable[Finding]],
+    text: str,
+    *,
+    key: RedactionKey | None = None,
+    seed: int | None = None,
+    style: str = "santacoder",
 ) -> Redacted:
     """`redact` with any detector: replaces what `find` finds until it finds nothing but replacements.
 
     A replacement that is found again is drawn again, plainer each time; where that does not help, for what stands
     around it makes it a find, the two are replaced together.
     """
-    replacements = Replacements(seed, style)
+    replacements = Replacements(chosen_key(key, seed), style)
     findings = [f for f in _apart(find(text)) if not is_replacement(f.type, text[f.start : f.end])]
     if not findings:
         return Redacted(text, [], [])
@@ -66,12 +89,19 @@ def redact_with(
     return Redacted(redacted, findings, places)
 
 
-def redact_findings(text: str, findings: Iterable[Finding], *, seed: int = 0, style: str = "santacoder") -> str:
+def redact_findings(
+    text: str,
+    findings: Iterable[Finding],
+    *,
+    key: RedactionKey | None = None,
+    seed: int | None = None,
+    style: str = "santacoder",
+) -> str:
     """The text with these finds replaced; of overlapping ones the first, then the longest, counts.
 
     What another detector found is replaced like this; whether the replacements are found again is not looked at.
     """
-    return _replaced(text, _apart(findings), Replacements(seed, style))[0]
+    return _replaced(text, _apart(findings), Replacements(chosen_key(key, seed), style))[0]
 
 
 def _apart(findings: Iterable[Finding]) -> list[Finding]:

@@ -9,6 +9,7 @@ from string import ascii_lowercase, digits
 
 from data_recipes.errors import DataError
 from data_recipes.pii.key_blocks import is_block, is_replaced_block, replaced_block, tagged_block
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.replacements_same_length import (
     has_shape,
     is_same_shape_key,
@@ -18,7 +19,7 @@ from data_recipes.pii.replacements_same_length import (
 )
 
 POLICY_VERSION = 3
-"""Raised whenever the same text and seed give another redacted text; part of every draw and of every log line."""
+"""Raised whenever the same text and key give another redacted text; part of every draw and of every log line."""
 
 STYLES = ("santacoder", "starcoder", "preserve")
 TAGS: Mapping[str, str] = {"EMAIL_ADDRESS": "<EMAIL>", "KEY": "<KEY>", "PASSWORD": "<PASSWORD>", "USERNAME": "<NAME>"}
@@ -34,15 +35,14 @@ _MAX_DRAWS = 64
 class Replacements:
     """The replacements of one text: the same value gets the same one, another value another one.
 
-    Each is drawn by HMAC-SHA256 with the seed as its key, so it can't be looked up in a table of hashed values
-    without the seed. Tags are the same for all values, and `preserve` repeats itself where a short value's shape has
+    Each is drawn by HMAC-SHA256 under the key, so without the key it can't be looked up in a table of hashed values. Tags are the same for all values, and `preserve` repeats itself where a short value's shape has
     no room left.
     """
 
-    def __init__(self, seed: int, style: str) -> None:
+    def __init__(self, key: RedactionKey, style: str) -> None:
         if style not in STYLES:
             raise DataError(f"redact: style={style!r} is not available. Styles of this version: {', '.join(STYLES)}.")
-        self._key, self._style = str(seed).encode(), style
+        self._key, self._style = key.secret, style
         self._drawn: dict[tuple[str, str], str] = {}
         self._levels: dict[tuple[str, str], int] = {}
         self._taken: set[str] = set()

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.pii.audit_log import audit_lines
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction import redact
+from data_recipes.pii.redaction_key import RedactionKey, chosen_key
 from data_recipes.pii.replacements import STYLES
 
 PII_COLUMNS: Mapping[str, str] = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses", "KEY": "pii_keys"}
@@ -27,21 +28,25 @@ class Redactor:
 
     It keeps nothing between rows, so batch size, order and number of processes change nothing, and it can be
     pickled. A row whose text is None stays as it is. With `is_logged`, the column `pii_log` holds the lines of
-    `audit_lines`.
+    `audit_lines`. Without `key` and `seed` the key is drawn at random once and goes along to other processes; a
+    `datasets.map` with it is never taken from the cache.
 
     >>> Redactor()({"content": ["# bob@corp.io", None]})["pii_emails"]
     [1, 0]
     """
 
-    seed: int = 0
+    seed: int | None = None
     style: str = "santacoder"
     types: tuple[str, ...] | None = None
     column: str = "content"
     is_logged: bool = False
+    key: RedactionKey | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.style not in STYLES:
             raise DataError(f"Redactor: style={self.style!r} is not available. Styles: {', '.join(STYLES)}.")
+        object.__setattr__(self, "key", chosen_key(self.key, self.seed))
+        object.__setattr__(self, "seed", None)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """The redacted column and the columns of counts for a batch; a `datasets.map` keeps the other columns."""
@@ -67,9 +72,9 @@ class Redactor:
     def _row(self, text: str | None) -> dict[str, Any]:
         findings: list[Finding] = []
         if text is not None:
-            result = redact(text, seed=self.seed, style=self.style, types=self.types)
+            result = redact(text, key=self.key, style=self.style, types=self.types)
             findings = result.findings
         counts = Counter(finding.type for finding in findings)
         row: dict[str, Any] = {self.column: text if text is None else result.text}
         row |= {column: counts[kind] for kind, column in (*PII_COLUMNS.items(), *OTHER_COLUMNS.items())}
-        return row | {LOG_COLUMN: list(audit_lines(text or "", findings, seed=self.seed))}
+        return row | {LOG_COLUMN: list(audit_lines(text or "", findings, key=self.key))}

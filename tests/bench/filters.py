@@ -30,6 +30,7 @@ from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
 from data_recipes.filters.comments_oracle import comment_share_reference
 from data_recipes.filters.fertility import chars_per_token
 from data_recipes.filters.rules import MAX_COMMENT_SHARE, MIN_COMMENT_SHARE
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Row, rows_table
 from data_recipes.sources.write_rows import write_rows
@@ -158,7 +159,7 @@ def stack_table(table: pa.Table, *, with_statistics: bool) -> pa.Table:
 
 def decide(file: Path) -> None:
     """Parquet to decisions: permissions, base, xml, html and comments of every file, then stars and comments as views."""
-    annotator = Annotator([], 0, 1_000_000, progress=False, filters=("xml", "html"), threads=2)
+    annotator = Annotator([], RedactionKey.of_seed(0), 1_000_000, progress=False, filters=("xml", "html"), threads=2)
     annotator.scores, annotator.provenance = ("comment_share",), ("repo", "stars", "licenses")
     kept = list(annotator.filtered(file, []))
     names = ("path", "size", "lang", "hexsha", "stars", "comment_share")

@@ -20,6 +20,7 @@ from data_recipes.annotate import Annotator
 from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
 from data_recipes.disk.files import write_table
 from data_recipes.pii.redaction import redact
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.recipes import NEAR_DEDUP_MODES
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Row, rows_table
@@ -60,7 +61,7 @@ def stages(table: pa.Table, folder: Path) -> dict[str, tuple[Callable[[], object
     texts = table["content"].to_pylist()
     shard = folder / "shard.parquet"
     write_table(shard, table)
-    annotator = Annotator([], 0, 1_000_000, progress=False, filters=("xml",), threads=THREADS)
+    annotator = Annotator([], RedactionKey.of_seed(0), 1_000_000, progress=False, filters=("xml",), threads=THREADS)
     annotator.scores = ("comment_share",)
     strings = [
         BenchmarkString("b", str(n), f"return the {n * 7919 % 100003} numbers of the list") for n in range(STRINGS)

@@ -33,7 +33,7 @@ def killing(*arguments, **more):
 
 setattr(holder, last, killing)
 run(sys.argv[1], sys.argv[2], ["near_dedup_verified", "near_dedup_alt"], shard_bytes=9000,
-    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], report=lambda line: None)
+    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], report=lambda line: None, seed=0)
 """
 
 
@@ -56,7 +56,7 @@ def rows(tmp_path_factory):
 def _run(source, out, **more):
     lines = []
     recipes = ["near_dedup_verified", "near_dedup_alt"]
-    run(source, out, recipes, shard_bytes=9000, benchmarks=[_BENCHMARK], report=lines.append, **more)
+    run(source, out, recipes, shard_bytes=9000, benchmarks=[_BENCHMARK], report=lines.append, **{"seed": 0, **more})
     return lines
 
 
@@ -128,7 +128,7 @@ def test_numpy_alone_gives_the_same_bytes(rows, whole, tmp_path):
     script = (
         "import sys\nfrom data_recipes.pipeline import run\n"
         "run(sys.argv[1], sys.argv[2], ['near_dedup_verified', 'near_dedup_alt'], shard_bytes=9000,\n"
-        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], report=lambda line: None)\n"
+        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], report=lambda line: None, seed=0)\n"
     )
     variables = {**os.environ, VARIABLE: "numpy"}
     command = [sys.executable, "-c", script, str(rows[2]), str(tmp_path / "store")]

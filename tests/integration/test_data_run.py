@@ -40,7 +40,7 @@ def store(tmp_path_factory):
     base = tmp_path_factory.mktemp("data")
     original = _tree(base / "tree")
     write_rows(base / "tree", base / "rows", shard_bytes=200_000)
-    funnel = run(base / "rows", base / "store", "near_dedup", benchmarks=[_BENCHMARK])
+    funnel = run(base / "rows", base / "store", "near_dedup", benchmarks=[_BENCHMARK], seed=0)
     return base / "store", funnel, original
 
 
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, lines):
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
-        run(sys.argv[1], sys.argv[2], "near_dedup", benchmarks=[json.loads(sys.argv[4])], report=report)
+        run(sys.argv[1], sys.argv[2], "near_dedup", benchmarks=[json.loads(sys.argv[4])], report=report, seed=0)
         """,
     )
     out = tmp_path / "store"
@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, lines):
     killed = subprocess.run([sys.executable, "-c", script, *arguments], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     lines_again = []
-    run(folder.parent / "rows", out, "near_dedup", benchmarks=[_BENCHMARK], report=lines_again.append)
+    run(folder.parent / "rows", out, "near_dedup", benchmarks=[_BENCHMARK], report=lines_again.append, seed=0)
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     assert [(out / path).read_bytes() for path in files] == [(folder / path).read_bytes() for path in files]
     assert not (out / ".work").exists()

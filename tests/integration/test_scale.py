@@ -24,7 +24,7 @@ def one_process(tmp_path_factory, write_stack):
     """A source of five shards, and the store that one process makes of it."""
     folder = tmp_path_factory.mktemp("scale")
     write_stack(folder / "stack", files=40, shards=5)
-    run(folder / "stack", folder / "one" / "store", ["final", "stars"], report=_quiet)
+    run(folder / "stack", folder / "one" / "store", ["final", "stars"], report=_quiet, seed=0)
     return folder / "stack", folder / "one" / "store"
 
 
@@ -47,7 +47,7 @@ _SCRIPT = """
             return data
         stage.run = run
     if __name__ == "__main__":
-        pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers))
+        pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers), seed=0)
 """
 
 

@@ -62,7 +62,7 @@ _FUNNEL = {
     "provenance": ["repo", "stars", "licenses"],
     "scores": ["comment_share"],
     "thresholds": thresholds_for(),
-    "seed": 0,
+    "redaction_key": "public seed",
     "benchmarks": {"demo": 12},
     "configs": [],
     "redactions": {"EMAIL_ADDRESS": 4, "IP_ADDRESS": 0, "files": 2},

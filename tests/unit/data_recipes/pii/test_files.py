@@ -12,6 +12,7 @@ from data_recipes.pii.audit_log import audit_lines
 from data_recipes.pii.files import Options, redact_files
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction import redact, redact_with
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.report import MAX_SHOWN, Report
 
 TOKEN = "ghp_" + "a1B2" * 9
@@ -95,7 +96,7 @@ def test_the_diff_is_one_that_patch_takes(path, capsys, end):
 
 def test_the_log_holds_no_value(path, tmp_path):
     """Each find has a line with type, rule, place, digest and policy; equal values share a digest, no value is there."""
-    redact_files([str(path)], Options(is_check=True, log=str(tmp_path / "log.jsonl"), seed=5))
+    redact_files([str(path)], Options(is_check=True, log=str(tmp_path / "log.jsonl"), key=RedactionKey.of_seed(5)))
     log = (tmp_path / "log.jsonl").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
     assert [SOURCE[x["offset"] : x["offset"] + x["length"]] for x in lines] == [

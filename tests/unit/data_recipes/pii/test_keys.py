@@ -244,6 +244,7 @@ def test_rules_and_backends_can_be_chosen(monkeypatch):
     with pytest.raises(DataError, match="type 'PHONE' is not available"):
         pii_registry(["PHONE"])
     monkeypatch.setattr("data_recipes.pii.key_engine.is_installed", lambda _: False)
+    monkeypatch.setattr("data_recipes.pii.prefilter.is_installed", lambda _: False)
     with pytest.raises(DataError, match=r"backend 'hyperscan' is not installed. Run pip install 'hf-santa\[pii\]'"):
         KeyEngine(key_rules(), "hyperscan")
     data = TOKEN.encode()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
 from data_recipes.pii.key_blocks import is_replaced_block, replaced_block, tagged_block
+from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.replacements import STYLES, TAGS, Replacements, is_replacement
 from data_recipes.pii.replacements_same_length import same_shape_address
 
@@ -41,7 +42,7 @@ def shape(text):
 @pytest.mark.parametrize(("kind", "value"), SECRETS)
 def test_replaced_secrets_are_known_and_real_ones_are_not(style, kind, value):
     """Every replacement of a secret is recognised, the secret itself never."""
-    assert is_replacement(kind, Replacements(7, style).of(kind, value))
+    assert is_replacement(kind, Replacements(RedactionKey.of_seed(7), style).of(kind, value))
     assert not is_replacement(kind, value)
 
 
@@ -50,7 +51,7 @@ def test_replaced_secrets_are_known_and_real_ones_are_not(style, kind, value):
 def test_a_redrawn_replacement_is_still_one(style, level):
     """However often it is drawn again, a replacement keeps its format and is known."""
     for kind, value in SECRETS:
-        replacements = Replacements(7, style)
+        replacements = Replacements(RedactionKey.of_seed(7), style)
         for _ in range(level):
             replacements.redraw(kind, value)
         assert is_replacement(kind, replacements.of(kind, value))
@@ -59,7 +60,7 @@ def test_a_redrawn_replacement_is_still_one(style, level):
 @pytest.mark.parametrize(("kind", "value"), [*SECRETS, *ADDRESSES])
 def test_preserve_keeps_length_and_classes(kind, value):
     """Style `preserve` changes letters and digits within their class and nothing else; nothing of a key's body stays."""
-    new = Replacements(3, "preserve").of(kind, value)
+    new = Replacements(RedactionKey.of_seed(3), "preserve").of(kind, value)
     if value is PEM:
         assert [len(line) for line in new.split("\n")] == [len(line) for line in value.split("\n")]
     else:
@@ -69,7 +70,7 @@ def test_preserve_keeps_length_and_classes(kind, value):
 
 def test_santacoder_writes_the_reports_formats():
     """Five letters at example.com, a private address of the family, 32 of a-z and 0-9 that begin with a letter."""
-    replacements = Replacements(0, "santacoder")
+    replacements = Replacements(RedactionKey.of_seed(0), "santacoder")
     assert re.fullmatch(r"[a-z]{5}@example\.com", replacements.of("EMAIL_ADDRESS", "bob@corp.io"))
     assert ipaddress.IPv4Address(replacements.of("IP_ADDRESS", "93.184.216.34")).is_private
     assert ipaddress.IPv6Address(replacements.of("IP_ADDRESS", "2606:2800:220:1::1")).is_private
@@ -80,18 +81,18 @@ def test_santacoder_writes_the_reports_formats():
 
 def test_starcoder_writes_tags():
     """Each type has its tag; IP addresses become private ones."""
-    replacements = Replacements(0, "starcoder")
+    replacements = Replacements(RedactionKey.of_seed(0), "starcoder")
     assert {kind: replacements.of(kind, "value") for kind in TAGS} == dict(TAGS)
     assert ipaddress.ip_address(replacements.of("IP_ADDRESS", "93.184.216.34")).is_private
 
 
 def test_a_key_block_keeps_its_lines():
     """Header, footer, PEM headers, number and width of the lines stay; the body is of a-z and 0-9."""
-    new = Replacements(0, "santacoder").of("KEY", PEM).split("\n")
+    new = Replacements(RedactionKey.of_seed(0), "santacoder").of("KEY", PEM).split("\n")
     assert (new[:4], new[-1]) == (PEM.split("\n")[:4], FOOT)
     assert [len(line) for line in new] == [len(line) for line in PEM.split("\n")]
     assert re.fullmatch(r"[a-z0-9/=]+", "".join(new[4:-1]))
-    tagged = Replacements(0, "starcoder").of("KEY", PEM).split("\n")
+    tagged = Replacements(RedactionKey.of_seed(0), "starcoder").of("KEY", PEM).split("\n")
     assert (tagged[0], tagged[4], tagged[-1], len(tagged)) == (HEAD, "<KEY>", FOOT, len(new))
 
 
@@ -120,7 +121,7 @@ def test_a_putty_key_keeps_its_form(line_end):
     """The names of its fields and the numbers of lines stay; body, comment and check sum go."""
     fields = ["PuTTY-User-Key-File-3: ssh-rsa", "Encryption: none", "Comment: annlee", "Public-Lines: 1", BODY[0]]
     block = line_end.join([*fields, "Private-Lines: 1", BODY[0], "Private-MAC: " + "0a1b" * 10])
-    new = Replacements(0, "santacoder").of("KEY", block).split(line_end)
+    new = Replacements(RedactionKey.of_seed(0), "santacoder").of("KEY", block).split(line_end)
     assert [new[n] for n in (0, 1, 3, 5)] == [fields[0], fields[1], fields[3], "Private-Lines: 1"]
     assert (new[2][:9], new[7][:13], len(new)) == ("Comment: ", "Private-MAC: ", 8)
     assert [text for text in ("annlee", BODY[0], "0a1b0a1b") if text in line_end.join(new)] == []
@@ -129,7 +130,7 @@ def test_a_putty_key_keeps_its_form(line_end):
 @pytest.mark.parametrize("style", ["santacoder", "preserve"])
 def test_different_values_differ_and_equal_ones_agree(style):
     """2,000 values of a type get 2,000 replacements, each the same one every time."""
-    replacements = Replacements(0, style)
+    replacements = Replacements(RedactionKey.of_seed(0), style)
     for kind, make in (
         ("EMAIL_ADDRESS", "user{}@corp.io".format),
         ("KEY", "ghp_{:036d}".format),
@@ -144,7 +145,7 @@ def test_different_values_differ_and_equal_ones_agree(style):
 
 def test_a_shape_without_room_repeats_itself():
     """More values than a short shape can tell apart end in repetition, not in an endless search."""
-    replacements = Replacements(0, "preserve")
+    replacements = Replacements(RedactionKey.of_seed(0), "preserve")
     drawn = {
         replacements.of("IP_ADDRESS", f"{n // 1000 % 9 + 1}.{n // 100 % 10}.{n // 10 % 10}.{n % 10}")
         for n in range(5000)
@@ -165,14 +166,14 @@ def test_no_shape_of_an_address_is_public(address):
 @settings(deadline=None)
 def test_any_password_has_a_replacement_that_is_known(value, style):
     """Whatever a secret is made of, lone surrogates and escapes too, what replaces it is recognised."""
-    assert is_replacement("PASSWORD", Replacements(1, style).of("PASSWORD", value))
+    assert is_replacement("PASSWORD", Replacements(RedactionKey.of_seed(1), style).of("PASSWORD", value))
 
 
 def test_the_seed_is_a_key():
     """Another seed gives other replacements, in every style that draws them."""
     for kind, value in [*SECRETS[:3], *ADDRESSES]:
         for style in ("santacoder", "preserve"):
-            assert len({Replacements(seed, style).of(kind, value) for seed in range(4)}) > 1
+            assert len({Replacements(RedactionKey.of_seed(seed), style).of(kind, value) for seed in range(4)}) > 1
 
 
 def test_an_unknown_style_is_named():
@@ -180,4 +181,4 @@ def test_an_unknown_style_is_named():
     with pytest.raises(
         DataError, match=r"style='tags' is not available\. Styles of this version: santacoder, starcoder"
     ):
-        Replacements(0, "tags")
+        Replacements(RedactionKey.of_seed(0), "tags")

@@ -1,0 +1,96 @@
+"""The secret of a redaction: random, from a file, or a public seed; nothing that is written holds it."""
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from data_recipes.errors import DataError
+from data_recipes.pii.redaction import redact
+from data_recipes.pii.redaction_key import RedactionKey, key_of_run
+from data_recipes.pii.rows import Redactor
+from data_recipes.pipeline import run
+
+TEXT = "# bob@corp.io and ann@corp.io\n"
+
+
+def test_a_process_redacts_alike_and_another_one_otherwise():
+    """Without a key the same text gives the same result in a process, and another result in the next process."""
+    assert redact(TEXT).text == redact(TEXT).text
+    script = f"from data_recipes import redact\nprint(redact({TEXT!r}).text)"
+    others = {subprocess.check_output([sys.executable, "-c", script], text=True) for _ in range(2)}
+    assert len({redact(TEXT).text + "\n", *others}) == 3
+
+
+def test_whoever_holds_the_key_file_gets_the_same_result(tmp_path):
+    """The same file gives the same replacements, another one others; white space at its end does not count."""
+    (tmp_path / "a.key").write_bytes(b"0123456789abcdef0123456789abcdef")
+    (tmp_path / "b.key").write_bytes(b"0123456789abcdef0123456789abcdef\r\n")
+    (tmp_path / "c.key").write_bytes(b"0123456789abcdef0123456789abcdee")
+    one, same, other = (
+        redact(TEXT, key=RedactionKey.of_file(tmp_path / name)).text for name in ("a.key", "b.key", "c.key")
+    )
+    assert (one == same, one == other) == (True, False)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\n" * 40, b"x" * 70_000])
+def test_a_key_that_can_be_guessed_or_is_no_key_is_named(tmp_path, content):
+    """Fewer than 16 bytes or more than 64 KiB are an error that says how a key is made."""
+    path = tmp_path / "weak.key"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"weak\.key: holds [0-9,]+ bytes, expected 16 to 65,536 .* openssl rand -hex"):
+        RedactionKey.of_file(path)
+
+
+def test_no_key_file_and_a_pipe_are_errors(tmp_path):
+    """A missing file is an error, and a FIFO is one that does not hang."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("none", "pipe", "."):
+        with pytest.raises(DataError, match="no such file"):
+            RedactionKey.of_file(tmp_path / name)
+
+
+def test_a_key_and_a_seed_are_a_contradiction(tmp_path):
+    """Both of them are an error, in the library and for a run."""
+    with pytest.raises(DataError, match="got a key and a seed"):
+        redact(TEXT, key=RedactionKey.random(), seed=1)
+    with pytest.raises(DataError, match="both given"):
+        key_of_run(1, tmp_path / "x")
+
+
+def test_the_secret_is_in_no_representation():
+    """Neither the key's nor the redactor's representation shows the secret."""
+    key = RedactionKey(b"the secret of them all", "key file")
+    assert [part for part in (repr(key), repr(Redactor(key=key)), key.check()) if "secret of" in part] == []
+
+
+def test_a_redactor_keeps_its_random_key_in_another_process():
+    """A pickled redactor gives the same replacements, so all workers of a `datasets.map` agree."""
+    redactor = Redactor(key=RedactionKey.random())
+    there = pickle.loads(pickle.dumps(redactor))
+    assert there({"content": [TEXT]}) == redactor({"content": [TEXT]})
+
+
+def test_a_store_can_not_be_searched_with_guesses(tmp_path, write_stack):
+    """By default no seed among the first thousand gives a replacement that the store holds, and no file tells the key."""
+    import pyarrow.parquet as pq
+
+    run(write_stack(tmp_path / "stack"), tmp_path / "store", report=lambda _line: None)
+    (shard,) = (tmp_path / "store" / "data").glob("python-*.parquet")
+    published = "".join(pq.read_table(shard)["content"].to_pylist())
+    assert "@example.com" in published
+    guesses = {redact("bob@corp.io", seed=seed).text for seed in range(1000)}
+    assert [guess for guess in guesses if guess in published] == []
+    funnel = json.loads((tmp_path / "store" / "funnel.json").read_text())
+    assert ("seed" in funnel, funnel["redaction_key"]) == (False, "random")
+
+
+def test_two_key_files_are_two_runs(tmp_path):
+    """What a finished part is known by differs between key files, and is no digest of the secret alone."""
+    checks = {RedactionKey(secret, "key file").check() for secret in (b"a" * 32, b"b" * 32)}
+    assert len(checks) == 2
+    assert hashlib.sha256(b"a" * 32).hexdigest()[:16] not in "".join(checks)
