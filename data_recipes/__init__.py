@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from data_recipes.builder import SantaStack, register
     from data_recipes.decontamination.benchmarks import decontaminate
     from data_recipes.dedup.modes import near_duplicates
+    from data_recipes.dedup.on_disk import near_duplicates_of_files
+    from data_recipes.errors import DataError
     from data_recipes.pii.find import find_pii
     from data_recipes.pii.key_rules import load_rules
     from data_recipes.pii.presidio import pii_registry
@@ -15,16 +17,20 @@ if TYPE_CHECKING:
     from data_recipes.pii.rows import Redactor
     from data_recipes.pipeline import run
     from data_recipes.recipes import RECIPES
+    from data_recipes.settings import RunSettings
 
 __all__ = [
     "RECIPES",
+    "DataError",
     "RedactionKey",
     "Redactor",
+    "RunSettings",
     "SantaStack",
     "decontaminate",
     "find_pii",
     "load_rules",
     "near_duplicates",
+    "near_duplicates_of_files",
     "pii_registry",
     "redact",
     "register",
@@ -32,14 +38,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "DataError": "errors",
     "RECIPES": "recipes",
     "RedactionKey": "pii.redaction_key",
     "Redactor": "pii.rows",
+    "RunSettings": "settings",
     "SantaStack": "builder",
     "decontaminate": "decontamination.benchmarks",
     "find_pii": "pii.find",
     "load_rules": "pii.key_rules",
     "near_duplicates": "dedup.modes",
+    "near_duplicates_of_files": "dedup.on_disk",
     "pii_registry": "pii.presidio",
     "redact": "pii.redaction",
     "register": "builder",

@@ -1,99 +1,98 @@
-"""One shard at a time: permissions, filters, scores, redaction and decontamination of each row."""
+"""One shard at a time: permissions, filters, measures, redaction and decontamination of each row."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
+from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher, benchmark_strings
 from data_recipes.decontamination.matcher import GRAM, STRING
 from data_recipes.disk.files import checksum
-from data_recipes.errors import DataError
-from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
-from data_recipes.filters.comments_oracle import comment_share_reference
-from data_recipes.filters.fertility import chars_per_token, tokenizer_file
-from data_recipes.filters.permissions import Permissions
-from data_recipes.filters.rules import MIN_CHARS_PER_TOKEN, Drop, filters_for
+from data_recipes.filters.fertility import tokenizer_file
+from data_recipes.filters.filter import Drop, Filter
+from data_recipes.filters.registry import filters, measuring_filters
 from data_recipes.pii.redaction import redact
 from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.replacements import POLICY_VERSION
 from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
-from data_recipes.sources.row import SCORE_SCHEMA, Reject, Row, rejects_table, rows_table
+from data_recipes.sources.row import Reject, Row, rejects_table, rows_table
 
 _BATCH_ROWS = 512
-STORE_FILTERS = ("xml", "html")
-"""The filters that may be added to the base filter: what they drop is not in the store."""
-
 _REASONS = {STRING: "benchmark_string", GRAM: "benchmark_ngram"}
 
 
+@dataclass(frozen=True, slots=True)
 class Annotator:
     """Turns the rows of a shard into rows of the store and rejects.
 
-    `scores` are the columns to measure (`comment_share`, `chars_per_token`), `provenance` those to keep of the source.
+    `steps` are those of the recipes, whose measures are taken; `provenance` the columns of the source to keep;
+    `bars` shows progress bars (None: on a terminal only).
     """
 
-    def __init__(
-        self,
-        strings: Sequence[BenchmarkString],
-        key: RedactionKey,
-        max_file_bytes: int,
-        progress: bool | None = None,
-        *,
-        filters: Sequence[str] = (),
-        permissions: Permissions | None = None,
-        tokenizer: str | os.PathLike[str] | None = None,
-        compat: str = "report",
-        threads: int | None = None,
-    ) -> None:
-        if unknown := [name for name in filters if name not in STORE_FILTERS]:
-            raise DataError(f"filters={list(filters)} names {unknown}. Choose of {', '.join(STORE_FILTERS)}.")
-        self.key, self.compat = key, compat
-        self.scores: tuple[str, ...] = ()
-        self.provenance: tuple[str, ...] = ()
-        self.tokenizer = tokenizer
-        self.permissions = permissions or Permissions()
-        self._filters = {name: filters_for(compat)[name] for name in ("base", *filters)}
-        self._strings, self._matcher = strings, Matcher(strings)
-        self._max_file_bytes, self._progress = max_file_bytes, progress
-        self._threads = threads or os.cpu_count() or 1
+    config: RunSettings
+    steps: tuple[str, ...] = ()
+    provenance: tuple[str, ...] = ()
+    bars: bool | None = False
+    key: RedactionKey = field(init=False)
+    _strings: list[BenchmarkString] = field(init=False, repr=False)
+    _matcher: Matcher = field(init=False, repr=False)
+    _store_filters: tuple[Filter, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        strings = benchmark_strings(self.config.benchmarks)
+        object.__setattr__(self, "key", self.config.redaction_key())
+        object.__setattr__(self, "_strings", strings)
+        object.__setattr__(self, "_matcher", Matcher(strings))
+        chosen = {**filters("base"), **filters("store")}
+        object.__setattr__(self, "_store_filters", tuple(chosen[name] for name in self.filters))
 
     @property
     def filters(self) -> list[str]:
         """The names of the filters that decide what is in the store."""
-        return list(self._filters)
+        return [*filters("base"), *self.config.filters]
+
+    @property
+    def measures(self) -> list[Filter]:
+        """The filters whose measures the steps read."""
+        return measuring_filters(list(self.steps))
+
+    @property
+    def scores(self) -> list[str]:
+        """The measured columns."""
+        return [made.measures for made in self.measures if made.measures]
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on besides the shard, as JSON values."""
-        strings = [[s.benchmark, s.problem, s.string] for s in self._strings]
-        counted = "chars_per_token" in self.scores and self.tokenizer is not None
+        """Return all that the result depends on besides the shard, as JSON values."""
+        config = self.config
+        is_counted = config.tokenizer is not None and "chars_per_token" in self.scores
         return {
             "filters": self.filters,
-            "compat": self.compat,
+            "thresholds": config.thresholds(self.steps),
+            "compat": config.compat,
             "scores": self.scores,
             "provenance": self.provenance,
-            "permissions": self.permissions.settings(),
-            "tokenizer": checksum(tokenizer_file(self.tokenizer)) if counted and self.tokenizer else None,
+            "permissions": config.permissions.settings(),
+            "tokenizer": checksum(tokenizer_file(config.tokenizer)) if is_counted and config.tokenizer else None,
             "redaction_key": self.key.check(),
-            "max_file_bytes": self._max_file_bytes,
-            "strings": strings,
+            "max_file_bytes": config.max_file_bytes,
+            "strings": [[s.benchmark, s.problem, s.string] for s in self._strings],
             "redaction": POLICY_VERSION,
         }
 
     def strings_per_benchmark(self) -> dict[str, int]:
-        """How many strings of each benchmark are searched for."""
+        """Return how many strings of each benchmark are searched for."""
         return dict(Counter(s.benchmark for s in self._strings))
 
     def annotate(self, shard: Path) -> tuple[pa.Table, pa.Table]:
-        """The shard's rows that pass, redacted and with their numbers of redactions, and the rejects."""
+        """Return the shard's rows that pass, redacted and with their numbers of redactions, and the rejects."""
         rows: list[Row] = []
         rejects: list[Reject] = []
         counts: list[Counter[str]] = []
@@ -105,57 +104,47 @@ class Annotator:
                 continue
             rows.append(published)
             counts.append(Counter(finding.type for finding in redacted.findings))
-        table = rows_table(rows, (*self.provenance, *self.scores))
+        table = rows_table(rows, self.provenance, self.scores)
         for kind, column in PII_COLUMNS.items():
             table = table.append_column(column, pa.array([found[kind] for found in counts], pa.int32()))
         return table, rejects_table(rejects)
 
     def filtered(self, shard: Path, rejects: list[Reject]) -> Iterator[Row]:
-        """The shard's rows that may be published and pass the filters, with their scores; the others go to the rejects."""
-        source = read_parquet(shard, max_file_bytes=self._max_file_bytes, drop_duplicates=False)
-        hidden = None if self._progress is None else not self._progress
+        """Yield the shard's rows that may be published and pass, with their measures; the others go to the rejects."""
+        source = read_parquet(shard, max_file_bytes=self.config.max_file_bytes, drop_duplicates=False)
+        hidden = None if self.bars is None else not self.bars
         shown = tqdm(source, desc=shard.name, total=_row_count(shard), unit="file", disable=hidden)
         return self._scored(self._passing(shown, rejects))
 
     def _passing(self, source: Iterable[Row | Reject], rejects: list[Reject]) -> Iterator[Row]:
-        """The rows that may be published and pass the filters; the others go to the rejects."""
+        """Yield the rows that may be published and pass the filters; the others go to the rejects."""
+        deciders = [_decider(made, self.config.compat) for made in self._store_filters]
         for item in source:
             if isinstance(item, Reject):
                 rejects.append(item)
-            elif drop := self.permissions.drop(item) or self._filtered(item):
-                path = "" if drop.reason == "opt_out" else item.path
-                rejects.append(Reject(path, item.lang, item.size, "base", drop.reason, drop.detail, hexsha=item.hexsha))
-            else:
+                continue
+            drop = self.config.permissions.drop(item)
+            drop = drop or next((found for decide in deciders if (found := decide(item))), None)
+            if drop is None:
                 yield item
-
-    def _filtered(self, row: Row) -> Drop | None:
-        return next((drop for keep_or_drop in self._filters.values() if (drop := keep_or_drop(row))), None)
+                continue
+            path = "" if drop.reason == "opt_out" else item.path
+            rejects.append(Reject(path, item.lang, item.size, "base", drop.reason, drop.detail, hexsha=item.hexsha))
 
     def _scored(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows with their scores, which are those of the original contents."""
-        if not self.scores:
+        """Yield the rows with their measures, which are those of the original contents."""
+        measures, use = self.measures, self.config.measuring()
+        if not measures:
             yield from rows
             return
         for batch in _batches(rows):
-            measured: dict[str, Any] = {name: self._measured(name, batch) for name in self.scores}
+            texts, langs = [row.content for row in batch], [row.lang for row in batch]
+            measured = {
+                made.measures: made.measure(texts, langs, use) for made in measures if made.measures and made.measure
+            }
             for number, row in enumerate(batch):
-                yield replace(row, **{name: values[number] for name, values in measured.items()})
-
-    def _measured(self, score: str, rows: Sequence[Row]) -> Sequence[float | None]:
-        """One score of each row; None where its language has none."""
-        if score == "comment_share":
-            if self.compat == "bigcode":
-                return [
-                    comment_share_reference(row.content, row.lang) if row.lang in COMMENT_LANGUAGES else None
-                    for row in rows
-                ]
-            shares = comment_shares([row.content for row in rows], [row.lang for row in rows], self._threads)
-            return [None if np.isnan(share) else share for share in shares.tolist()]
-        if self.tokenizer is None:
-            raise DataError("recipe 'fertility' counts tokens. Pass tokenizer=PATH of a tokenizer.json.")
-        counted = [row.content for row in rows if row.lang in MIN_CHARS_PER_TOKEN]
-        ratios = iter(chars_per_token(counted, self.tokenizer))
-        return [next(ratios) if row.lang in MIN_CHARS_PER_TOKEN else None for row in rows]
+                scores: Mapping[str, float | None] = {name: values[number] for name, values in measured.items()}
+                yield replace(row, scores=scores)
 
     def _contaminated(self, row: Row) -> Reject | None:
         found = self._matcher.find(row.content)
@@ -168,15 +157,16 @@ class Annotator:
         )
 
 
-def scores_of(steps: Iterable[str]) -> tuple[str, ...]:
-    """The scores that these steps of recipes read.
+def _decider(made: Filter, compat: str) -> Callable[[Row], Drop | None]:
+    """Return a function that says why a filter drops a row, or None."""
+    thresholds, names = made.thresholds_for(compat), made.columns
+    read = attrgetter(*names)
 
-    >>> scores_of(["near_dedup", "comments"])
-    ('comment_share',)
-    """
-    read = {"comments": "comment_share", "fertility": "chars_per_token"}
-    wanted = {read[step] for step in steps if step in read}
-    return tuple(name for name in SCORE_SCHEMA.names if name in wanted)
+    def decide(row: Row) -> Drop | None:
+        values = read(row)
+        return made.keep(dict(zip(names, values, strict=True)) if len(names) > 1 else {names[0]: values}, thresholds)
+
+    return decide
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -191,7 +181,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _row_count(shard: Path) -> int | None:
-    """The number of rows for the progress bar; a file that is no parquet is reported by whoever reads it."""
+    """Return the number of rows for the progress bar; a file that is no parquet is reported by whoever reads it."""
     try:
         return int(pq.ParquetFile(shard).metadata.num_rows)
     except pa.ArrowInvalid:

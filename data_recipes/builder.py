@@ -6,7 +6,7 @@ any builder: `SantaStack(config_name="java-base", data_files=…).download_and_p
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,32 +18,38 @@ from datasets.builder import Key
 from data_recipes.disk.files import checksum
 from data_recipes.disk.markers import code_digest, digest
 from data_recipes.errors import DataError
+from data_recipes.filters.fertility import tokenizer_file
 from data_recipes.filters.permissions import Permissions
-from data_recipes.filters.rules import thresholds_for
+from data_recipes.filters.registry import thresholds_for
 from data_recipes.pipeline import run
 from data_recipes.recipes import RECIPES, find_recipe, slug, view
+from data_recipes.settings import RunSettings
 from data_recipes.sources.row import LANGUAGES
-from data_recipes.store.tables import config_rows
 
 _BATCH_ROWS = 1000
 
 
-@dataclass
-class SantaStackConfig(datasets.BuilderConfig):
-    """What a recipe is applied to, and how; the name is `recipe` or `language-recipe`.
+_OF_THE_CONFIG = ("recipe", "permissions", "shard_bytes", "max_file_bytes")  # its name, and what is set otherwise
+_SETTINGS = [item for item in fields(RunSettings) if item.name not in _OF_THE_CONFIG]
 
-    The settings are those of `data_recipes.pipeline`. `opt_outs` and `licenses` are lists or text files.
-    """
+SantaStackConfig = make_dataclass(
+    "SantaStackConfig",
+    [
+        *((item.name, Any, field(default=item.default)) for item in _SETTINGS),
+        ("opt_outs", Any, field(default=())),
+        ("licenses", Any, field(default=None)),
+        ("keep_unlicensed", bool, field(default=False)),
+    ],
+    bases=(datasets.BuilderConfig,),
+    namespace={
+        "__doc__": """What a recipe is applied to, and how; the name is `recipe` or `language-recipe`.
 
-    tokenizer: str | None = None
-    benchmarks: tuple[Any, ...] = ()
-    filters: tuple[str, ...] = ()
-    opt_outs: Any = ()
-    licenses: Any = None
-    keep_unlicensed: bool = False
-    compat: str = "report"
-    seed: int | None = None
-    threads: int | None = None
+    The fields are the settings of a run (`RunSettings`) and the lists `opt_outs` and `licenses`, each a list of names
+    or a text file.
+    """,
+        "__module__": __name__,
+    },
+)
 
 
 class SantaStack(datasets.ArrowBasedBuilder):
@@ -54,7 +60,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = SantaStackConfig
-    BUILDER_CONFIGS: ClassVar[list[SantaStackConfig]] = [
+    BUILDER_CONFIGS: ClassVar[list[datasets.BuilderConfig]] = [
         SantaStackConfig(name=prefix + recipe.name, description=recipe.summary)
         for recipe in RECIPES.values()
         for prefix in ("", *(f"{slug(lang)}-" for lang in sorted(set(LANGUAGES.values()))))
@@ -88,9 +94,11 @@ class SantaStack(datasets.ArrowBasedBuilder):
         config = self.config
         sums = [checksum(file) for file in files]
         permissions = Permissions(config.opt_outs, config.licenses, config.keep_unlicensed)
-        about = [code_digest(), sums, name, split, permissions.settings(), config.seed, config.compat]
-        tokenizer = checksum(Path(config.tokenizer)) if config.tokenizer and Path(config.tokenizer).is_file() else None
-        key = digest([*about, tokenizer, [str(item) for item in config.benchmarks], list(config.filters)])
+        given = {item.name: getattr(config, item.name) for item in _SETTINGS}
+        settings = RunSettings(recipe=name, permissions=permissions, **given)
+        tokenizer = checksum(tokenizer_file(config.tokenizer)) if config.tokenizer else None
+        about = [settings.seed, settings.compat, list(settings.filters), [str(item) for item in settings.benchmarks]]
+        key = digest([code_digest(), sums, name, split, permissions.settings(), *about, tokenizer])
         store = Path(self._cache_dir_root) / "santa_stack_stores" / key
         source = store / ".source"
         source.mkdir(parents=True, exist_ok=True)
@@ -98,22 +106,9 @@ class SantaStack(datasets.ArrowBasedBuilder):
             link = source / f"{number:05d}.parquet"
             if not link.is_symlink():
                 link.symlink_to(file.resolve())
-        funnel = run(
-            source,
-            store,
-            name,
-            config.threads,
-            benchmarks=config.benchmarks,
-            filters=config.filters,
-            permissions=permissions,
-            tokenizer=config.tokenizer,
-            compat=config.compat,
-            seed=config.seed,
-            progress=False,
-            report=lambda _line: None,
-        )
-        if not config_rows(funnel).get(config.name):
-            read = sum(entry["stages"][0]["files"] for entry in funnel["funnel"])
+        funnel = run(source, store, settings=settings)
+        if self.config.name not in {entry["config_name"] for entry in funnel["configs"]}:
+            read = funnel["totals"]["stages"][0]["files"]
             raise DataError(
                 f"santa_stack: {config.name} keeps none of {read} files; {store / 'rejects'} says why for each."
             )

@@ -1,41 +1,38 @@
 """`hf-santa data …`: rows, run, stats, explain, load, am-i-in, index and redact."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from data_recipes.filters.filter import COMPATS
+from data_recipes.filters.registry import filters
 from data_recipes.pii.cli import add_redact_arguments, redact_command
+from data_recipes.recipes import ALL, RECIPES
+
+_EXECUTORS = ("local", "slurm", "ray")
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add the `data` command and its subcommands; each sets `func`, which takes the arguments and returns an exit code."""
-    parser = subparsers.add_parser("data", help="filtered, redacted, deduplicated source code as a dataset folder")
-    commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
-    _add_rows(commands.add_parser("rows", help="rows of source trees and .zip archives of sources"))
-    _add_run(commands.add_parser("run", help="rows in, dataset folder out"))
-    stats = commands.add_parser("stats", help="the funnel of a dataset folder as a table")
-    stats.add_argument("out", metavar="OUT", help="a folder that `data run` wrote")
-    stats.set_defaults(func=_guarded(_stats))
-    explain = commands.add_parser("explain", help="why a file was kept or left out")
-    explain.add_argument("out", metavar="OUT", help="a folder that `data run` wrote")
-    explain.add_argument("hexsha", metavar="HEXSHA", help="the file's hexsha, or its first digits")
-    explain.set_defaults(func=_guarded(_explain))
-    _add_load(commands.add_parser("load", help="the rows of a recipe, as load_dataset gives them"))
-    am_i_in = commands.add_parser("am-i-in", help="whether files of a user or repository are in a dataset")
-    am_i_in.add_argument("out", metavar="OUT", help="a folder that `data run` wrote, or a dataset on the Hub")
-    am_i_in.add_argument("user", metavar="USER", help="a user or organisation, or USER/REPOSITORY")
-    am_i_in.add_argument("--paths", action="store_true", help="list every file")
-    am_i_in.set_defaults(func=_guarded(_am_i_in))
-    index = commands.add_parser("index", help="the index with which the Space looks for training data in its output")
-    index.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
-    index.add_argument("out", metavar="OUT", help="file to write, for example training.index")
-    index.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: the store's default)")
-    index.add_argument("--max-mb", type=float, default=16, help="size of the file at most (default: 16)")
-    index.set_defaults(func=_guarded(_index))
-    redact = commands.add_parser(
-        "redact", help="find or replace e-mail addresses, public IP addresses and keys in files"
+    parser = subparsers.add_parser(
+        "data", help="filtered, redacted, deduplicated source code as a dataset folder", allow_abbrev=False
     )
+    commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(name, help=about, allow_abbrev=False)
+        return made
+
+    _add_rows(command("rows", "rows of source trees and .zip archives of sources"))
+    _add_run(command("run", "rows in, dataset folder out"))
+    _add_stats(command("stats", "the funnel of a dataset folder as a table"))
+    _add_explain(command("explain", "why a file was kept or left out"))
+    _add_load(command("load", "the rows of a recipe, as load_dataset gives them"))
+    _add_am_i_in(command("am-i-in", "whether files of a user or repository are in a dataset"))
+    _add_index(command("index", "the index with which the Space looks for training data in its output"))
+    redact = command("redact", "find or replace e-mail addresses, public IP addresses and keys in files")
     add_redact_arguments(redact)
     redact.set_defaults(func=_guarded(redact_command))
 
@@ -49,8 +46,9 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", metavar="OUT", help="folder to write rows-*.parquet, rejects.parquet, rows.json to")
     parser.add_argument(
-        "--limit-mb",
+        "--sample",
         metavar="LANGUAGE=MB",
+        type=_sample,
         action="append",
         default=[],
         help="take a sample of at most so many MB of a language; may be repeated",
@@ -65,10 +63,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME",
+        choices=[*RECIPES, ALL],
         action="append",
-        help="a recipe of the store, or 'all'; may be repeated, the first is the default (default: near_dedup)",
+        help=f"a recipe of the store; may be repeated, the first is the default: {', '.join(RECIPES)}, or {ALL} "
+        "(default: near_dedup)",
     )
-    parser.add_argument("--threads", type=int, default=None, help="threads (default: all cores)")
+    parser.add_argument("--threads", metavar="N", type=_at_least(1), help="threads (default: all cores)")
     parser.add_argument(
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
     )
@@ -80,15 +80,24 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="JSONL",
         action="append",
         default=[],
-        help="drop files that hold a string of this benchmark; may be repeated",
+        help="drop files that hold a string of this benchmark (.jsonl or .jsonl.gz); may be repeated",
     )
-    parser.add_argument("--tokenizer", metavar="JSON", help="tokenizer.json that recipe fertility counts tokens with")
-    parser.add_argument("--filter", metavar="NAME", action="append", default=[], help="drop more files: xml, html")
+    parser.add_argument("--tokenizer", metavar="PATH", help="tokenizer.json or its folder, for recipe fertility")
+    parser.add_argument(
+        "--filter",
+        choices=list(filters("store")),
+        action="append",
+        default=[],
+        help="drop more files; may be repeated",
+    )
     parser.add_argument("--opt-outs", metavar="TXT", help="owners and owner/repository names to leave out, one a line")
     parser.add_argument("--licenses", metavar="TXT", help="the licences that a file may have, one a line")
     parser.add_argument("--keep-unlicensed", action="store_true", help="keep files for which the source has no licence")
     parser.add_argument(
-        "--compat", default="report", help="report, or bigcode: its code where it differs from it (default: report)"
+        "--compat",
+        choices=COMPATS,
+        default="report",
+        help="follow the paper (report), or BigCode's released code where they differ (bigcode); default: report",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
     _add_executor(parser)
@@ -96,22 +105,84 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--executor", metavar="NAME", help="run as datatrove tasks: local, slurm or ray")
-    parser.add_argument("--tasks", type=int, default=None, help="tasks to split the work into (default: one a shard)")
-    parser.add_argument("--workers", type=int, default=-1, help="tasks at the same time (default: all)")
+    parser.add_argument("--executor", choices=_EXECUTORS, help="run as datatrove tasks")
+    parser.add_argument(
+        "--parts", metavar="N", type=_at_least(1), help="parts to split the work into (default: one a shard)"
+    )
+    parser.add_argument("--parts-at-once", metavar="N", type=_at_least(1), help="parts at the same time (default: all)")
     parser.add_argument("--partition", metavar="NAME", help="Slurm partition")
     parser.add_argument(
-        "--time", metavar="H:M:S", default="24:00:00", help="Slurm time limit of a task (default: 24 h)"
+        "--time", metavar="H:M:S", default="24:00:00", help="Slurm time limit of a part (default: 24 h)"
     )
 
 
+def _add_stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
+    _add_json(parser)
+    parser.set_defaults(func=_guarded(_stats))
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
+    parser.add_argument("hexsha", metavar="HEXSHA", help="the file's hexsha, or its first digits")
+    _add_json(parser)
+    parser.set_defaults(func=_guarded(_explain))
+
+
 def _add_load(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", metavar="OUT", help="a dataset folder or dataset on the Hub, or your own Stack parquet")
+    parser.add_argument(
+        "store", metavar="STORE", help="a dataset folder or dataset on the Hub, or your own Stack parquet"
+    )
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe, or one of a language: python-final")
     parser.add_argument("--streaming", action="store_true", help="read as a stream, without a copy in the cache")
-    parser.add_argument("--head", metavar="N", type=int, default=5, help="rows to show (default: 5)")
+    parser.add_argument("--head", metavar="N", type=_at_least(0), default=5, help="rows to show (default: 5)")
     parser.add_argument("--to", metavar="FILE", help="write the rows to this .parquet or .jsonl file")
+    _add_json(parser)
     parser.set_defaults(func=_guarded(_load))
+
+
+def _add_am_i_in(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote, or a dataset on the Hub")
+    parser.add_argument("user", metavar="USER", help="a user or organisation, or USER/REPOSITORY")
+    parser.add_argument("--paths", action="store_true", help="list every file")
+    _add_json(parser)
+    parser.set_defaults(func=_guarded(_am_i_in))
+
+
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
+    parser.add_argument("out", metavar="OUT", help="file to write, for example training.index")
+    parser.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: the store's default)")
+    parser.add_argument("--max-mb", metavar="MB", type=float, default=16, help="size of the file at most (default: 16)")
+    _add_json(parser)
+    parser.set_defaults(func=_guarded(_index))
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else on stdout")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers that are at least so large."""
+
+    def whole_number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return value
+
+    return whole_number
+
+
+def _sample(text: str) -> tuple[str, int]:
+    """Return the language and the bytes that LANGUAGE=MB stands for."""
+    lang, _, megabytes = text.partition("=")
+    if not lang or not megabytes.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not LANGUAGE=MB, for example Python=20")
+    return lang, int(float(megabytes) * 1e6)
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -130,35 +201,31 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 
 def _rows(args: argparse.Namespace) -> int:
-    from data_recipes.errors import DataError
     from data_recipes.sources.write_rows import write_rows
 
-    limits = {}
-    for given in args.limit_mb:
-        lang, _, megabytes = given.partition("=")
-        if not megabytes.replace(".", "", 1).isdigit():
-            raise DataError(f"--limit-mb {given}: expected LANGUAGE=MB, for example Python=20.")
-        limits[lang] = int(float(megabytes) * 1e6)
-    write_rows(args.roots, args.out, limit_bytes_per_language=limits or None, data_dir=args.data_dir)
+    limits = dict(args.sample)
+    write_rows(args.roots, args.out, limit_bytes_per_language=limits or None, data_dir=args.data_dir, bars=None)
     return 0
 
 
 def _run(args: argparse.Namespace) -> int:
     from data_recipes.filters.permissions import Permissions
     from data_recipes.pipeline import run
+    from data_recipes.settings import RunSettings
 
-    settings = {
-        "benchmarks": args.benchmark,
-        "filters": args.filter,
-        "permissions": Permissions(args.opt_outs or (), args.licenses, args.keep_unlicensed),
-        "tokenizer": args.tokenizer,
-        "compat": args.compat,
-        "seed": args.seed,
-        "key_file": args.key_file,
-    }
-    recipes = args.recipe or "near_dedup"
+    settings = RunSettings(
+        recipe=tuple(args.recipe or ["near_dedup"]) if args.recipe != [ALL] else ALL,
+        threads=args.threads,
+        benchmarks=tuple(args.benchmark),
+        filters=tuple(args.filter),
+        permissions=Permissions(args.opt_outs or (), args.licenses, args.keep_unlicensed),
+        tokenizer=args.tokenizer,
+        compat=args.compat,
+        seed=args.seed,
+        key_file=args.key_file,
+    )
     if args.executor is None:
-        run(args.source, args.out, recipes, args.threads, data_dir=args.data_dir, **settings)
+        run(args.source, args.out, settings=settings, data_dir=args.data_dir, bars=None)
         return 0
     from data_recipes.errors import DataError
     from data_recipes.pipeline_at_scale import Cluster, run_at_scale
@@ -167,17 +234,23 @@ def _run(args: argparse.Namespace) -> int:
         raise DataError(
             "--executor takes shards on a disk. Write them first: `hf-santa data rows SOURCE ROWS --data-dir DIR`."
         )
-
-    cluster = Cluster(args.executor, args.tasks, args.workers, args.partition, args.time)
-    run_at_scale(args.source, args.out, recipes, cluster, threads=args.threads, **settings)
+    cluster = Cluster(args.executor, args.parts, args.parts_at_once, args.partition, args.time)
+    run_at_scale(args.source, args.out, cluster=cluster, settings=settings)
     return 0
 
 
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
 def _stats(args: argparse.Namespace) -> int:
-    from data_recipes.store.explain import read_funnel
+    from data_recipes.store.reading import read_funnel
     from data_recipes.store.tables import funnel_rows, recipe_rows
 
-    funnel = read_funnel(args.out)
+    funnel = read_funnel(args.store)
+    if args.json:
+        _print_json(funnel)
+        return 0
     print("Volume of each recipe, and how much less than base that is:")
     _print_table(recipe_rows(funnel))
     print("\nStages of the default recipe, and the change from one to the next:")
@@ -195,9 +268,13 @@ def _print_table(rows: list[list[str]]) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from data_recipes.store.explain import explain, read_funnel
+    from data_recipes.store.explain import explain
+    from data_recipes.store.reading import read_funnel
 
-    funnel, found = read_funnel(args.out), explain(args.out, args.hexsha)
+    funnel, found = read_funnel(args.store), explain(args.store, args.hexsha)
+    if args.json:
+        _print_json([explanation.facts(funnel) for explanation in found])
+        return 0 if found else 1
     for explanation in found:
         print("\n".join(explanation.lines(funnel)))
     if not found:
@@ -206,19 +283,35 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from data_recipes.load import load_rows
 
-    for line in load_rows(args.out, args.recipe, streaming=args.streaming, head=args.head, to=args.to):
-        print(line)
+    found = load_rows(args.store, args.recipe, streaming=args.streaming, head=args.head, to=args.to)
+    if args.json:
+        _print_json(asdict(found))
+        return 0
+    print(f"{args.recipe}: {'a stream of rows' if found.rows is None else f'{found.rows:,} rows'}")
+    for row in found.head:
+        print(f"  {row['hexsha']}  {row['lang']}  {row['size']:,} bytes  {row['path']}")
+    if found.written:
+        print(f"written: {found.written}")
     return 0
 
 
 def _am_i_in(args: argparse.Namespace) -> int:
     from data_recipes.store.explain import extensions, files_of_user
 
-    found = files_of_user(args.out, args.user)
+    found = files_of_user(args.store, args.user)
     total = sum(map(len, found.values()))
-    print(f"{args.user}: {total:,} files of {len(found):,} repositories are in {args.out}.")
+    if args.json:
+        repositories = [
+            {"repo": repo, "files": len(paths), **({"paths": paths} if args.paths else {})}
+            for repo, paths in found.items()
+        ]
+        _print_json({"user": args.user, "store": args.store, "files": total, "repositories": repositories})
+        return 0
+    print(f"{args.user}: {total:,} files of {len(found):,} repositories are in {args.store}.")
     for repo, paths in found.items():
         print(f"  {repo}: {extensions(paths)}")
         for path in paths if args.paths else ():
@@ -231,5 +324,9 @@ def _am_i_in(args: argparse.Namespace) -> int:
 def _index(args: argparse.Namespace) -> int:
     from data_recipes.store.training_index import write_seen_index
 
-    print(write_seen_index(args.store, args.out, recipe=args.recipe, max_mb=args.max_mb))
+    about = write_seen_index(args.store, args.out, recipe=args.recipe, max_mb=args.max_mb)
+    if args.json:
+        _print_json(about)
+        return 0
+    print(" ".join(["step=index", *(f"{name}={value}" for name, value in about.items())]))
     return 0

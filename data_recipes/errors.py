@@ -1,9 +1,9 @@
-"""The two errors of the data room."""
+"""The errors of the data room: what a user can cause. Anything else that is raised is a fault of this package."""
 
 
 class DataError(ValueError):
-    """A source, an argument or a table is not what a step needs; the message names it and what to do."""
+    """A source, a setting or a table is not what a step needs; the message names it and says what to do."""
 
 
-class StoreError(RuntimeError):
-    """An output can't be written; the message names the path and what to do."""
+class StoreError(DataError):
+    """An output can't be written or read back; the message names the path and says what to do."""

@@ -1,6 +1,6 @@
 """The rows of a recipe as `load_dataset` gives them: of a dataset folder, of the Hub, or of one's own Stack files."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,40 +8,60 @@ from data_recipes.disk.files import replacing
 from data_recipes.errors import DataError
 from data_recipes.sources.parquet import parquet_files
 
+_SHOWN = ("hexsha", "lang", "size", "path")
 
-def load_rows(out: str, recipe: str, *, streaming: bool, head: int, to: str | None) -> Iterator[str]:
-    """Lines that say how many rows the recipe has, and show the first ones; with `to`, the rows are written there.
 
-    A stream is only read as far as needed, so that its number of rows stays unknown.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded: the number of rows (None: a stream, read only as far as needed), the first ones, and the file."""
+
+    recipe: str
+    rows: int | None
+    head: list[dict[str, Any]]
+    written: str | None
+
+
+def load_rows(source: str, recipe: str, *, streaming: bool = False, head: int = 5, to: str | None = None) -> Loaded:
+    """Load the rows of a recipe and return how many there are and the first ones, without their contents.
+
+    Args:
+        source: A folder that `run` wrote, a dataset on the Hub, or one's own parquet files in a layout of The Stack.
+        recipe: A recipe's name, or `language-recipe`.
+        streaming: Read as a stream, without a copy in the cache.
+        head: How many rows to return.
+        to: A `.parquet` or `.jsonl` file to write all rows to.
+
+    Raises:
+        DataError: There is no such source or recipe, or the arguments don't go together.
     """
     writer = {".parquet": "to_parquet", ".jsonl": "to_json"}.get(Path(to).suffix) if to else None
     if to and writer is None:
         raise DataError(f"--to {to}: expected a name that ends in .parquet or .jsonl.")
     if to and streaming:
         raise DataError("--to writes all rows: leave out --streaming.")
-    rows = _dataset(out, recipe, streaming=streaming)
-    yield f"{recipe}: a stream of rows" if streaming else f"{recipe}: {rows.num_rows:,} rows"
-    for row in rows.take(head):
-        yield f"  {row['hexsha']}  {row['lang']}  {row['size']:,} bytes  {row['path']}"
+    if head < 0:
+        raise DataError(f"head={head} is less than 0. Choose how many rows to show.")
+    rows = _dataset(source, recipe, streaming=streaming)
+    shown = [{name: row[name] for name in _SHOWN} for row in rows.take(head)] if head else []
     if to and writer:
         with replacing(Path(to)) as temporary:
             getattr(rows, writer)(str(temporary))
-        yield f"written: {to}"
+    return Loaded(recipe, None if streaming else rows.num_rows, shown, to)
 
 
-def _dataset(out: str, recipe: str, *, streaming: bool) -> Any:
-    """The dataset: a folder's or repository's config, or a recipe applied to parquet files that are no such folder."""
+def _dataset(source: str, recipe: str, *, streaming: bool) -> Any:
+    """Return the dataset: a folder's or repository's config, or a recipe applied to files that are no such folder."""
     from datasets import load_dataset
 
-    source: dict[str, Any] = {"path": out}
-    if Path(out).exists() and not (Path(out) / "funnel.json").is_file():
+    opened: dict[str, Any] = {"path": source}
+    if Path(source).exists() and not (Path(source) / "funnel.json").is_file():
         from data_recipes.builder import register
 
         register()
-        source = {"path": "santa_stack", "data_files": [str(path) for path in parquet_files(out)]}
+        opened = {"path": "santa_stack", "data_files": [str(path) for path in parquet_files(source)]}
     try:
-        return load_dataset(name=recipe, split="train", streaming=streaming, **source)
+        return load_dataset(name=recipe, split="train", streaming=streaming, **opened)
     except (ValueError, FileNotFoundError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{out}: {recipe!r} can't be loaded. {str(error)[:600]}") from error
+        raise DataError(f"{source}: {recipe!r} can't be loaded. {str(error)[:600]}") from error

@@ -9,8 +9,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,28 +19,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data_recipes.annotate import Annotator, scores_of
+from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
-from data_recipes.decontamination.benchmarks import Benchmarks, benchmark_strings
-from data_recipes.dedup.modes import MODES
 from data_recipes.dedup.on_disk import near_duplicates_of_texts
-from data_recipes.dedup.signatures import MIN_TOKENS
-from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table, write_text
+from data_recipes.disk.files import PathLike, checksum, remove, write_json, write_table, write_text
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.errors import DataError
-from data_recipes.filters.permissions import Permissions
-from data_recipes.filters.rules import thresholds_for
-from data_recipes.pii.redaction_key import key_of_run
-from data_recipes.recipes import ROW_FILTERS, Recipe, chosen_recipes, configs, slug, steps_of
+from data_recipes.filters.registry import thresholds_for
+from data_recipes.progress import Progress, reporter
+from data_recipes.recipes import NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of
+from data_recipes.settings import RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import is_hub_name
 from data_recipes.sources.parquet import parquet_files
-from data_recipes.sources.row import MAX_FILE_BYTES, REJECT_SCHEMA
+from data_recipes.sources.row import REJECT_SCHEMA
 from data_recipes.sources.write_rows import write_rows
 from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import LanguageRows
-from data_recipes.store.tables import config_rows
+from data_recipes.store.summary import store_funnel
 from data_recipes.store.views import row_filter
 
 __all__ = ["run", "write_rows"]
@@ -50,87 +46,72 @@ __all__ = ["run", "write_rows"]
 def run(
     source: Any,
     out: PathLike,
-    recipe: str | Sequence[str] = "near_dedup",
+    recipe: str | Sequence[str] | None = None,
     threads: int | None = None,
     *,
-    benchmarks: Benchmarks = (),
-    filters: Sequence[str] = (),
-    permissions: Permissions | None = None,
-    tokenizer: PathLike | None = None,
-    compat: str = "report",
+    settings: RunSettings | None = None,
     data_dir: str | None = None,
-    seed: int | None = None,
-    key_file: PathLike | None = None,
-    max_file_bytes: int = MAX_FILE_BYTES,
-    shard_bytes: int = SHARD_BYTES,
-    progress: bool | None = None,
-    report: Callable[[str], None] = print,
+    bars: bool | None = False,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Make a dataset folder from rows: a parquet file, or a folder of them (what `write_rows` wrote, or The Stack).
 
-    Writes `data/<language>-00000.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the pictures in
-    it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and scores stay those of the
-    original bytes. Also takes the name of a dataset on the Hub, or what `load_dataset` gave; their rows are kept in
-    `.OUT.rows` beside `out`.
+    Writes `data/<language>-00000-<digest>.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
+    pictures in it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and measures stay
+    those of the original bytes.
 
-    - `recipe`: one name, several, or "all" for every recipe for which the source has what it needs; the first one is
-      the default of `load_dataset(out)`. `base` is always among them.
-    - `benchmarks`: JSONL files or records, see `decontaminate`.
-    - `filters`: "xml", "html" drop further files from the store; `permissions`: opt-outs and licences.
-    - `tokenizer`: a tokenizer.json, for recipe "fertility"; `compat="bigcode"`: the report's code where it differs
-      from the report.
-    - Replacements of personal data are drawn with a random key that ends with the run, or with that of `key_file`.
-      A `seed` gives the same bytes to everyone, who then can test guesses: it is for tests and demonstrations.
-    - `progress` shows bars; None shows them on a terminal only. `report` gets one line per finished step.
+    Args:
+        source: The rows: also the name of a dataset on the Hub, or what `load_dataset` gave; their rows are kept in
+            `.OUT.rows` beside `out`.
+        out: The folder to write.
+        recipe: A recipe's name, several, or "all"; the first one is the default of `load_dataset(out)`.
+        threads: Threads to work with (default: one a core).
+        settings: The settings to begin with (default: `RunSettings()`).
+        data_dir: The part of a dataset to read, for example "data/python".
+        bars: Whether to show progress bars; None shows them on a terminal only.
+        progress: Takes one line for each finished step (default: the logger `hf_santa.data`).
+        **changes: Any other setting by its name in `RunSettings`, for example `benchmarks=[…]`.
 
-    Returns what `funnel.json` holds. Raises `DataError` for an unusable source, a recipe whose columns the source
-    lacks, and where no row is left; `StoreError` where `out` can't be written.
+    Returns:
+        What `funnel.json` holds.
+
+    Raises:
+        DataError: The source is unusable or lacks what a recipe needs, a setting is out of range, or no row is left.
+        StoreError: `out` can't be written.
     """
-    place = Path(out)
+    config = (settings or RunSettings()).changed(recipe=recipe, threads=threads, **changes)
+    place, report = Path(out), reporter(progress)
     if is_hub_name(source) or data_dir is not None or hasattr(source, "with_format"):
         rows = place.with_name(f".{place.name}.rows")
-        write_rows(source, rows, data_dir=data_dir, max_file_bytes=max_file_bytes, progress=progress, report=report)
+        limit = config.max_file_bytes
+        write_rows(source, rows, data_dir=data_dir, max_file_bytes=limit, bars=bars, progress=report)
         source = rows
-    annotator = Annotator(
-        benchmark_strings(benchmarks),
-        key_of_run(seed, key_file),
-        max_file_bytes,
-        progress,
-        filters=filters,
-        permissions=permissions,
-        tokenizer=tokenizer,
-        compat=compat,
-        threads=threads,
-    )
-    made = planned(Path(source), place, recipe, annotator, threads=threads, shard_bytes=shard_bytes, report=report)
-    return made.make()
+    return planned(Path(source), place, config, bars=bars, progress=report).make()
 
 
 def planned(
     source: Path,
     out: Path,
-    recipe: str | Sequence[str],
-    annotator: Annotator,
+    settings: RunSettings,
     *,
-    threads: int | None = None,
-    shard_bytes: int = SHARD_BYTES,
-    report: Callable[[str], None] = print,
+    bars: bool | None = False,
+    progress: Progress | None = None,
 ) -> "Run":
-    """A run over this source, checked: it has what the recipes, the lists and the tokenizer need."""
+    """Return a run over this source, checked: it has what the recipes, the lists and the tokenizer need."""
     inputs = finished_inputs(source)
     fields = SourceFields.of(inputs)
-    fields.require(annotator.permissions.needs())
+    fields.require(settings.permissions.needs())
 
     def lacking(need: str) -> str | None:
         if need == "tokenizer":
             missing = "recipe '{recipe}' counts tokens. Pass tokenizer=PATH of a tokenizer.json."
-            return missing if annotator.tokenizer is None else None
+            return missing if settings.tokenizer is None else None
         return fields.lacking(need, "recipe '{recipe}'")
 
-    recipes, unavailable = chosen_recipes(recipe, lacking)
-    annotator.provenance = fields.provenance
-    annotator.scores = scores_of(steps_of(recipes))
-    return Run(source, out, tuple(recipes), unavailable, inputs, annotator, threads, shard_bytes, report)
+    recipes, unavailable = chosen_recipes(settings.recipe, lacking)
+    annotator = Annotator(settings, tuple(steps_of(recipes)), fields.provenance, bars)
+    return Run(source, out, tuple(recipes), unavailable, inputs, annotator, settings, reporter(progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +124,8 @@ class Run:
     unavailable: dict[str, str]  # recipes of "all" that the source can't give, with why
     inputs: list[Path]
     annotator: Annotator
-    threads: int | None
-    shard_bytes: int
-    report: Callable[[str], None]
+    settings: RunSettings
+    report: Progress
 
     @property
     def work(self) -> Path:
@@ -176,7 +156,7 @@ class Run:
         return {"code": code_digest(), **self.annotator.settings()}
 
     def _layout(self) -> list[Any]:
-        return [[recipe.name for recipe in self.recipes], self.shard_bytes]
+        return [[recipe.name for recipe in self.recipes], self.settings.shard_bytes]
 
     def is_done(self) -> bool:
         """Whether the output is that of this very run, undamaged."""
@@ -249,35 +229,19 @@ class Run:
         return funnel, [*outputs, *pictures, self.out / "funnel.json", self.out / "README.md"]
 
     def _funnel(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        redactions: Counter[str] = Counter()
-        for entry in entries:
-            redactions.update(entry["redactions"])
-        modes = [step for step in steps_of(self.recipes) if step not in ROW_FILTERS]
-        thresholds = thresholds_for(self.annotator.compat)
-        thresholds |= {f"{mode}_jaccard": MODES[mode].threshold for mode in modes}
-        if modes:
-            thresholds["min_tokens"] = MIN_TOKENS
-        present = [entry["lang"] for entry in entries if entry["stages"][2]["files"]]
-        funnel: dict[str, Any] = {
-            "recipe": self.recipes[0].name,
-            "recipes": [recipe.name for recipe in self.recipes],
-            "unavailable": self.unavailable,
-            "order": ["base filter", "redaction", "decontamination", *self.recipes[0].steps],
-            "filters": self.annotator.filters,
-            "compat": self.annotator.compat,
-            "permissions": self.annotator.permissions.about(),
-            "provenance": list(self.annotator.provenance),
-            "scores": list(self.annotator.scores),
-            "thresholds": thresholds,
-            "redaction_key": self.annotator.key.origin,
-            "benchmarks": self.annotator.strings_per_benchmark(),
-            "configs": [],
-            "redactions": dict(redactions),
-            "funnel": entries,
+        """What funnel.json holds."""
+        made, settings = self.annotator, self.settings
+        about = {
+            "filters": made.filters,
+            "compat": settings.compat,
+            "permissions": settings.permissions.about(),
+            "provenance": list(made.provenance),
+            "scores": made.scores,
+            "redaction_key": made.key.origin,
+            "benchmarks": made.strings_per_benchmark(),
         }
-        views = configs(self.recipes, present, thresholds, config_rows(funnel))
-        funnel["configs"] = [entry["config_name"] for entry in views]
-        return funnel
+        thresholds = settings.thresholds(made.steps)
+        return store_funnel(self.recipes, entries, unavailable=self.unavailable, thresholds=thresholds, about=about)
 
     def make_language(self, lang: str) -> tuple[dict[str, Any], list[Path]]:
         """One language's data and rejects, its funnel and the files written; done once."""
@@ -305,26 +269,34 @@ class Run:
         """The decisions of all steps about one language's rows, then its data and rejects."""
         dropped, masks = [rejects, rows.repeated], dict[str, Any]()
         for step in steps_of(self.recipes):
-            if step in ROW_FILTERS:
-                masks[step], left_out = row_filter(rows.table, step, self.annotator.compat)
-            else:
+            if step in NEAR_DEDUP_MODES:
                 left_out = self._near_dedup(rows, step)
                 masks[step] = rows.table[f"{step}_keep"]
+            else:
+                masks[step], left_out = row_filter(rows.table, step, self.settings.compat)
             dropped.append(left_out)
         rejected = pa.concat_tables(dropped).sort_by(
             [("stage", "ascending"), ("path", "ascending"), ("hexsha", "ascending")]
         )
         outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
         write_table(outputs[0], rejected)
-        for number, shard in enumerate(rows.shards(self.shard_bytes)):
+        for number, shard in enumerate(rows.shards(self.settings.shard_bytes)):
             outputs.append(self.out / "data" / f"{slug(lang)}-{number:05d}.parquet")
             write_table(outputs[-1], shard)
-        return language_entry(lang, self.recipes, rows.table, rejected, masks, contents=rows.contents), outputs
+        return language_entry(
+            lang,
+            self.recipes,
+            rows.table,
+            rejected,
+            masks,
+            thresholds=thresholds_for(self.settings.compat),
+            contents=rows.contents,
+        ), outputs
 
     def _near_dedup(self, rows: LanguageRows, mode: str) -> pa.Table:
         """The rejects of the rows that the mode leaves out; the mode's two columns are added to the table."""
         table = rows.table
-        found = near_duplicates_of_texts(rows.texts, table, mode, self.threads, folder=self.work)
+        found = near_duplicates_of_texts(rows.texts, table, mode, self.settings.threads, folder=self.work)
         is_kept, kept_row = found["is_kept"], found["kept_row"]
         kept_sha = table["hexsha"].take(kept_row)
         in_cluster = pc.is_in(kept_row, value_set=pc.unique(kept_row.filter(pc.invert(is_kept))))
@@ -352,6 +324,6 @@ def _rows_of(lang: str, paths: list[Path]) -> pa.Table:
     return pa.concat_tables([pq.read_table(path, filters=[("lang", "==", lang)]) for path in paths])
 
 
-def _line(report: Callable[[str], None], step: str, before: int, after: int, started: float) -> None:
+def _line(report: Progress, step: str, before: int, after: int, started: float) -> None:
     share = 100 * (before - after) / before if before else 0.0
     report(f"step={step} in={before} out={after} dropped={share:.1f}% {time.monotonic() - started:.0f}s")

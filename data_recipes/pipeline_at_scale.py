@@ -8,7 +8,7 @@ else. The result has the same bytes as `run` gives.
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,11 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
-from data_recipes.annotate import Annotator
-from data_recipes.decontamination.benchmarks import benchmark_strings
-from data_recipes.disk.files import SHARD_BYTES, PathLike
+from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
-from data_recipes.filters.permissions import Permissions
-from data_recipes.pii.redaction_key import key_of_run
 from data_recipes.pipeline import Run, planned
-from data_recipes.sources.row import MAX_FILE_BYTES
+from data_recipes.progress import Progress, reporter
+from data_recipes.settings import RunSettings
 
 EXECUTORS = ("local", "slurm", "ray")
 
@@ -35,41 +32,16 @@ class Plan:
 
     source: str
     out: str
-    recipe: str | tuple[str, ...] = "near_dedup"
-    benchmarks: tuple[Any, ...] = ()
-    filters: tuple[str, ...] = ()
-    permissions: Permissions | None = None
-    tokenizer: str | None = None
-    compat: str = "report"
-    # Without a seed or a key file each task draws a random key, which is then never written to a task's description.
-    seed: int | None = None
-    key_file: str | None = None
-    max_file_bytes: int = MAX_FILE_BYTES
-    shard_bytes: int = SHARD_BYTES
-    threads: int = 1
+    settings: RunSettings
 
-    def run(self, report: Callable[[str], None] = print) -> Run:
-        """The run itself, checked against its source."""
-        annotator = Annotator(
-            benchmark_strings(self.benchmarks),
-            key_of_run(self.seed, self.key_file),
-            self.max_file_bytes,
-            progress=False,
-            filters=self.filters,
-            permissions=self.permissions,
-            tokenizer=self.tokenizer,
-            compat=self.compat,
-            threads=self.threads,
-        )
-        return planned(
-            Path(self.source),
-            Path(self.out),
-            self.recipe,
-            annotator,
-            threads=self.threads,
-            shard_bytes=self.shard_bytes,
-            report=report,
-        )
+    def run(self, progress: Progress | None = None) -> Run:
+        """Return the run itself, checked against its source."""
+        return planned(Path(self.source), Path(self.out), self.settings, progress=progress or _printed)
+
+
+def _printed(line: str) -> None:
+    """Print a line at once: a rank's output is its log."""
+    print(line, flush=True)
 
 
 class AnnotateShards(PipelineStep):
@@ -127,11 +99,14 @@ class FinishStore(PipelineStep):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where the stages run: `local` processes, `slurm` job arrays or `ray` tasks; -1 workers are as many as tasks."""
+    """Where the stages run: `local` processes, `slurm` job arrays or `ray` tasks.
+
+    The work is split into `parts` (default: one a shard), of which `parts_at_once` run at the same time (default: all).
+    """
 
     executor: str = "local"
-    tasks: int | None = None
-    workers: int = -1
+    parts: int | None = None
+    parts_at_once: int | None = None
     partition: str | None = None
     time: str = "24:00:00"
     cpus_per_task: int = 1
@@ -142,15 +117,17 @@ class Cluster:
             raise DataError(f"executor={self.executor!r} is unknown. Choose one of {', '.join(EXECUTORS)}.")
         if self.executor == "slurm" and self.partition is None:
             raise DataError("executor='slurm' needs a partition. Pass partition=NAME; `sinfo` lists them.")
-        if self.tasks is not None and self.tasks < 1:
-            raise DataError(f"tasks={self.tasks} is less than 1. Choose how many tasks share the work.")
+        for name in ("parts", "parts_at_once", "cpus_per_task", "memory_gb_per_cpu"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f"{name}={value} is less than 1. Choose 1 or more.")
 
     def stage(self, step: PipelineStep, tasks: int, logs: Path, depends: Any) -> Any:
         """The executor of one stage."""
         common = {
             "pipeline": [step],
             "tasks": tasks,
-            "workers": self.workers,
+            "workers": self.parts_at_once or -1,
             "logging_dir": str(logs),
             "depends": depends,
         }
@@ -182,7 +159,7 @@ def executors(plan: Plan, cluster: Cluster) -> list[Any]:
     """
     made = plan.run()
     logs = Path(plan.out).with_name(f".{Path(plan.out).name}.datatrove") / made.key()[:12]
-    tasks = cluster.tasks or len(made.inputs)
+    tasks = cluster.parts or len(made.inputs)
     stages = [(AnnotateShards(plan), tasks, "annotate"), (MakeLanguages(plan), tasks, "languages")]
     result: list[Any] = []
     for step, count, name in [*stages, (FinishStore(plan), 1, "finish")]:
@@ -193,31 +170,34 @@ def executors(plan: Plan, cluster: Cluster) -> list[Any]:
 def run_at_scale(
     source: PathLike,
     out: PathLike,
-    recipe: str | Sequence[str] = "near_dedup",
+    recipe: str | Sequence[str] | None = None,
     cluster: Cluster | None = None,
     *,
-    threads: int | None = None,
-    benchmarks: Sequence[Any] = (),
-    filters: Sequence[str] = (),
-    **settings: Any,
+    settings: RunSettings | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> None:
-    """`run` as datatrove tasks; `source` and `out` must be seen by every machine. Slurm's jobs go on after it returns.
+    """Do what `run` does as datatrove tasks. Slurm's jobs go on after it returns.
 
-    Raises `DataError` for what `run` would refuse, before anything is submitted.
+    Args:
+        source: A parquet file or a folder of them; every machine must see it, and `out`, too.
+        out: The folder to write.
+        recipe: A recipe's name, several, or "all".
+        cluster: Where the tasks run (default: local processes).
+        settings: The settings to begin with (default: `RunSettings()`).
+        progress: Takes a line if there is nothing to do (default: the logger `hf_santa.data`).
+        **changes: Any other setting by its name in `RunSettings`.
+
+    Raises:
+        DataError: What `run` would refuse, before anything is submitted.
     """
     where = cluster or Cluster()
-    plan = Plan(
-        str(Path(source).resolve()),
-        str(Path(out).resolve()),
-        recipe if isinstance(recipe, str) else tuple(recipe),
-        benchmarks=tuple(benchmarks),
-        filters=tuple(filters),
-        threads=threads or where.cpus_per_task,
-        **settings,
-    )
+    config = (settings or RunSettings()).changed(recipe=recipe, **changes)
+    config = config.changed(threads=config.threads or where.cpus_per_task)
+    plan = Plan(str(Path(source).resolve()), str(Path(out).resolve()), config)
     made = plan.run()
     if made.is_done():
-        print(f"step=store recipe={made.recipes[0].name} reused")
+        reporter(progress)(f"step=store recipe={made.recipes[0].name} reused")
         return
     if where.executor == "ray":
         _start_ray()

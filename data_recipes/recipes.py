@@ -1,24 +1,25 @@
-"""The named recipes: one table; the store's views, the builder's configs, the card and the docs are derived from it."""
+"""The named recipes: those of the filters, those of near-deduplication, and their combinations.
+
+The store's views, the builder's configs, the card, the docs and the command line are derived from this table.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from data_recipes.errors import DataError
+from data_recipes.filters.filter import Conjunction
+from data_recipes.filters.registry import filters
 
 NEAR_DEDUP_MODES = ("near_dedup", "near_dedup_alt", "near_dedup_verified")
-"""The steps of a recipe that are modes of near-deduplication; the others are row filters."""
-
-ROW_FILTERS = ("stars", "comments", "fertility")
-
-Conjunction = list[list[Any]]
+"""The steps of a recipe that are modes of near-deduplication; the others are filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A subset of the base rows: those that pass each of its steps, row filters and modes of near-deduplication."""
+    """A subset of the base rows: those that pass each of its steps, filters and modes of near-deduplication."""
 
     name: str
     summary: str
@@ -32,30 +33,17 @@ class Recipe:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """The row filters among the steps."""
-        return tuple(step for step in self.steps if step in ROW_FILTERS)
+        """The filters among the steps."""
+        return tuple(step for step in self.steps if step not in NEAR_DEDUP_MODES)
 
 
-_TABLE = (
-    Recipe(
-        "base",
-        "Base filter, personal data redacted, no file with a benchmark string.",
-        (),
-        "report, sections 4 and 5.1",
-    ),
-    Recipe("stars", "Base of repositories with 5 or more stars.", ("stars",), "report, section 5.3"),
-    Recipe(
-        "comments",
-        "Base files of which more than 1 % and less than 80 % is comments and docstrings.",
-        ("comments",),
-        "report, section 5.3",
-    ),
-    Recipe(
-        "fertility",
-        "Base files with many characters per token: Python 2.5, Java 2.9, JavaScript 2.6 or more.",
-        ("fertility",),
-        "report, section 5.3",
-    ),
+_BASE = Recipe(
+    "base",
+    "Base filter, personal data redacted; files with a string of the given benchmarks are left out.",
+    (),
+    "report, sections 4 and 5.1",
+)
+_DEDUPLICATED = (
     Recipe(
         "near_dedup",
         "Base without near-duplicates as The Stack v1 finds them: distinct tokens, Jaccard >= .85, verified.",
@@ -82,7 +70,25 @@ _TABLE = (
     ),
 )
 
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
+
+class _Recipes(Mapping[str, Recipe]):
+    """The recipes by name. Each filter with stage `recipe` has one of its own name."""
+
+    def _table(self) -> dict[str, Recipe]:
+        single = [Recipe(made.name, made.summary, (made.name,), made.source) for made in filters("recipe").values()]
+        return {recipe.name: recipe for recipe in (_BASE, *single, *_DEDUPLICATED)}
+
+    def __getitem__(self, name: str) -> Recipe:
+        return self._table()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table())
+
+    def __len__(self) -> int:
+        return len(self._table())
+
+
+RECIPES: Mapping[str, Recipe] = _Recipes()
 """The recipes by name."""
 
 ALL = "all"
@@ -99,13 +105,13 @@ def find_recipe(name: str) -> Recipe:
 
 
 def needs(recipe: Recipe) -> tuple[str, ...]:
-    """What a recipe needs beyond the contents: `stars` a column of the source, `tokenizer` an argument.
+    """Return what a recipe needs beyond the contents: columns of the source, and `tokenizer`, which is an argument.
 
     >>> needs(RECIPES["stars"]), needs(RECIPES["final"])
     (('stars',), ())
     """
-    found = {"stars": "stars", "fertility": "tokenizer"}
-    return tuple(found[step] for step in recipe.steps if step in found)
+    known = filters()
+    return tuple(need for step in recipe.filters if (need := known[step].needs))
 
 
 def chosen_recipes(
@@ -120,7 +126,7 @@ def chosen_recipes(
         reasons = {name: lacking_reason(RECIPES[name], lacking) for name in RECIPES}
         missing = {name: reason for name, reason in reasons.items() if reason}
         default = RECIPES[DEFAULT_OF_ALL]
-        return [default, *(r for r in _TABLE if r is not default and r.name not in missing)], missing
+        return [default, *(r for r in RECIPES.values() if r != default and r.name not in missing)], missing
     recipes = list(dict.fromkeys(find_recipe(name) for name in names))
     if not recipes:
         raise DataError(f"No recipe was given. Choose of {', '.join(RECIPES)}, or {ALL}.")
@@ -155,28 +161,15 @@ def slug(language: str) -> str:
 
 
 def step_view(step: str, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Conjunction]:
-    """The rows that pass a step, as parquet filters: a disjunction of conjunctions; of one language, or of all.
+    """Return the rows that pass a step, as parquet filters: a list of conjunctions; of one language, or of all.
 
     >>> step_view("stars", {"min_stars": 5})
     [[['stars', '>=', 5]]]
     """
-    if step == "stars":
-        return [[["stars", ">=", thresholds["min_stars"]]]]
-    if step == "comments":
-        return [
-            [
-                ["comment_share", ">", thresholds["min_comment_share"]],
-                ["comment_share", "<", thresholds["max_comment_share"]],
-            ]
-        ]
-    if step == "fertility":
-        least: Mapping[str, float] = thresholds["min_chars_per_token"]
-        known = {name: value for name, value in least.items() if lang in {None, name}}
-        rules: list[Conjunction] = [
-            [["lang", "==", name], ["chars_per_token", ">=", value]] for name, value in known.items()
-        ]
-        return rules or [[["lang", "==", ""]]]  # a language without a threshold: no row
-    return [[[f"{step}_keep", "==", True]]]
+    if step in NEAR_DEDUP_MODES:
+        return [[[f"{step}_keep", "==", True]]]
+    view_of = filters("recipe")[step].view
+    return [] if view_of is None else view_of(thresholds, lang)
 
 
 def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Any]:
@@ -192,14 +185,14 @@ def configs(
     thresholds: Mapping[str, Any],
     rows: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    """The `configs:` entries of a store: each recipe over all languages and per language.
+    """Return the `configs:` entries of a store, each with its number of rows: each recipe over all and per language.
 
     `rows` has the number of rows by config name. datasets can't load a config without any, so there is none for it.
     The default is the first of the recipes that has rows.
     """
     entries: list[dict[str, Any]] = []
     default = next((recipe for recipe in recipes if rows[recipe.name]), None)
-    for recipe in [recipe for recipe in _TABLE if recipe in recipes]:
+    for recipe in [recipe for recipe in RECIPES.values() if recipe in recipes]:
         for lang in (None, *languages):
             prefix = "" if lang is None else f"{slug(lang)}-"
             path = "data/*.parquet" if lang is None else f"data/{prefix}[0-9]*.parquet"
@@ -209,8 +202,8 @@ def configs(
             }
             if rules := view(recipe, thresholds, lang):
                 entry["filters"] = rules
-            if lang is None and recipe is default:
+            if lang is None and recipe == default:
                 entry["default"] = True
             if rows[entry["config_name"]]:
-                entries.append(entry)
+                entries.append({**entry, "rows": rows[entry["config_name"]]})
     return entries

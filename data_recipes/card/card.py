@@ -7,39 +7,25 @@ from typing import Any
 
 import yaml
 
-from data_recipes.pii.rows import PII_COLUMNS
-from data_recipes.recipes import NEAR_DEDUP_MODES, RECIPES, configs, steps_of
 from data_recipes.sources.row import ROW_SCHEMA
-from data_recipes.store.tables import config_rows, funnel_rows, recipe_rows
+from data_recipes.store.tables import funnel_rows, recipe_rows
 
 MAX_LICENSES = 25
 NBSP = "\u00a0"
-_ABOUT_COLUMNS = {
-    "repo": "repository",
-    "revision": "commit",
-    "stars": "stars of the repository",
-    "forks": "its forks",
-    "licenses": "licences found in it",
-    "date": "date of its last event or commit",
-    "comment_share": "share of the characters that is comments and docstrings",
-    "chars_per_token": "characters per token of the tokenizer that the run was given",
-}
 
 
 def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Source code, made by recipe") -> str:
     """The text of the dataset's README.md; `repository` is what a reader passes to `load_dataset`."""
-    recipe = RECIPES[funnel["recipe"]]
-    languages = [entry["lang"] for entry in funnel["funnel"] if entry["stages"][2]["files"]]
     found = ", ".join(f"{count:,} {kind}" for kind, count in funnel["redactions"].items() if kind != "files")
     strings = ", ".join(f"{count:,} strings of {name}" for name, count in funnel["benchmarks"].items())
     return Template((files("data_recipes.card") / "card.md").read_text("utf-8")).substitute(
-        front_matter=_front_matter(funnel, languages, title),
+        front_matter=_front_matter(funnel, title),
         title=title,
-        recipe=recipe.name,
+        recipe=funnel["recipe"],
         columns=_columns(funnel),
         recipe_table=_markdown([[cell.replace(" ", NBSP) for cell in row] for row in recipe_rows(funnel)]),
         recipe_list="\n".join(
-            f"- `{name}`: {RECIPES[name].summary} ({RECIPES[name].source})" for name in _shown(funnel)
+            f"- `{name}`: {recipe['summary']} ({recipe['source']})" for name, recipe in funnel["definitions"].items()
         ),
         unavailable=_unavailable(funnel),
         funnel_table=_markdown(funnel_rows(funnel)),
@@ -47,7 +33,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         thresholds=_thresholds(funnel),
         reject_table=_reject_table(funnel),
         repository=repository,
-        config_table="\n".join(f"| `{name}` | {count:,} |" for name, count in config_rows(funnel).items() if count),
+        config_table="\n".join(f"| `{entry['config_name']}` | {entry['rows']:,} |" for entry in funnel["configs"]),
         licenses=_licenses(funnel),
         permissions=_permissions(funnel),
         redactions=f"{found}, in {funnel['redactions']['files']:,} files",
@@ -57,15 +43,10 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
     )
 
 
-def _shown(funnel: Mapping[str, Any]) -> list[str]:
-    return [name for name in RECIPES if name in funnel["recipes"]]
-
-
-def _front_matter(funnel: Mapping[str, Any], languages: list[str], title: str) -> str:
-    total = config_rows(funnel)["base"]
+def _front_matter(funnel: Mapping[str, Any], title: str) -> str:
+    total = funnel["totals"]["recipes"]["base"]["files"]
     bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for bound, name in bounds if total < bound), "1M<n<10M" if total < 10_000_000 else "n>10M")
-    recipes = [RECIPES[name] for name in funnel["recipes"]]
     header = {
         "license": "other",
         "language": ["code"],
@@ -73,25 +54,14 @@ def _front_matter(funnel: Mapping[str, Any], languages: list[str], title: str) -
         "task_categories": ["text-generation"],
         "tags": ["code", "santacoder"],
         "size_categories": [size],
-        "configs": configs(recipes, languages, funnel["thresholds"], config_rows(funnel)),
+        "configs": [{key: value for key, value in entry.items() if key != "rows"} for entry in funnel["configs"]],
     }
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
 
 
 def _columns(funnel: Mapping[str, Any]) -> str:
-    modes = [step for step in _steps(funnel) if step in NEAR_DEDUP_MODES]
-    named = [(name, _ABOUT_COLUMNS[name]) for name in (*funnel["provenance"], *funnel["scores"])]
-    named += [(name, f"redactions of {kind}") for kind, name in PII_COLUMNS.items()]
-    for mode in modes:
-        named.append((f"{mode}_keep", f"whether the row is in the recipe `{mode}`"))
-        about = "the `hexsha` of the row that is kept for its cluster of near-duplicates, null for a row without any"
-        named.append((f"{mode}_cluster", about))
     first = f"Each row is one source file: {', '.join(f'`{name}`' for name in ROW_SCHEMA.names)}, and"
-    return "\n".join([first, "", *(f"- `{name}`: {about}" for name, about in named), ""])
-
-
-def _steps(funnel: Mapping[str, Any]) -> list[str]:
-    return steps_of(RECIPES[name] for name in funnel["recipes"])
+    return "\n".join([first, "", *(f"- `{name}`: {about}" for name, about in funnel["columns"].items()), ""])
 
 
 def _unavailable(funnel: Mapping[str, Any]) -> str:
@@ -100,12 +70,9 @@ def _unavailable(funnel: Mapping[str, Any]) -> str:
 
 
 def _thresholds(funnel: Mapping[str, Any]) -> str:
-    read = {"stars": "min_stars", "comments": "comment_share", "fertility": "min_chars_per_token"}
-    unread = [part for step, part in read.items() if step not in _steps(funnel)]
-    shown = {k: v for k, v in funnel["thresholds"].items() if not any(k.endswith(part) for part in unread)}
     cells = [
         f"{name} {', '.join(f'{x} {y}' for x, y in value.items()) if isinstance(value, Mapping) else value}"
-        for name, value in shown.items()
+        for name, value in funnel["thresholds"].items()
     ]
     return "; ".join(cells)
 

@@ -8,17 +8,9 @@ from typing import Any
 
 from data_recipes.card.svg import COLORS, FAINT, INK, PAPER, RULE, WIDTH, box, line, picture, text
 from data_recipes.disk.files import remove, write_text
-from data_recipes.recipes import RECIPES
-from data_recipes.store.facts import TITLES
 from data_recipes.store.tables import volume_text
 
 _MARGIN, _ROW = 24, 22
-_THRESHOLDS = {
-    "avg_line_length": ("avg_line_length",),
-    "alphanum_fraction": ("alphanum_fraction",),
-    "comment_share": ("min_comment_share", "max_comment_share"),
-    "stars": ("min_stars",),
-}
 _MAX_COLORED = len(COLORS) - 1
 
 
@@ -47,7 +39,7 @@ def shown_entries(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
 def funnel_picture(funnel: Mapping[str, Any]) -> str:
     """Horizontal bars: for each language the volume read, and what each recipe leaves of it."""
     parts, y = [text(_MARGIN, 32, "Volume by recipe", size=16, weight="bold")], 52.0
-    names = [name for name in RECIPES if name in funnel["recipes"]]
+    names = list(funnel["definitions"])
     left, right = 190.0, 180.0
     for entry in shown_entries(funnel):
         parts.append(text(_MARGIN, y + 14, entry["lang"], size=13, weight="bold"))
@@ -70,7 +62,7 @@ def funnel_picture(funnel: Mapping[str, Any]) -> str:
 def histogram_picture(funnel: Mapping[str, Any]) -> str:
     """Small histograms of every measure, two a row, stacked by language; dashed lines are the thresholds."""
     entries = shown_entries(funnel)
-    columns = [name for name in TITLES if any(name in entry["histograms"] for entry in entries)]
+    columns = list(dict.fromkeys(name for entry in entries for name in entry["histograms"]))
     parts = [text(_MARGIN, 32, "What the files are like (files in each bin)", size=16, weight="bold")]
     x = float(_MARGIN)
     for number, entry in enumerate(entries[: _MAX_COLORED + 1]):
@@ -80,7 +72,7 @@ def histogram_picture(funnel: Mapping[str, Any]) -> str:
     width, height = (WIDTH - 3 * _MARGIN) / 2, 132
     for number, column in enumerate(columns):
         at_x, at_y = _MARGIN + (number % 2) * (width + _MARGIN), 76 + (number // 2) * (height + 46)
-        parts += _histogram(column, entries, funnel["thresholds"], _Frame(at_x, at_y, width, height))
+        parts += _histogram(column, entries, _Frame(at_x, at_y, width, height))
     return picture(76 + (len(columns) + 1) // 2 * (height + 46) + 8, "Histograms of the store's columns", parts)
 
 
@@ -101,7 +93,6 @@ class _Frame:
 def _histogram(
     column: str,
     entries: Sequence[Mapping[str, Any]],
-    thresholds: Mapping[str, Any],
     frame: _Frame,
 ) -> Iterator[str]:
     """One histogram: title, stacked bars, edges below, thresholds."""
@@ -110,7 +101,7 @@ def _histogram(
     edges = found[0][1]["edges"]
     totals = [sum(counts) for counts in zip(*(each["files"] for _, each in found), strict=True)]
     most, step, floor = max(*totals, 1), width / len(edges), y + height - 6
-    yield text(x, y + 10, TITLES[column], weight="bold")
+    yield text(x, y + 10, found[0][1]["title"], weight="bold")
     unknown = sum(each["unknown"] for _, each in found)
     about = f"at most {most:,}" + (f", unknown {unknown:,}" if unknown else "")
     yield text(x + width, y + 10, about, anchor="end", fill=FAINT, size=11)
@@ -126,8 +117,8 @@ def _histogram(
     shown = sorted({0, len(edges) // 4, len(edges) // 2, 3 * len(edges) // 4, len(edges) - 1})
     for position in shown:
         yield text(x + position * step, floor + 15, _number(edges[position]), size=10, fill=FAINT)
-    for name in _THRESHOLDS.get(column, ()):
-        at = x + _position(edges, thresholds[name]) * step
+    for threshold in found[0][1]["thresholds"]:
+        at = x + _position(edges, threshold) * step
         yield line(at, y + 18, at, floor, stroke=INK, dash="3 3")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_recipes.errors import DataError
-from data_recipes.filters.rules import Drop
+from data_recipes.filters.filter import Drop
 from data_recipes.sources.row import Row
 
 Names = str | os.PathLike[str] | Iterable[str]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -46,9 +46,6 @@ PROVENANCE_SCHEMA = pa.schema(
 )
 """Where a file comes from; a table has those of these columns that its source has."""
 
-SCORE_SCHEMA = pa.schema([("comment_share", pa.float64()), ("chars_per_token", pa.float64())])
-"""What the recipes measure."""
-
 REJECT_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -70,7 +67,7 @@ STATISTICS = ("avg_line_length", "max_line_length", "alphanum_fraction")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One source file: The Stack's columns, where it comes from (None: unknown), and what was measured of it."""
+    """One source file: The Stack's columns, where it comes from (None: unknown), and what filters measured of it."""
 
     content: str
     path: str
@@ -87,8 +84,7 @@ class Row:
     forks: int | None = None
     licenses: Sequence[str] | None = None
     date: str | None = None
-    comment_share: float | None = None
-    chars_per_token: float | None = None
+    scores: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +133,18 @@ def make_row(data: bytes, path: str, *, ext: str, lang: str, given: Mapping[str,
     return Row(content=content, path=path, ext=ext, lang=lang, **known)
 
 
-def rows_schema(extra: Sequence[str] = ()) -> pa.Schema:
-    """The schema of rows with some of the columns of provenance and scores."""
-    added = [field for schema in (PROVENANCE_SCHEMA, SCORE_SCHEMA) for field in schema if field.name in extra]
-    return pa.schema([*ROW_SCHEMA, *added])
+def rows_schema(provenance: Sequence[str] = (), scores: Sequence[str] = ()) -> pa.Schema:
+    """Return the schema of rows with some of the columns of provenance and with measured columns."""
+    known = [column for column in PROVENANCE_SCHEMA if column.name in provenance]
+    return pa.schema([*ROW_SCHEMA, *known, *((name, pa.float64()) for name in scores)])
 
 
-def rows_table(rows: Sequence[Row], extra: Sequence[str] = ()) -> pa.Table:
-    """The Arrow table of some rows, with some of the columns of provenance and scores."""
-    schema = rows_schema(extra)
-    return pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema)
+def rows_table(rows: Sequence[Row], provenance: Sequence[str] = (), scores: Sequence[str] = ()) -> pa.Table:
+    """Return the Arrow table of some rows, with some of the columns of provenance and with measured columns."""
+    schema = rows_schema(provenance, scores)
+    columns = {name: [getattr(row, name) for row in rows] for name in schema.names if name not in scores}
+    columns |= {name: [row.scores.get(name) for row in rows] for name in scores}
+    return pa.table(columns, schema=schema)
 
 
 def rejects_table(rejects: Sequence[Reject]) -> pa.Table:

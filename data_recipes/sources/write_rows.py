@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done
+from data_recipes.progress import Progress, reporter
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import DatasetSource, is_hub_name
 from data_recipes.sources.parquet import read_parquet, tables_of
@@ -55,8 +56,8 @@ def write_rows(
     max_file_bytes: int = MAX_FILE_BYTES,
     shard_bytes: int = SHARD_BYTES,
     data_dir: str | None = None,
-    progress: bool | None = None,
-    report: Callable[[str], None] = print,
+    bars: bool | None = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
 
@@ -67,7 +68,7 @@ def write_rows(
     Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
     `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
     """
-    started, folder = time.monotonic(), Path(out)
+    started, folder, report = time.monotonic(), Path(out), reporter(progress)
     is_one = isinstance(roots, str | os.PathLike) or hasattr(roots, "with_format")
     given = [roots] if is_one else list(roots)
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
@@ -97,7 +98,7 @@ def write_rows(
         source = read_parquet(given[0], max_file_bytes=max_file_bytes)
     else:
         source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
-    shown = tqdm(source, desc="rows", unit="file", disable=None if progress is None else not progress)
+    shown = tqdm(source, desc="rows", unit="file", disable=None if bars is None else not bars)
     summary, files = _write(shown, RowWriter(folder, shard_bytes, provenance), folder)
     mark_done(folder / _MARKER, key, files, summary)
     out_rows = sum(entry["files"] for entry in summary["files"].values())

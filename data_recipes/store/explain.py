@@ -1,6 +1,5 @@
 """What a dataset folder says of one file, and of one user: read from the store and its rejects, nothing else."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,18 +12,10 @@ import pyarrow.parquet as pq
 
 from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
-from data_recipes.recipes import RECIPES
+from data_recipes.filters.registry import histograms
+from data_recipes.store.reading import read_funnel
 
 _MIN_PREFIX = 4
-
-
-def read_funnel(out: PathLike) -> dict[str, Any]:
-    """The funnel of a dataset folder."""
-    path = Path(out) / "funnel.json"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Pass a folder that `hf-santa data run` wrote.")
-    funnel: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return funnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +34,26 @@ class Explanation:
         if self.row and self.row.get("repo"):
             yield f"  repository {self.row['repo']}, licences {', '.join(self.row.get('licenses') or ['unknown'])}"
         yield f"  in the store: {_measures(self.row)}" if self.row else "  not in the store"
-        for name in [name for name in RECIPES if name in funnel["recipes"]]:
-            steps = RECIPES[name].steps
-            stopped = [r for r in self.rejects if r["stage"] in steps or (self.row is None)]
-            verdict = "in" if name in self.recipes else "out: " + "; ".join(dict.fromkeys(map(reason_text, stopped)))
-            yield f"  {name:<20} {verdict}"
+        for name, reasons in self.verdicts(funnel).items():
+            yield f"  {name:<20} {'out: ' + '; '.join(reasons) if reasons else 'in'}"
+
+    def facts(self, funnel: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the explanation as a JSON value: row, rejects, and for each recipe why the file is not in it."""
+        row = None if self.row is None else dict(self.row)
+        return {"hexsha": self.hexsha, "row": row, "rejects": self.rejects, "recipes": self.verdicts(funnel)}
+
+    def verdicts(self, funnel: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return for each recipe of the store why the file is not in it; nothing where it is."""
+        found = {}
+        for name, recipe in funnel["definitions"].items():
+            stopped = [r for r in self.rejects if r["stage"] in recipe["steps"] or self.row is None]
+            found[name] = [] if name in self.recipes else list(dict.fromkeys(map(reason_text, stopped)))
+        return found
 
 
 def _measures(row: Mapping[str, Any]) -> str:
     """The measures that filters decide by."""
-    names = ("max_line_length", "avg_line_length", "alphanum_fraction", "comment_share", "chars_per_token", "stars")
+    names = ["max_line_length", *(drawn.column for drawn in histograms() if drawn.column != "size")]
     return ", ".join(f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None)
 
 
@@ -87,7 +88,8 @@ def explain(out: PathLike, hexsha: str) -> list[Explanation]:
     for name in sorted({*rows, *rejects}):
         own, row = rejects.get(name, []), rows.get(name)
         stopped = {reject["stage"] for reject in own}
-        kept = [] if row is None else [r for r in funnel["recipes"] if not stopped & set(RECIPES[r].steps)]
+        steps = {recipe: set(made["steps"]) for recipe, made in funnel["definitions"].items()}
+        kept = [] if row is None else [recipe for recipe, read in steps.items() if not stopped & read]
         found.append(Explanation(name, row, own, kept))
     return found
 

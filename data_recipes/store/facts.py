@@ -1,45 +1,38 @@
 """What funnel.json says of a finished store: histograms, licences and one example file, from which the card draws."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_STEPS = {
-    "size": [0, 256, 512, *(1 << n for n in range(10, 21))],
-    "avg_line_length": [0, *range(10, 101, 10)],
-    "alphanum_fraction": [round(0.25 + 0.05 * n, 2) for n in range(16)],
-    "comment_share": [0.0, 0.01, *(round(0.05 * n, 2) for n in range(1, 21))],
-    "chars_per_token": [0.0, *(round(1.5 + 0.25 * n, 2) for n in range(15))],
-    "stars": [0, 1, 2, 5, 10, 20, 50, 100, 1000],
-}
-TITLES = {
-    "size": "Size in bytes",
-    "avg_line_length": "Average line length",
-    "alphanum_fraction": "Share of letters and digits",
-    "comment_share": "Share of comments",
-    "chars_per_token": "Characters per token",
-    "stars": "Stars of the repository",
-}
-"""The columns of which there are histograms, each with its title."""
+from data_recipes.filters import registry
 
 MIN_LINES, SHOWN_LINES, MAX_CHARS = 8, 16, 92
 _SEARCHED_ROWS = 2000
 
 
-def histograms(store: pa.Table) -> dict[str, dict[str, Any]]:
-    """For each column that the store has: the lower edges of the bins (the last is open), files in each, files unknown."""
+def histograms(store: pa.Table, thresholds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a histogram of each column that the store has and that a filter wants drawn.
+
+    Each has a title, the lower edges of the bins (the last is open), the files in each, the number of files whose value
+    is unknown, and the thresholds to mark.
+    """
     found = {}
-    for name, edges in _STEPS.items():
-        if name not in store.column_names:
+    for drawn in registry.histograms():
+        if drawn.column not in store.column_names:
             continue
-        values = np.asarray(store[name].drop_null()).astype(float)
+        edges, values = list(drawn.edges), np.asarray(store[drawn.column].drop_null()).astype(float)
         bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 1)
-        counts = np.bincount(bins, minlength=len(edges)).tolist()
-        found[name] = {"edges": edges, "files": counts, "unknown": store.num_rows - len(values)}
+        found[drawn.column] = {
+            "title": drawn.title,
+            "edges": edges,
+            "files": np.bincount(bins, minlength=len(edges)).tolist(),
+            "unknown": store.num_rows - len(values),
+            "thresholds": [thresholds[name] for name in drawn.thresholds],
+        }
     return found
 
 

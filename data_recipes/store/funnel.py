@@ -1,4 +1,4 @@
-"""The funnel: how many files and bytes are left after each stage, and why the others are not."""
+"""The funnel of a language: how many files and bytes are left after each stage, and why the others are not."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +23,10 @@ def language_entry(
     rejects: pa.Table,
     masks: Mapping[str, pa.BooleanArray],
     *,
+    thresholds: Mapping[str, Any],
     contents: Callable[[pa.Array], pa.ChunkedArray],
 ) -> dict[str, Any]:
-    """The funnel of one language: files and bytes after each stage and in each recipe, rejects by stage and reason.
+    """Return the funnel of one language: files and bytes after each stage and in each recipe, rejects by stage and reason.
 
     The stages are those of the store and the steps of the first recipe, one after the other; `masks` tells which rows
     of the store each step keeps, `contents` reads those of some rows. A reject's stage is the one it did not pass. Bytes are those of the original files.
@@ -55,7 +56,7 @@ def language_entry(
         "rejects": reasons,
         "redactions": redactions(store),
         "licenses": license_counts(store),
-        "histograms": histograms(store),
+        "histograms": histograms(store, thresholds),
         "example": example_of(store, recipe_mask(recipes[0], masks, store.num_rows), contents),
     }
 

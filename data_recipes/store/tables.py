@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from data_recipes.recipes import RECIPES, slug
-
 
 def funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
-    """The funnel as a table: a header, a row per language, a row of totals.
+    """Return the funnel as a table: a header, a row per language, a row of totals.
 
     Each cell after the first stage gives the volume and its change from the stage before.
     """
-    entries = [*((e["lang"], e["stages"]) for e in funnel["funnel"]), ("total", _totals(funnel, "stages"))]
+    entries = [*((e["lang"], e["stages"]) for e in funnel["funnel"]), ("total", funnel["totals"]["stages"])]
     rows = [["", "files", *(stage["name"] for stage in entries[0][1]), "files left"]]
     for label, stages in entries:
         cells = [volume_text(stages[0]["bytes"])]
@@ -22,47 +20,23 @@ def funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
 
 
 def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
-    """The volume of each recipe as the report's Table 3: a row per language, a column per recipe, change against base."""
-    names = [name for name in RECIPES if name in funnel["recipes"]]
+    """Return the volume of each recipe as the report's Table 3: a row per language, a column per recipe, change to base."""
+    names = list(funnel["definitions"])
     rows = [["", *names]]
-    totals = {stage["name"]: stage for stage in _totals(funnel, "recipes")}
-    for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", totals)]:
+    for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", funnel["totals"]["recipes"])]:
         others = [f"{volume_text(kept[name]['bytes'])} {_change(kept['base'], kept[name])}" for name in names[1:]]
         rows.append([label, volume_text(kept["base"]["bytes"]), *others])
     return rows
 
 
-def config_rows(funnel: Mapping[str, Any]) -> dict[str, int]:
-    """The number of rows of each config: of each recipe over all languages, and of each language."""
-    entries = [entry for entry in funnel["funnel"] if entry["stages"][2]["files"]]
-    rows: dict[str, int] = {}
-    for name in [name for name in RECIPES if name in funnel["recipes"]]:
-        rows[name] = sum(entry["recipes"][name]["files"] for entry in entries)
-        for entry in entries:
-            rows[f"{slug(entry['lang'])}-{name}"] = entry["recipes"][name]["files"]
-    return rows
-
-
-def _totals(funnel: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
-    """Files and bytes of each stage or recipe over all languages."""
-    parts = [
-        entry[what] if what == "stages" else [{"name": name, **kept} for name, kept in entry[what].items()]
-        for entry in funnel["funnel"]
-    ]
-    return [
-        {"name": same[0]["name"], **{unit: sum(each[unit] for each in same) for unit in ("files", "bytes")}}
-        for same in zip(*parts, strict=True)
-    ]
-
-
 def _change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """By how much the volume shrank, in brackets."""
+    """Return by how much the volume shrank, in brackets."""
     removed = 100 * (1 - after["bytes"] / before["bytes"]) if before["bytes"] else 0.0
     return f"({f'-{removed:.1f}' if removed >= 0.05 else '0.0'} %)"
 
 
 def volume_text(size: int) -> str:
-    """Bytes as people read them.
+    """Return bytes as people read them.
 
     >>> volume_text(75_610_000_000), volume_text(1_500)
     ('75.61 GB', '1.5 kB')

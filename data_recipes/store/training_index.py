@@ -20,7 +20,6 @@ probability n / 2**48: 1.5e-8 for 16 MB.
 
 import json
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,8 @@ from numpy.typing import NDArray
 
 from data_recipes.disk.files import PathLike, replacing
 from data_recipes.errors import DataError
-from data_recipes.recipes import find_recipe, view
 from data_recipes.sources.parquet import readable
-from data_recipes.store.explain import read_funnel
+from data_recipes.store.reading import read_funnel
 
 WIDTH = 50
 MIN_DIFFERENT = 12
@@ -43,15 +41,19 @@ _FIXED_BYTES = _HEADER_BYTES + 4 * (_BUCKETS + 1)
 _BATCH_ROWS = 500
 
 
-def write_seen_index(store: PathLike, out: PathLike, *, recipe: str | None = None, max_mb: float = 16) -> str:
-    """Index the text of a recipe (default: the store's own default) in a file of at most `max_mb` MB; a line about it.
+def write_seen_index(
+    store: PathLike, out: PathLike, *, recipe: str | None = None, max_mb: float = 16
+) -> dict[str, Any]:
+    """Index the text of a recipe (default: the store's own default) in a file of at most `max_mb` MB.
+
+    Returns its header's facts, the length from which a copy is always found (`always_found_from`) and `bytes`.
 
     Raises `DataError` for a folder that is no store, a recipe that it lacks, and a size for which fewer than one in 50
     passages could be kept.
     """
-    started, folder = time.monotonic(), Path(store)
+    folder = Path(store)
     funnel = read_funnel(folder)
-    name = recipe or next(iter(funnel["recipes"]))
+    name = recipe or funnel["recipe"]
     if name not in funnel["recipes"]:
         raise DataError(f"{folder} has no recipe {name!r}. Recipes found: {', '.join(funnel['recipes'])}.")
     if not _FIXED_BYTES / 1e6 < max_mb <= 1000:
@@ -70,11 +72,7 @@ def write_seen_index(store: PathLike, out: PathLike, *, recipe: str | None = Non
     kept = np.unique(np.concatenate([*found, np.empty(0, np.uint64)]) >> np.uint64(16))
     about = {"format": 1, "width": WIDTH, "stride": stride, "passages": len(kept), "recipe": name, "files": files}
     size = _write(Path(out), {**about, "characters": characters}, kept)
-    seconds = time.monotonic() - started
-    return (
-        f"step=index recipe={name} files={files} characters={characters} passages={len(kept)} stride={stride} "
-        f"always_found_from={WIDTH + stride - 1} {size / 1e6:.1f}MB {seconds:.0f}s"
-    )
+    return {**about, "characters": characters, "always_found_from": WIDTH + stride - 1, "bytes": size}
 
 
 def normalised(text: str) -> str:
@@ -108,7 +106,7 @@ def passage_hashes(text: str, stride: int = 1) -> NDArray[np.uint64]:
 
 def _texts(folder: Path, recipe: str, funnel: dict[str, Any]) -> Iterator[str]:
     """The contents of a recipe's rows, a few hundred at a time in memory."""
-    rules = view(find_recipe(recipe), funnel["thresholds"])
+    rules = funnel["definitions"][recipe]["view"]
     for file in sorted(folder.glob("data/*.parquet")):
         chosen = pq.read_table(file, columns=["hexsha"], filters=rules)["hexsha"].to_pylist() if rules else None
         wanted = None if chosen is None else set(chosen)

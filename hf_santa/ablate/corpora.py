@@ -29,7 +29,7 @@ def prepare(
     from modeling_santa.corpus.fim_samples import pack
     from modeling_santa.tokenizer.train import load_tokenizer, save_tokenizer, train_tokenizer
 
-    write_rows(list(sources), out / "rows", report=say)
+    write_rows(list(sources), out / "rows", progress=say)
     rows = out / "rows" if stars is None else with_stars(out / "rows", stars, out / "rows-with-stars")
     key = hashlib.sha256(_sums(rows) + json.dumps(vars(scale)).encode()).hexdigest()
     about = out / "corpora.json"
@@ -39,7 +39,7 @@ def prepare(
     # The report's base had gone through The Stack's near-deduplication, so every variant here has, too.
     lacking: dict[str, str] = {}
     try:
-        run(rows, out / "store", [*wanted, "stars"], benchmarks=[PROBLEMS], report=say)
+        run(rows, out / "store", [*wanted, "stars"], benchmarks=[PROBLEMS], progress=say)
         wanted.append("stars")
     except DataError as error:
         if "stars" not in str(error):
@@ -47,7 +47,7 @@ def prepare(
         lacking["stars"] = (
             "The rows have no column 'max_stars_count'; a source tree has none. Give rows of The Stack, or --stars FILE."
         )
-        run(rows, out / "store", wanted, benchmarks=[PROBLEMS], report=say)
+        run(rows, out / "store", wanted, benchmarks=[PROBLEMS], progress=say)
     tokenizer = train_tokenizer(_some(kept_texts(out / "store", "base")), vocab_size=scale.vocab_size)
     save_tokenizer(tokenizer, out / "tokenizer", n_positions=scale.seq_len)
     run(
@@ -56,7 +56,7 @@ def prepare(
         [*wanted, "fertility"],
         benchmarks=[PROBLEMS],
         tokenizer=out / "tokenizer" / "tokenizer.json",
-        report=say,
+        progress=say,
     )
     tokenizer = load_tokenizer(out / "tokenizer")
     volumes = {}

@@ -53,7 +53,7 @@ def write_the_rows(out: Path, settings: dict[str, Any]) -> str:
 
     roots = [Path(root) for root in settings["corpus_roots"]]
     limits = BYTES_PER_LANGUAGE if settings["is_default_corpus"] else None
-    about = write_rows(roots, out / "rows", limit_bytes_per_language=limits, report=_note)
+    about = write_rows(roots, out / "rows", limit_bytes_per_language=limits, progress=_note)
     files = sum(entry["files"] for entry in about["files"].values())
     volume = sum(entry["bytes"] for entry in about["files"].values())
     rejected = sum(entry["files"] for entry in about["rejects"])
@@ -66,7 +66,7 @@ def run_the_recipe(out: Path, settings: dict[str, Any]) -> str:
     from data_recipes.pipeline import run
 
     funnel = run(
-        out / "rows", out / "dataset", "near_dedup", benchmarks=[PROBLEMS], seed=settings["seed"], report=_note
+        out / "rows", out / "dataset", "near_dedup", benchmarks=[PROBLEMS], seed=settings["seed"], progress=_note
     )
     before, after = (sum(entry["stages"][at]["files"] for entry in funnel["funnel"]) for at in (0, -1))
     redacted = funnel["redactions"]

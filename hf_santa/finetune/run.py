@@ -131,8 +131,8 @@ def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str,
     dataset = request.source
     if not (dataset / "funnel.json").is_file():
         dataset = request.out / "dataset"
-        write_rows([request.source], request.out / "rows", report=say)
-        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, report=say)
+        write_rows([request.source], request.out / "rows", progress=say)
+        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, progress=say)
     # Streamed, since a folder that was written anew would be answered from datasets' cache.
     rows = load_dataset(str(dataset), request.recipe, split="train", streaming=True)
     wanted = ("content", "hexsha", "lang")

@@ -29,8 +29,8 @@ from data_recipes.engine.line_scan import line_statistics
 from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
 from data_recipes.filters.comments_oracle import comment_share_reference
 from data_recipes.filters.fertility import chars_per_token
-from data_recipes.filters.rules import MAX_COMMENT_SHARE, MIN_COMMENT_SHARE
-from data_recipes.pii.redaction_key import RedactionKey
+from data_recipes.filters.registry import find_filter
+from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Row, rows_table
 from data_recipes.sources.write_rows import write_rows
@@ -46,7 +46,7 @@ def corpus(files: list[Path], limit: int) -> pa.Table:
     else:
         with tempfile.TemporaryDirectory() as folder:
             roots = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
-            write_rows(roots, folder, report=lambda _line: None)
+            write_rows(roots, folder, progress=lambda _line: None)
             rows = [item for item in read_parquet(folder) if isinstance(item, Row)]
     kept: Counter[str] = Counter()
     chosen = []
@@ -73,7 +73,7 @@ def megabytes(texts: list[str]) -> float:
 
 
 def is_kept(share: float) -> bool:
-    return MIN_COMMENT_SHARE < share < MAX_COMMENT_SHARE
+    return find_filter("comments").drop({"lang": "", "comment_share": share}) is None
 
 
 def difference(lang: str, content: str, ours: float, theirs: float) -> str:
@@ -159,11 +159,10 @@ def stack_table(table: pa.Table, *, with_statistics: bool) -> pa.Table:
 
 def decide(file: Path) -> None:
     """Parquet to decisions: permissions, base, xml, html and comments of every file, then stars and comments as views."""
-    annotator = Annotator([], RedactionKey.of_seed(0), 1_000_000, progress=False, filters=("xml", "html"), threads=2)
-    annotator.scores, annotator.provenance = ("comment_share",), ("repo", "stars", "licenses")
+    settings = RunSettings(filters=("xml", "html"), threads=2)
+    annotator = Annotator(settings, ("comments",), ("repo", "stars", "licenses"))
     kept = list(annotator.filtered(file, []))
-    names = ("path", "size", "lang", "hexsha", "stars", "comment_share")
-    store = pa.table({name: [getattr(row, name) for row in kept] for name in names})
+    store = rows_table(kept, ("stars",), ("comment_share",))
     for step in ("stars", "comments"):
         row_filter(store, step, "report")
 

@@ -20,8 +20,8 @@ from data_recipes.annotate import Annotator
 from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher
 from data_recipes.disk.files import write_table
 from data_recipes.pii.redaction import redact
-from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.recipes import NEAR_DEDUP_MODES
+from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Row, rows_table
 from data_recipes.sources.write_rows import write_rows
@@ -35,7 +35,7 @@ def sample(files: list[Path], megabytes: float) -> pa.Table:
     """Rows of about so many MB, in equal parts from the files."""
     if not files:
         with tempfile.TemporaryDirectory() as folder:
-            write_rows(sysconfig.get_path("stdlib"), folder, report=lambda _line: None)
+            write_rows(sysconfig.get_path("stdlib"), folder, progress=lambda _line: None)
             found = [item for item in read_parquet(folder) if isinstance(item, Row)]
         files = []
     else:
@@ -61,8 +61,7 @@ def stages(table: pa.Table, folder: Path) -> dict[str, tuple[Callable[[], object
     texts = table["content"].to_pylist()
     shard = folder / "shard.parquet"
     write_table(shard, table)
-    annotator = Annotator([], RedactionKey.of_seed(0), 1_000_000, progress=False, filters=("xml",), threads=THREADS)
-    annotator.scores = ("comment_share",)
+    annotator = Annotator(RunSettings(filters=("xml",), threads=THREADS), ("comments",))
     strings = [
         BenchmarkString("b", str(n), f"return the {n * 7919 % 100003} numbers of the list") for n in range(STRINGS)
     ]

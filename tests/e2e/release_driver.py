@@ -31,7 +31,7 @@ def make_artefacts(folder, write_stack):
     )  # fmt: skip
     SantaForCausalLM(config).save_pretrained(folder / "trained")
     save_tokenizer(tokenizer, folder / "tokenizer", n_positions=64)
-    run(write_stack(folder / "stack"), folder / "dataset", "near_dedup", report=lambda _line: None)
+    run(write_stack(folder / "stack"), folder / "dataset", "near_dedup", progress=lambda _line: None)
     return folder
 
 

@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM, PreTrainedTokenizerFast
 
 from data_recipes.store.training_index import write_seen_index
+from tests.fixtures.funnel import write_bare_store
 
 SPACE = Path(__file__).parents[2] / "spaces" / "santa_demo"
 SPECIALS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
@@ -81,12 +81,9 @@ def save_tiny_model(folder: Path, *, n_layer: int = 2, n_positions: int = 256, e
 def write_index(path: Path, *texts: str) -> Path:
     """Index some texts as `hf-santa data index` does."""
     with TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        data.mkdir()
         table = pa.table({"hexsha": [str(number) for number in range(len(texts))], "content": texts})
-        pq.write_table(table, data / "x-00000.parquet")
-        (Path(folder) / "funnel.json").write_text('{"recipes": {"base": 1}, "thresholds": {}}')
-        write_seen_index(folder, path)
+        write_bare_store(Path(folder), table)
+        write_seen_index(folder, path, recipe="base")
     return path
 
 

@@ -33,7 +33,7 @@ def killing(*arguments, **more):
 
 setattr(holder, last, killing)
 run(sys.argv[1], sys.argv[2], ["near_dedup_verified", "near_dedup_alt"], shard_bytes=9000,
-    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], report=lambda line: None, seed=0)
+    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], progress=lambda line: None, seed=0)
 """
 
 
@@ -49,14 +49,14 @@ def rows(tmp_path_factory):
             (tree / f"m{number}_{copy}.py").write_text(text)
             (tree / f"m{number}_{copy}.js").write_text(f"// é {number}\n{body.replace('#', '//')}" + "// more\n" * copy)
     (tree / "planted.py").write_text(f"# {_BENCHMARK['string']}\nimport os\nprint(os.sep)\n")
-    write_rows(tree, tmp_path_factory.mktemp("rows") / "rows", shard_bytes=60_000, report=lambda _line: None)
+    write_rows(tree, tmp_path_factory.mktemp("rows") / "rows", shard_bytes=60_000, progress=lambda _line: None)
     return tmp_path_factory.getbasetemp(), tree, next(tmp_path_factory.getbasetemp().glob("rows*/rows"))
 
 
 def _run(source, out, **more):
     lines = []
     recipes = ["near_dedup_verified", "near_dedup_alt"]
-    run(source, out, recipes, shard_bytes=9000, benchmarks=[_BENCHMARK], report=lines.append, **{"seed": 0, **more})
+    run(source, out, recipes, shard_bytes=9000, benchmarks=[_BENCHMARK], progress=lines.append, **{"seed": 0, **more})
     return lines
 
 
@@ -80,8 +80,8 @@ _PLACES = {
     "writing an annotated shard": ("data_recipes.disk.files", "pq.write_table", 3),
     "marking a shard": ("data_recipes.pipeline", "mark_done", 1),
     "spilling a language": ("data_recipes.engine.texts", "Texts.add_to", 2),
-    "signing": ("data_recipes.dedup.modes", "sign_alone", 1),
-    "clustering": ("data_recipes.dedup.modes", "decide", 2),
+    "signing": ("data_recipes.dedup.on_disk", "sign_alone", 1),
+    "clustering": ("data_recipes.dedup.on_disk", "decide", 2),
     "comparing": ("data_recipes.dedup.clusters", "Comparison.similarities", 1),
     "writing the rejects": ("data_recipes.pipeline", "write_table", 8),
     "marking a language": ("data_recipes.pipeline", "mark_done", 5),
@@ -128,7 +128,7 @@ def test_numpy_alone_gives_the_same_bytes(rows, whole, tmp_path):
     script = (
         "import sys\nfrom data_recipes.pipeline import run\n"
         "run(sys.argv[1], sys.argv[2], ['near_dedup_verified', 'near_dedup_alt'], shard_bytes=9000,\n"
-        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], report=lambda line: None, seed=0)\n"
+        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], progress=lambda line: None, seed=0)\n"
     )
     variables = {**os.environ, VARIABLE: "numpy"}
     command = [sys.executable, "-c", script, str(rows[2]), str(tmp_path / "store")]

@@ -75,7 +75,9 @@ def test_the_redacted_row_is_what_is_published(store):
 
 def test_every_config_of_the_card_is_known_to_datasets(store):
     """The card's configs are the ones that `datasets` lists, and those that the funnel names."""
-    assert sorted(get_dataset_config_names(str(store[0]))) == sorted(store[1]["configs"])
+    assert sorted(get_dataset_config_names(str(store[0]))) == sorted(
+        entry["config_name"] for entry in store[1]["configs"]
+    )
 
 
 @pytest.mark.parametrize("lines", [1, 3, 5])
@@ -92,7 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, lines):
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
-        run(sys.argv[1], sys.argv[2], "near_dedup", benchmarks=[json.loads(sys.argv[4])], report=report, seed=0)
+        run(sys.argv[1], sys.argv[2], "near_dedup", benchmarks=[json.loads(sys.argv[4])], progress=report, seed=0)
         """,
     )
     out = tmp_path / "store"
@@ -100,7 +102,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, lines):
     killed = subprocess.run([sys.executable, "-c", script, *arguments], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     lines_again = []
-    run(folder.parent / "rows", out, "near_dedup", benchmarks=[_BENCHMARK], report=lines_again.append, seed=0)
+    run(folder.parent / "rows", out, "near_dedup", benchmarks=[_BENCHMARK], progress=lines_again.append, seed=0)
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     assert [(out / path).read_bytes() for path in files] == [(folder / path).read_bytes() for path in files]
     assert not (out / ".work").exists()

@@ -31,8 +31,8 @@ def place(tmp_path_factory):
     (root / "tree").mkdir()
     for number, text in enumerate(TEXTS):
         (root / "tree" / f"m{number}.py").write_text(text)
-    write_rows([root / "tree"], root / "rows", report=str)
-    run_recipe(root / "rows", root / "dataset", "base", report=str)
+    write_rows([root / "tree"], root / "rows", progress=str)
+    run_recipe(root / "rows", root / "dataset", "base", progress=str)
     tokenizer = train_tokenizer(TEXTS, vocab_size=320)
     end = tokenizer.token_to_id("<|endoftext|>")
     torch.manual_seed(0)

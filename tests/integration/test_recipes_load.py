@@ -52,7 +52,7 @@ def store(tmp_path_factory, write_stack, tokenizer):
         "max_stars_repo_path": ["A.java"],
     }
     pq.write_table(pa.table(java).drop_columns(["path"]), folder / "stack" / "8.parquet")
-    funnel = run(folder / "stack", folder / "store", "all", tokenizer=tokenizer, report=_quiet)
+    funnel = run(folder / "stack", folder / "store", "all", tokenizer=tokenizer, progress=_quiet)
     return folder / "store", funnel
 
 
@@ -183,19 +183,19 @@ def test_the_builder_says_what_it_needs(tmp_path, monkeypatch):
 def test_a_dataset_is_a_source_as_its_files_are(store, tmp_path):
     """Rows streamed through `load_dataset`, by folder and part or as an opened dataset, are those of the parquet files."""
     stack = store[0].parent / "stack"
-    write_rows(stack, tmp_path / "files", report=_quiet)
+    write_rows(stack, tmp_path / "files", progress=_quiet)
     opened = load_dataset(str(stack), split="train", streaming=True)
     (tmp_path / "repository" / "data").mkdir(parents=True)
     (tmp_path / "repository" / "data" / "python").symlink_to(stack)
-    write_rows(str(tmp_path / "repository"), tmp_path / "part", data_dir="data/python", report=_quiet)
-    write_rows(opened, tmp_path / "opened", report=_quiet)
+    write_rows(str(tmp_path / "repository"), tmp_path / "part", data_dir="data/python", progress=_quiet)
+    write_rows(opened, tmp_path / "opened", progress=_quiet)
     contents = [
         sorted(pq.read_table(file)["content"].to_pylist() for file in (tmp_path / name).glob("rows-*.parquet"))
         for name in ("files", "part", "opened")
     ]
     assert contents[0] == contents[1] == contents[2]
     lines = []
-    write_rows(str(tmp_path / "repository"), tmp_path / "part", data_dir="data/python", report=lines.append)
+    write_rows(str(tmp_path / "repository"), tmp_path / "part", data_dir="data/python", progress=lines.append)
     assert "step=rows reused" in lines[0]
     assert "stars" in pq.read_schema(tmp_path / "part" / "rows-00000.parquet").names
 
@@ -204,13 +204,13 @@ def test_a_run_takes_a_dataset_by_its_name(store, tmp_path):
     """`run` reads a part of a repository into rows beside its output, then goes on as ever."""
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "part").symlink_to(store[0].parent / "stack")
-    funnel = run(tmp_path / "repository", tmp_path / "out", "stars", data_dir="part", report=_quiet)
+    funnel = run(tmp_path / "repository", tmp_path / "out", "stars", data_dir="part", progress=_quiet)
     assert sum(e["recipes"]["stars"]["files"] for e in funnel["funnel"]) == sum(
         e["recipes"]["stars"]["files"] for e in store[1]["funnel"]
     )
     assert (tmp_path / ".out.rows" / "rows.json").is_file()
     opened = load_dataset(str(store[0].parent / "stack"), split="train", streaming=True)
-    again = run(opened, tmp_path / "again", "stars", report=_quiet)
+    again = run(opened, tmp_path / "again", "stars", progress=_quiet)
     assert again["funnel"] == funnel["funnel"]
 
 
@@ -221,7 +221,7 @@ def test_a_dataset_that_can_not_be_opened_is_named(monkeypatch, tmp_path):
     with pytest.raises(
         DataError, match=r"no/where is neither here nor a dataset that can be opened .* accept its terms"
     ):
-        write_rows("no/where", tmp_path / "rows", report=_quiet)
+        write_rows("no/where", tmp_path / "rows", progress=_quiet)
     pq.write_table(pa.table({"content": ["x"], "lang": ["Python"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="has no files for split 'test'"):
         DatasetSource(str(tmp_path), split="test")

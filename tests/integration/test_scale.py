@@ -13,6 +13,7 @@ import pytest
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
 from data_recipes.pipeline_at_scale import Cluster, Plan, executors, run_at_scale
+from data_recipes.settings import RunSettings
 
 
 def _quiet(_line):
@@ -24,7 +25,7 @@ def one_process(tmp_path_factory, write_stack):
     """A source of five shards, and the store that one process makes of it."""
     folder = tmp_path_factory.mktemp("scale")
     write_stack(folder / "stack", files=40, shards=5)
-    run(folder / "stack", folder / "one" / "store", ["final", "stars"], report=_quiet, seed=0)
+    run(folder / "stack", folder / "one" / "store", ["final", "stars"], progress=_quiet, seed=0)
     return folder / "stack", folder / "one" / "store"
 
 
@@ -111,7 +112,7 @@ def test_slurm_jobs_are_submitted_as_a_chain(one_process, tmp_path, monkeypatch)
     )
     sbatch.chmod(sbatch.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
-    cluster = Cluster("slurm", tasks=4, workers=2, partition="cpu", time="1:00:00")
+    cluster = Cluster("slurm", parts=4, parts_at_once=2, partition="cpu", time="1:00:00")
     run_at_scale(one_process[0], tmp_path / "store", "stars", cluster)
     log = (sbatch.parent / "sbatch.log").read_text()
     assert [name for name in ("annotate", "languages", "finish") if f"--job-name=santa_{name}" in log] == [
@@ -130,8 +131,8 @@ def test_a_cluster_that_can_not_be_is_named():
         Cluster("dask")
     with pytest.raises(DataError, match=r"executor='slurm' needs a partition\. Pass partition=NAME"):
         Cluster("slurm")
-    with pytest.raises(DataError, match="tasks=0 is less than 1"):
-        Cluster(tasks=0)
+    with pytest.raises(DataError, match="parts=0 is less than 1"):
+        Cluster(parts=0)
 
 
 def test_ray_that_is_not_there_is_named(one_process, tmp_path, monkeypatch):
@@ -149,6 +150,6 @@ def test_what_a_run_would_refuse_is_refused_before_it_is_submitted(one_process, 
 
 def test_other_settings_have_other_marks(one_process, tmp_path):
     """Datatrove's marks of completion lie in a folder of this very run's key."""
-    plans = [Plan(str(one_process[0]), str(tmp_path / "store"), seed=seed) for seed in (0, 1)]
+    plans = [Plan(str(one_process[0]), str(tmp_path / "store"), RunSettings(seed=seed)) for seed in (0, 1)]
     folders = {stage.logging_dir.path for plan in plans for stage in executors(plan, Cluster())}
     assert len(folders) == 6

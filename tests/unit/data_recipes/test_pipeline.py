@@ -29,7 +29,7 @@ def rows(tmp_path):
     (tree / "mail.py").write_text("# bob@corp.io and 93.184.216.34\nimport os\nprint(os.sep)\n")
     (tree / "long.py").write_text("x = '" + "a" * 1200 + "'\n")
     (tree / "bad.py").write_bytes(b"\xff\xfe")
-    write_rows(tree, tmp_path / "rows", shard_bytes=2000, report=_quiet)
+    write_rows(tree, tmp_path / "rows", shard_bytes=2000, progress=_quiet)
     return tmp_path / "rows"
 
 
@@ -51,9 +51,9 @@ def test_rows_are_reused_and_redone_where_damaged(rows):
     """An unchanged tree is not read again; a damaged shard is, with a line that says so, to the same bytes."""
     before, lines = _bytes(rows), []
     tree = rows.parent / "src"
-    write_rows(tree, rows, shard_bytes=2000, report=lines.append)
+    write_rows(tree, rows, shard_bytes=2000, progress=lines.append)
     (rows / "rows-00001.parquet").write_bytes(b"PAR1")
-    write_rows(tree, rows, shard_bytes=2000, report=lines.append)
+    write_rows(tree, rows, shard_bytes=2000, progress=lines.append)
     assert [line.rpartition(" ")[0] for line in lines[:1]] == ["step=rows reused"]
     assert lines[1] == "step=rows redone: rows-00001.parquet is damaged (its checksum differs)"
     assert _bytes(rows) == before
@@ -61,7 +61,7 @@ def test_rows_are_reused_and_redone_where_damaged(rows):
 
 def test_the_funnel_accounts_for_every_file(rows, tmp_path):
     """Files of each stage, less the rejects of the next, are the files of the next; the store holds the rest."""
-    funnel = run(rows, tmp_path / "out", report=_quiet, seed=0)
+    funnel = run(rows, tmp_path / "out", progress=_quiet, seed=0)
     assert json.loads((tmp_path / "out" / "funnel.json").read_text()) == funnel
     for entry in funnel["funnel"]:
         for before, after in zip(entry["stages"], entry["stages"][1:], strict=False):
@@ -75,7 +75,7 @@ def test_the_funnel_accounts_for_every_file(rows, tmp_path):
 
 def test_content_is_redacted_and_rejects_hold_none(rows, tmp_path):
     """No original address is in any output file; hexsha and size stay those of the original."""
-    run(rows, tmp_path / "out", report=_quiet, seed=0)
+    run(rows, tmp_path / "out", progress=_quiet, seed=0)
     rejects = pq.read_table(tmp_path / "out" / "rejects" / "python.parquet")
     assert {"not_utf8", "max_line_length"} <= set(rejects["reason"].to_pylist())
     assert "content" not in rejects.column_names
@@ -89,7 +89,7 @@ def test_content_is_redacted_and_rejects_hold_none(rows, tmp_path):
 def test_benchmark_strings_are_dropped_with_what_matched(rows, tmp_path):
     """A file with a benchmark string is not in the store; its reject has the string and the benchmark."""
     string = "total = first + second * 7"
-    funnel = run(rows, tmp_path / "out", benchmarks=[{"benchmark": "demo", "string": string}], report=_quiet, seed=0)
+    funnel = run(rows, tmp_path / "out", benchmarks=[{"benchmark": "demo", "string": string}], progress=_quiet, seed=0)
     rejects = pq.read_table(tmp_path / "out" / "rejects" / "python.parquet").to_pylist()
     hits = [record for record in rejects if record["stage"] == "decontaminated"]
     assert [(hit["path"], hit["matched"]) for hit in hits] == [("src/m07.py", string)]
@@ -99,9 +99,9 @@ def test_benchmark_strings_are_dropped_with_what_matched(rows, tmp_path):
 def test_shards_threads_and_repetition_change_nothing(rows, tmp_path):
     """The same rows in one shard or in many, with one thread or two, give the same bytes."""
     one, tree = tmp_path / "one", rows.parent / "src"
-    write_rows(tree, one, report=_quiet)
-    run(rows, tmp_path / "a", threads=2, report=_quiet, seed=0)
-    run(one, tmp_path / "b", threads=1, report=_quiet, seed=0)
+    write_rows(tree, one, progress=_quiet)
+    run(rows, tmp_path / "a", threads=2, progress=_quiet, seed=0)
+    run(one, tmp_path / "b", threads=1, progress=_quiet, seed=0)
     names = ("data", "rejects")
     assert [_bytes(tmp_path / "a" / name) for name in names] == [_bytes(tmp_path / "b" / name) for name in names]
 
@@ -113,7 +113,7 @@ class _Killed(BaseException):
 @pytest.mark.parametrize("after", [1, 3, 6, 8, 12])
 def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(rows, tmp_path, after):
     """Whatever line a run ends at, the next one reuses what is finished and gives the same bytes."""
-    run(rows, tmp_path / "whole", report=_quiet, seed=0)
+    run(rows, tmp_path / "whole", progress=_quiet, seed=0)
     lines = []
 
     def until(line):
@@ -123,19 +123,19 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(rows, tmp_path, after)
 
     (tmp_path / "cut").mkdir()
     with pytest.raises(_Killed):
-        run(rows, tmp_path / "cut" / "whole", report=until, seed=0)
+        run(rows, tmp_path / "cut" / "whole", progress=until, seed=0)
     again = []
-    run(rows, tmp_path / "cut" / "whole", report=again.append, seed=0)
+    run(rows, tmp_path / "cut" / "whole", progress=again.append, seed=0)
     assert _bytes(tmp_path / "cut" / "whole") == _bytes(tmp_path / "whole")
     assert [line for line in again if "reused" in line]
 
 
 def test_a_damaged_finished_shard_is_redone(rows, tmp_path):
     """A shard that lost bytes after the run is found by its checksum and made again."""
-    run(rows, tmp_path / "out", report=_quiet, seed=0)
+    run(rows, tmp_path / "out", progress=_quiet, seed=0)
     before, path, lines = _bytes(tmp_path / "out"), tmp_path / "out" / "data" / "python-00000.parquet", []
     path.write_bytes(path.read_bytes()[:100])
-    run(rows, tmp_path / "out", report=lines.append, seed=0)
+    run(rows, tmp_path / "out", progress=lines.append, seed=0)
     assert lines[0] == "step=store redone: python-00000.parquet is damaged (its checksum differs)"
     assert _bytes(tmp_path / "out") == before
 
@@ -143,9 +143,9 @@ def test_a_damaged_finished_shard_is_redone(rows, tmp_path):
 def test_another_recipe_replaces_the_store(rows, tmp_path):
     """A run with another recipe leaves nothing of the earlier one; a finished one is not run again."""
     lines = []
-    run(rows, tmp_path / "out", report=_quiet, seed=0)
-    run(rows, tmp_path / "out", "base", report=_quiet, seed=0)
-    run(rows, tmp_path / "out", "base", report=lines.append, seed=0)
+    run(rows, tmp_path / "out", progress=_quiet, seed=0)
+    run(rows, tmp_path / "out", "base", progress=_quiet, seed=0)
+    run(rows, tmp_path / "out", "base", progress=lines.append, seed=0)
     table = pq.read_table(tmp_path / "out" / "data" / "python-00000.parquet")
     assert "near_dedup_keep" not in table.column_names
     assert lines == ["step=store recipe=base reused"]
@@ -155,7 +155,7 @@ def test_unfinished_rows_are_an_error(rows, tmp_path):
     """Row shards without rows.json come from a step that did not finish."""
     (rows / "rows.json").unlink()
     with pytest.raises(DataError, match=r"has row shards but no rows\.json: step rows did not finish"):
-        run(rows, tmp_path / "out", report=_quiet, seed=0)
+        run(rows, tmp_path / "out", progress=_quiet, seed=0)
 
 
 def test_a_source_of_which_nothing_is_left_is_an_error(tmp_path):
@@ -163,9 +163,9 @@ def test_a_source_of_which_nothing_is_left_is_an_error(tmp_path):
     tree = tmp_path / "src"
     tree.mkdir()
     (tree / "a.py").write_text("#" * 500 + "\n")
-    write_rows(tree, tmp_path / "rows", report=_quiet)
+    write_rows(tree, tmp_path / "rows", progress=_quiet)
     with pytest.raises(DataError, match="none of 1 files is left"):
-        run(tmp_path / "rows", tmp_path / "out", report=_quiet, seed=0)
+        run(tmp_path / "rows", tmp_path / "out", progress=_quiet, seed=0)
     assert pq.read_table(tmp_path / "out" / "rejects" / "python.parquet").num_rows == 1
 
 
@@ -173,9 +173,9 @@ def test_an_output_that_is_no_folder_is_an_error(rows, tmp_path):
     """A path below a file can't be written to, which is said with what to do."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"can't be written .* choose another output folder"):
-        run(rows, tmp_path / "file" / "out", report=_quiet, seed=0)
+        run(rows, tmp_path / "file" / "out", progress=_quiet, seed=0)
     with pytest.raises(StoreError, match=r"can't be deleted .* Choose another output folder"):
-        write_rows(rows.parent / "src", tmp_path / "file" / "rows", report=_quiet)
+        write_rows(rows.parent / "src", tmp_path / "file" / "rows", progress=_quiet)
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):

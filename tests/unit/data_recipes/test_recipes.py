@@ -6,13 +6,12 @@ import pytest
 
 from data_recipes.dedup.modes import MODES
 from data_recipes.errors import DataError
-from data_recipes.filters.rules import FILTERS, thresholds_for
+from data_recipes.filters.registry import filters, thresholds_for
 from data_recipes.pipeline import run
 from data_recipes.recipes import (
     DEFAULT_OF_ALL,
     NEAR_DEDUP_MODES,
     RECIPES,
-    ROW_FILTERS,
     chosen_recipes,
     configs,
     find_recipe,
@@ -21,7 +20,7 @@ from data_recipes.recipes import (
 )
 from data_recipes.sources.available import SourceFields
 
-_THRESHOLDS = thresholds_for()
+_THRESHOLDS = thresholds_for("report")
 
 
 def _has_all(_need):
@@ -32,8 +31,7 @@ def test_steps_are_known_filters_and_modes():
     """Every recipe is listed under its own name; every step is a filter or a mode of near-deduplication."""
     assert [recipe.name for recipe in RECIPES.values()] == list(RECIPES)
     assert set(MODES) == set(NEAR_DEDUP_MODES)
-    assert set(ROW_FILTERS) <= set(FILTERS)
-    assert {step for recipe in RECIPES.values() for step in recipe.steps} == {*ROW_FILTERS, *NEAR_DEDUP_MODES}
+    assert {step for recipe in RECIPES.values() for step in recipe.steps} == {*filters("recipe"), *NEAR_DEDUP_MODES}
     assert RECIPES["final"].steps == ("near_dedup_alt", "comments")
 
 

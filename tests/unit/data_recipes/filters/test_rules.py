@@ -9,28 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
-from data_recipes.filters.rules import (
-    MIN_CHARS_PER_TOKEN,
-    base,
-    comments,
-    fertility,
-    filters_for,
-    html,
-    stars,
-    thresholds_for,
-    visible_chars,
-    xml,
-)
-from data_recipes.recipes import ROW_FILTERS, Recipe, step_view, view
-from data_recipes.sources.row import Row, make_row
+from data_recipes.filters.registry import filters, find_filter, thresholds_for
+from data_recipes.filters.rules.html import visible_chars
+from data_recipes.recipes import Recipe, step_view, view
+from data_recipes.sources.row import make_row
 from data_recipes.store.views import row_filter, steps_mask
 
 
-def _row(content="x = 1\n", lang="Python", **measured):
-    return Row(content, "a", len(content), "py", lang, "0" * 40, 5.0, 5, 0.5, **measured)
+def _drop(name, compat="report", **values):
+    return find_filter(name).drop({"lang": "Python", **values}, compat)
 
 
-def _reason(drop):
+def _reason(name, **values):
+    drop = _drop(name, **values)
     return drop.reason if drop else None
 
 
@@ -48,7 +39,8 @@ def _reason(drop):
 )
 def test_thresholds_are_the_reports(content, reason):
     """A row on the threshold is kept, one beyond it is dropped with the threshold's name."""
-    assert _reason(base(make_row(content.encode(), "a.py", ext="py", lang="Python"))) == reason
+    row = make_row(content.encode(), "a.py", ext="py", lang="Python")
+    assert _reason("base", **{name: getattr(row, name) for name in find_filter("base").columns}) == reason
 
 
 @pytest.mark.parametrize(
@@ -56,9 +48,7 @@ def test_thresholds_are_the_reports(content, reason):
 )
 def test_stars_are_five_or_more_and_in_the_code_more_than_five(count, report, bigcode):
     """An unknown number of stars counts as none."""
-    row = _row(stars=count)
-    assert [filters_for(name)["stars"](row) is None for name in ("report", "bigcode")] == [report, bigcode]
-    assert (stars(row) is None) is report
+    assert [_drop("stars", name, stars=count) is None for name in ("report", "bigcode")] == [report, bigcode]
 
 
 @pytest.mark.parametrize(
@@ -67,29 +57,29 @@ def test_stars_are_five_or_more_and_in_the_code_more_than_five(count, report, bi
 )
 def test_comments_lie_between_one_and_eighty_percent(share, reason):
     """Both bounds are left out; a language without a lexer has no share and is dropped by name."""
-    assert _reason(comments(_row(comment_share=share))) == reason
+    assert _reason("comments", comment_share=share) == reason
 
 
 @pytest.mark.parametrize(("lang", "least"), [("Python", 2.5), ("Java", 2.9), ("JavaScript", 2.6)])
 def test_fertility_has_a_threshold_for_each_language(lang, least):
     """A row on its language's threshold is kept, one below is dropped."""
-    assert fertility(_row(lang=lang, chars_per_token=least)) is None
-    assert _reason(fertility(_row(lang=lang, chars_per_token=least - 0.001))) == "chars_per_token"
+    assert _drop("fertility", lang=lang, chars_per_token=least) is None
+    assert _reason("fertility", lang=lang, chars_per_token=least - 0.001) == "chars_per_token"
 
 
 def test_fertility_of_another_language_is_named():
     """A language without a threshold is dropped with the known ones; a row that was not measured is an error."""
-    drop = fertility(_row(lang="Rust", chars_per_token=3.0))
+    drop = _drop("fertility", lang="Rust", chars_per_token=3.0)
     assert (drop.reason, "'Rust'; there are Python, Java" in drop.detail) == ("fertility_unknown", True)
     with pytest.raises(DataError, match=r"the row has no 'chars_per_token'\. Measure it first"):
-        fertility(_row())
+        _drop("fertility")
 
 
 def test_xml_is_looked_for_in_the_first_hundred_characters():
     """A declaration that begins at character 86 still ends within 100; one character later it does not."""
     declaration = '<?xml version="1.0"?>'
-    assert _reason(xml(_row("é" * 86 + declaration))) == "xml"
-    assert xml(_row("é" * 87 + declaration)) is None
+    assert _reason("xml", content="é" * 86 + declaration) == "xml"
+    assert _drop("xml", content="é" * 87 + declaration) is None
 
 
 _PAGE = "<html><head><title>t</title><style>p{}</style></head><body>%s<script>var x = '<b>';</script></body></html>"
@@ -98,10 +88,10 @@ _PAGE = "<html><head><title>t</title><style>p{}</style></head><body>%s<script>va
 def test_html_needs_visible_text():
     """A page of markup is dropped, one of words kept, another language is not looked at."""
     words = "<p>" + "words and more " * 30 + "</p>"
-    assert html(_row(_PAGE % words, "HTML")) is None
-    assert _reason(html(_row(_PAGE % ("<p></p>" * 100), "HTML"))) == "html_text_share"
-    assert _reason(html(_row("<p>short text</p>", "HTML"))) == "html_text_chars"
-    assert html(_row("<p></p>", "Python")) is None
+    assert _drop("html", content=_PAGE % words, lang="HTML") is None
+    assert _reason("html", content=_PAGE % ("<p></p>" * 100), lang="HTML") == "html_text_share"
+    assert _reason("html", content="<p>short text</p>", lang="html") == "html_text_chars"
+    assert _drop("html", content="<p></p>", lang="Python") is None
 
 
 @pytest.mark.parametrize(
@@ -126,13 +116,14 @@ def test_visible_characters_are_those_of_beautiful_soup(page):
 def test_an_unknown_compat_is_named():
     """A misspelt compat is answered with the known ones."""
     with pytest.raises(DataError, match=r"compat='bigcde' is unknown\. Choose one of report, bigcode"):
-        filters_for("bigcde")
+        thresholds_for("bigcde")
 
 
+_STEPS = tuple(filters("recipe"))
 _STORES = st.lists(
     st.fixed_dictionaries(
         {
-            "lang": st.sampled_from([*MIN_CHARS_PER_TOKEN, "Rust"]),
+            "lang": st.sampled_from(["Python", "Java", "JavaScript", "Rust"]),
             "stars": st.none() | st.integers(0, 9),
             "comment_share": st.none() | st.sampled_from([0.0, 0.01, 0.010001, 0.5, 0.8, 0.79999, 1.0]),
             "chars_per_token": st.sampled_from([0.0, 2.5, 2.4999, 2.6, 2.9, 8.0]),
@@ -159,16 +150,16 @@ def test_views_keep_what_the_filters_keep(records, compat, lang):
     store = store.filter(pc.equal(store["lang"], lang)) if lang else store
     for name, value in fixed.items():
         store = store.append_column(name, pa.array([value] * store.num_rows))
-    masks = {step: row_filter(store, step, compat)[0] for step in ROW_FILTERS}
+    masks = {step: row_filter(store, step, compat)[0] for step in _STEPS}
     thresholds = thresholds_for(compat)
-    for step in ROW_FILTERS:
+    for step in _STEPS:
         kept = store.filter(pq.filters_to_expression(_tuples(step_view(step, thresholds, lang))))
         assert kept == store.filter(masks[step])
-    every = Recipe("every", "", ROW_FILTERS, "")
+    every = Recipe("every", "", _STEPS, "")
     rules = view(every, thresholds, lang)
     rules = rules if isinstance(rules[0][0], list) else [rules]
     kept = store.filter(pq.filters_to_expression(_tuples(rules)))
-    assert kept == store.filter(steps_mask(ROW_FILTERS, masks, store.num_rows))
+    assert kept == store.filter(steps_mask(_STEPS, masks, store.num_rows))
 
 
 def _tuples(rules):

@@ -15,7 +15,6 @@ from data_recipes.sources.row import (
     PROVENANCE_SCHEMA,
     REJECT_SCHEMA,
     ROW_SCHEMA,
-    SCORE_SCHEMA,
     Reject,
     Row,
     make_row,
@@ -121,5 +120,5 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_schemas_are_documented_fields():
     """The Arrow schemas and the record types name the same columns."""
-    assert [*ROW_SCHEMA.names, *PROVENANCE_SCHEMA.names, *SCORE_SCHEMA.names] == list(Row.__dataclass_fields__)
+    assert [*ROW_SCHEMA.names, *PROVENANCE_SCHEMA.names, "scores"] == list(Row.__dataclass_fields__)
     assert set(REJECT_SCHEMA.names) == set(Reject.__dataclass_fields__)

@@ -1,6 +1,7 @@
 """What a store says of a file and of a user, through the command line."""
 
 import argparse
+import json
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,14 +22,17 @@ def store(tmp_path_factory, write_stack):
     source = write_stack(folder / "stack")
     permissions = Permissions(opt_outs=["hubot/r1"])
     benchmark = {"benchmark": "demo", "problem": "p1", "string": "total = first + second * 7"}
-    run(source, folder / "store", "all", benchmarks=[benchmark], permissions=permissions, report=_quiet)
+    run(source, folder / "store", "all", benchmarks=[benchmark], permissions=permissions, progress=_quiet)
     return folder / "store"
 
 
 def _command(*arguments):
     parser = argparse.ArgumentParser()
     cli.add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["data", *map(str, arguments)])
+    try:
+        args = parser.parse_args(["data", *map(str, arguments)])
+    except SystemExit as error:  # what argparse refuses
+        return error.code
     return args.func(args)
 
 
@@ -157,15 +161,41 @@ def test_run_takes_lists_filters_and_recipes(store, tmp_path, capsys):
     assert files_of_user(out, "octocat") == {}
     assert set(files_of_user(out, "hubot")) != set()
     for wrong, message in (
-        (("--recipe", "star"), "recipe='star' is unknown. Choose one of base, stars"),
-        (("--filter", "csv"), "names ['csv']. Choose of xml, html"),
-        (("--compat", "big"), "compat='big' is unknown"),
+        (("--recipe", "star"), "argument --recipe: invalid choice: 'star' (choose from"),
+        (("--filter", "csv"), "argument --filter: invalid choice: 'csv' (choose from"),
+        (("--compat", "big"), "argument --compat: invalid choice: 'big' (choose from"),
         (("--recipe", "fertility", "--tokenizer", str(tmp_path)), "tokenizer.json does not exist"),
-        (("--executor", "dask"), "executor='dask' is unknown"),
+        (("--executor", "dask"), "argument --executor: invalid choice: 'dask' (choose from"),
+        (("--threads", "-3"), "argument --threads: '-3' is no whole number of 1 or more"),
+        (("--threads", "0"), "argument --threads: '0' is no whole number of 1 or more"),
+        (("--parts", "x"), "argument --parts: 'x' is no whole number of 1 or more"),
+        (("--recip", "base"), "unrecognized arguments: --recip base"),
         (("--executor", "local", "--data-dir", "data"), "Write them first: `hf-santa data rows SOURCE ROWS"),
     ):
         assert _command("run", source, tmp_path / "wrong", *wrong) == 2
         assert message in capsys.readouterr().err
+        assert not (tmp_path / "wrong").exists()
+
+
+def test_results_as_json_are_nothing_but_json(store, tmp_path, capsys, monkeypatch):
+    """With `--json` stdout is one JSON value that holds what the lines say."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    sha = _sha(store, path="src/m005.py")
+
+    def result(*arguments):
+        assert _command(*arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert result("stats", store) == json.loads((store / "funnel.json").read_text())
+    (explained,) = result("explain", store, sha)
+    assert (explained["row"]["path"], explained["recipes"]["stars"]) == ("src/m005.py", ["stars: 3 < 5"])
+    loaded = result("load", store, "python-stars", "--head", "1")
+    assert (loaded["recipe"], len(loaded["head"]), loaded["head"][0]["lang"]) == ("python-stars", 1, "Python")
+    assert loaded["rows"] > 1
+    found = result("am-i-in", store, "octocat/r2", "--paths")
+    (repository,) = found["repositories"]
+    assert (found["files"], repository["repo"]) == (len(repository["paths"]), "octocat/r2")
+    assert result("index", store, tmp_path / "i", "--recipe", "base")["recipe"] == "base"
 
 
 def test_stats_is_the_reports_table_3(store, capsys):

@@ -15,6 +15,7 @@ from data_recipes import cli
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
 from data_recipes.store.training_index import MULTIPLIER, normalised, passage_hashes, write_seen_index
+from tests.fixtures.funnel import write_bare_store
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
@@ -22,7 +23,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, write_stack):
     folder = tmp_path_factory.mktemp("index")
-    run(write_stack(folder / "stack"), folder / "store", "all", report=lambda _: None)
+    run(write_stack(folder / "stack"), folder / "store", "all", progress=lambda _: None)
     return folder / "store"
 
 
@@ -77,15 +78,13 @@ def test_a_recipe_indexes_its_rows_alone(store, tmp_path):
 
 def test_the_size_is_bounded_by_a_stride(tmp_path):
     """A store too large for the size is indexed at every n-th passage; below one in 50 the size is refused."""
-    (tmp_path / "data").mkdir()
     noise = np.random.default_rng(0).choice(list(ALPHABET), 2_000_000)
-    pq.write_table(pa.table({"hexsha": ["a"], "content": ["".join(noise)]}), tmp_path / "data" / "x-00000.parquet")
-    (tmp_path / "funnel.json").write_text('{"recipes": {"base": 1}, "thresholds": {}}')
-    line = write_seen_index(tmp_path, tmp_path / "i", max_mb=1)
-    assert "stride=11 always_found_from=60" in line
+    write_bare_store(tmp_path, pa.table({"hexsha": ["a"], "content": ["".join(noise)]}))
+    about = write_seen_index(tmp_path, tmp_path / "i", recipe="base", max_mb=1)
+    assert (about["stride"], about["always_found_from"]) == (11, 60)
     assert (tmp_path / "i").stat().st_size <= 1e6
     with pytest.raises(DataError, match=r"one in 215 passages.*Allow 1 MB"):
-        write_seen_index(tmp_path, tmp_path / "i", max_mb=0.3)
+        write_seen_index(tmp_path, tmp_path / "i", recipe="base", max_mb=0.3)
     with pytest.raises(DataError, match="even when empty"):
         write_seen_index(tmp_path, tmp_path / "i", max_mb=-1)
 

@@ -1,0 +1,59 @@
+"""The report's fertility filter: files that the tokenizer cuts into many tokens, about 5 % of each language."""
+
+from collections.abc import Sequence
+
+from data_recipes.errors import DataError
+from data_recipes.filters.filter import Conjunction, Drop, Filter, Histogram, Measuring, Record, Thresholds
+
+_LEAST = {"Python": 2.5, "Java": 2.9, "JavaScript": 2.6}
+
+
+def keep(record: Record, thresholds: Thresholds) -> Drop | None:
+    """Drop files with few characters per token. A language without a threshold is dropped, too."""
+    known = thresholds["min_chars_per_token"]
+    if (least := known.get(record["lang"])) is None:
+        return Drop("fertility_unknown", f"no threshold for {record['lang']!r}; there are {', '.join(known)}")
+    if (ratio := record.get("chars_per_token")) is None:
+        raise DataError("fertility: the row has no 'chars_per_token'. Measure it first, with the path of a tokenizer.")
+    if ratio < least:
+        return Drop("chars_per_token", f"{ratio:.4g} < {least}")
+    return None
+
+
+def view(thresholds: Thresholds, lang: str | None) -> list[Conjunction]:
+    """Return the rows that pass, as parquet filters: one conjunction a language, or one that no row passes."""
+    known = {name: value for name, value in thresholds["min_chars_per_token"].items() if lang in {None, name}}
+    rules: list[Conjunction] = [
+        [["lang", "==", name], ["chars_per_token", ">=", least]] for name, least in known.items()
+    ]
+    return rules or [[["lang", "==", ""]]]
+
+
+def measure(texts: Sequence[str], langs: Sequence[str], use: Measuring) -> list[float | None]:
+    """Return the characters per token of each text; None for a language without a threshold."""
+    from data_recipes.filters.fertility import chars_per_token
+
+    if use.tokenizer is None:
+        raise DataError("recipe 'fertility' counts tokens. Pass tokenizer=PATH of a tokenizer.json.")
+    counted = [text for text, lang in zip(texts, langs, strict=True) if lang in _LEAST]
+    ratios = iter(chars_per_token(counted, use.tokenizer))
+    return [next(ratios) if lang in _LEAST else None for lang in langs]
+
+
+FILTER = Filter(
+    name="fertility",
+    summary="Base files with many characters per token: Python 2.5, Java 2.9, JavaScript 2.6 or more.",
+    source="report, section 5.3",
+    position=30,
+    keep=keep,
+    columns=("lang", "chars_per_token"),
+    thresholds={"min_chars_per_token": _LEAST},
+    needs="tokenizer",
+    measures="chars_per_token",
+    about="characters per token of the tokenizer that the run was given",
+    measure=measure,
+    view=view,
+    histograms=(
+        Histogram("chars_per_token", "Characters per token", [0.0, *(round(1.5 + 0.25 * n, 2) for n in range(15))]),
+    ),
+)

@@ -1,0 +1,14 @@
+"""Where a step says what it did: to the caller's function, or else to the logger `hf_santa.data`."""
+
+import logging
+from collections.abc import Callable
+
+LOGGER = logging.getLogger("hf_santa.data")
+
+Progress = Callable[[str], None]
+"""Takes one line for each finished step."""
+
+
+def reporter(progress: Progress | None) -> Progress:
+    """Return the function that takes the lines: the given one, or the logger's at level INFO."""
+    return LOGGER.info if progress is None else progress

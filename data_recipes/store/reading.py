@@ -1,0 +1,89 @@
+"""The one reader of funnel.json: what it gives has been checked, so that nobody after it meets a missing field."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_recipes.disk.files import PathLike
+from data_recipes.errors import StoreError
+
+_VOLUME = {"files": int, "bytes": int}
+_STAGE = {"name": str, **_VOLUME}
+_FUNNEL = {
+    "recipe": str,
+    "recipes": [str],
+    "definitions": {...: {"summary": str, "source": str, "steps": [str], "view": list}},
+    "unavailable": {...: str},
+    "order": [str],
+    "columns": {...: str},
+    "thresholds": dict,
+    "benchmarks": {...: int},
+    "configs": [{"config_name": str, "rows": int}],
+    "redactions": {...: int},
+    "totals": {"stages": [_STAGE], "recipes": {...: _VOLUME}},
+    "funnel": [
+        {
+            "lang": str,
+            "stages": [_STAGE],
+            "recipes": {...: _VOLUME},
+            "rejects": [{"stage": str, "reason": str, **_VOLUME}],
+        }
+    ],
+}
+"""The shape of funnel.json: types by key; `...` stands for any key, a list of one entry for any number of such."""
+
+
+def read_funnel(store: PathLike) -> dict[str, Any]:
+    """Return what the funnel.json of a store holds.
+
+    Raises:
+        StoreError: There is no such file, or it is not what this version of `data run` writes.
+    """
+    path = Path(store) / "funnel.json"
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file. Pass a folder that `hf-santa data run` wrote.")
+    advice = "It was damaged, or written by another version: run `hf-santa data run` again."
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path}: not readable as JSON ({error}). {advice}") from error
+    if problem := mismatch(found, _FUNNEL):
+        raise StoreError(f"{path}: {problem}. {advice}")
+    if lacking := sorted({"base", found["recipe"], *found["recipes"]} - found["definitions"].keys()):
+        raise StoreError(f"{path}: definitions has no {lacking[0]!r}. {advice}")
+    return dict(found)
+
+
+def mismatch(value: Any, shape: Any, place: str = "it") -> str | None:
+    """Return where a JSON value is not of a shape, and what was expected there; None where it is.
+
+    >>> mismatch({"a": [1, "x"]}, {"a": [int]})
+    "a[1] is 'x', expected int"
+    """
+    if isinstance(shape, type):
+        is_right = isinstance(value, shape) and not (shape is int and isinstance(value, bool))
+        return None if is_right else f"{place} is {_short(value)}, expected {shape.__name__}"
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place} is {_short(value)}, expected a list"
+        found = (mismatch(item, shape[0], f"{place}[{number}]") for number, item in enumerate(value))
+        return next((problem for problem in found if problem), None)
+    return _mismatch_of_fields(value, shape, place)
+
+
+def _mismatch_of_fields(value: Any, shape: Mapping[Any, Any], place: str) -> str | None:
+    if not isinstance(value, dict):
+        return f"{place} is {_short(value)}, expected an object"
+    fields = dict.fromkeys(value, shape[...]) if ... in shape else shape
+    for key, inner in fields.items():
+        if key not in value:
+            return f"{place} has no {key!r}"
+        if problem := mismatch(value[key], inner, key if place == "it" else f"{place}.{key}"):
+            return problem
+    return None
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

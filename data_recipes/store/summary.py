@@ -1,0 +1,105 @@
+"""What funnel.json holds: all that the card, the pictures, `data stats` and `data explain` print, computed once."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from data_recipes.dedup.modes import MODES
+from data_recipes.dedup.signatures import MIN_TOKENS
+from data_recipes.filters.registry import about_columns
+from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.recipes import RECIPES, Recipe, configs, slug, steps_of, view
+
+_ABOUT_PROVENANCE = {
+    "repo": "repository",
+    "revision": "commit",
+    "stars": "stars of the repository",
+    "forks": "its forks",
+    "licenses": "licences found in it",
+    "date": "date of its last event or commit",
+}
+
+
+def store_funnel(
+    recipes: Sequence[Recipe],
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    unavailable: Mapping[str, str],
+    thresholds: Mapping[str, Any],
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what funnel.json holds of a store with these recipes and these entries of its languages.
+
+    `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction_key, benchmarks.
+    `recipes` are named in the order that they were asked for; the first is the default.
+    """
+    redactions: Counter[str] = Counter()
+    for entry in entries:
+        redactions.update(entry["redactions"])
+    ordered = [recipe for recipe in RECIPES.values() if recipe in recipes]
+    modes = [mode for recipe in ordered for mode in recipe.modes]
+    values = {**thresholds, **{f"{mode}_jaccard": MODES[mode].threshold for mode in steps_of(ordered) if mode in modes}}
+    if modes:
+        values["min_tokens"] = MIN_TOKENS
+    present = [entry for entry in entries if entry["stages"][2]["files"]]
+    languages = [entry["lang"] for entry in present]
+    return {
+        "recipe": recipes[0].name,
+        "recipes": [recipe.name for recipe in recipes],
+        "definitions": {
+            recipe.name: {
+                "summary": recipe.summary,
+                "source": recipe.source,
+                "steps": list(recipe.steps),
+                "view": view(recipe, values),
+            }
+            for recipe in ordered
+        },
+        "unavailable": dict(unavailable),
+        "order": ["base filter", "redaction", "decontamination", *recipes[0].steps],
+        **{name: about[name] for name in ("filters", "compat", "permissions", "provenance", "scores")},
+        "columns": dict(_columns(about, modes)),
+        "thresholds": values,
+        **{name: about[name] for name in ("redaction_key", "benchmarks")},
+        "configs": configs(recipes, languages, values, config_rows(ordered, present)),
+        "redactions": dict(redactions),
+        "totals": _totals(entries),
+        "funnel": list(entries),
+    }
+
+
+def config_rows(recipes: Sequence[Recipe], entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of rows of each config: of each recipe over all languages, and of each language."""
+    rows: dict[str, int] = {}
+    for recipe in recipes:
+        rows[recipe.name] = sum(entry["recipes"][recipe.name]["files"] for entry in entries)
+        for entry in entries:
+            rows[f"{slug(entry['lang'])}-{recipe.name}"] = entry["recipes"][recipe.name]["files"]
+    return rows
+
+
+def _columns(about: Mapping[str, Any], modes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the columns of the store beside The Stack's, each with what it holds."""
+    named = {**_ABOUT_PROVENANCE, **about_columns()}
+    yield from ((name, named[name]) for name in (*about["provenance"], *about["scores"]))
+    yield from ((column, f"redactions of {kind}") for kind, column in PII_COLUMNS.items())
+    for mode in dict.fromkeys(modes):
+        yield f"{mode}_keep", f"whether the row is in the recipe `{mode}`"
+        yield (
+            f"{mode}_cluster",
+            "the `hexsha` of the row that is kept for its cluster of near-duplicates, null for a row without any",
+        )
+
+
+def _totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return files and bytes of each stage and of each recipe over all languages."""
+    stages = [
+        {"name": same[0]["name"], **{unit: sum(each[unit] for each in same) for unit in ("files", "bytes")}}
+        for same in zip(*(entry["stages"] for entry in entries), strict=True)
+    ]
+    names = list(entries[0]["recipes"]) if entries else []
+    recipes = {
+        name: {unit: sum(entry["recipes"][name][unit] for entry in entries) for unit in ("files", "bytes")}
+        for name in names
+    }
+    return {"stages": stages, "recipes": recipes}

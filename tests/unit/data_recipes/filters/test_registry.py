@@ -1,0 +1,109 @@
+"""One object is all that a new filter needs."""
+
+import argparse
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+from data_recipes import cli
+from data_recipes.errors import DataError
+from data_recipes.filters.filter import Drop, Filter, Histogram
+from data_recipes.filters.registry import filters, find_filter, registered, thresholds_for
+from data_recipes.pipeline import run
+from data_recipes.recipes import RECIPES
+from data_recipes.store.explain import explain
+
+
+def _keep(record, thresholds):
+    share = record["digit_share"]
+    return Drop("many_digits", f"{share:.2f}") if share >= thresholds["max_digit_share"] else None
+
+
+def _measure(texts, langs, use):
+    del langs, use
+    return [sum(map(str.isdigit, text)) / len(text) for text in texts]
+
+
+def _view(thresholds, lang):
+    del lang
+    return [[["digit_share", "<", thresholds["max_digit_share"]]]]
+
+
+FEW_DIGITS = Filter(
+    name="few_digits",
+    summary="Base files that are not tables of numbers.",
+    source="this test",
+    keep=_keep,
+    columns=("digit_share",),
+    thresholds={"max_digit_share": 0.045},
+    measures="digit_share",
+    about="share of the characters that are digits",
+    measure=_measure,
+    view=_view,
+    histograms=(Histogram("digit_share", "Share of digits", [0.0, 0.045, 0.1, 1.0], ("max_digit_share",)),),
+)
+
+
+def _words(capsys):
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["data", "run", "--help"])
+    return capsys.readouterr().out
+
+
+def test_a_new_filter_is_one_object(tmp_path, write_stack, capsys):
+    """Registered, it has a recipe, a view, a histogram, sentences on the card and a place on the command line."""
+    source, store = write_stack(tmp_path / "stack"), tmp_path / "store"
+    with registered(FEW_DIGITS):
+        funnel = run(source, store, "few_digits")
+        assert "few_digits" in _words(capsys)
+    assert "few_digits" not in _words(capsys)
+    assert "few_digits" not in RECIPES
+    shares = [
+        share
+        for file in sorted((store / "data").glob("*.parquet"))
+        for share in pq.read_table(file)["digit_share"].to_pylist()
+    ]
+    kept = sum(share < 0.045 for share in shares)
+    assert 0 < kept < len(shares)
+    rows = load_dataset(str(store), "few_digits", split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows.num_rows == kept == funnel["totals"]["recipes"]["few_digits"]["files"]
+    assert funnel["funnel"][0]["histograms"]["digit_share"]["thresholds"] == [0.045]
+    assert "Share of digits" in (store / "images" / "histograms.svg").read_text()
+    card = (store / "README.md").read_text()
+    assert "- `few_digits`: Base files that are not tables of numbers. (this test)" in card
+    assert "- `digit_share`: share of the characters that are digits" in card
+    assert "max_digit_share 0.045" in card
+    reject = next(
+        r for r in pq.read_table(store / "rejects" / "python.parquet").to_pylist() if r["stage"] == "few_digits"
+    )
+    (found,) = explain(store, reject["hexsha"])
+    assert found.verdicts(json.loads((store / "funnel.json").read_text()))["few_digits"] == [
+        f"few_digits: many_digits: {reject['detail']}"
+    ]
+
+
+def test_a_name_is_taken_once():
+    """A filter can't take the name or the column of another; a wrong shape is said when it is made."""
+    with (
+        registered(FEW_DIGITS),
+        pytest.raises(DataError, match="'few_digits' has the same name"),
+        registered(FEW_DIGITS),
+    ):
+        raise AssertionError
+    with pytest.raises(DataError, match="a filter with stage='recipe' has a view"):
+        Filter(name="x", summary="", source="", keep=_keep, columns=())
+    with pytest.raises(DataError, match="give both 'measures' and 'measure'"):
+        Filter(name="x", summary="", source="", keep=_keep, columns=(), view=_view, measures="y")
+
+
+def test_the_filters_stand_in_their_order():
+    """The base filter leads, the report's follow in its order, then those that are asked for; an unknown one is named."""
+    assert list(filters()) == ["base", "stars", "comments", "fertility", "xml", "html"]
+    assert (list(filters("base")), list(filters("store"))) == (["base"], ["xml", "html"])
+    assert thresholds_for("bigcode", ["stars"]) == {"min_stars": 6}
+    with pytest.raises(DataError, match=r"filter 'star' is unknown\. Choose one of base, stars"):
+        find_filter("star")
