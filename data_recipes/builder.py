@@ -97,7 +97,12 @@ class SantaStack(datasets.ArrowBasedBuilder):
         given = {item.name: getattr(config, item.name) for item in _SETTINGS}
         settings = RunSettings(recipe=name, permissions=permissions, **given)
         tokenizer = checksum(tokenizer_file(config.tokenizer)) if config.tokenizer else None
-        about = [settings.seed, settings.compat, list(settings.filters), [str(item) for item in settings.benchmarks]]
+        about = [
+            settings.redaction_key().check(),
+            settings.compat,
+            list(settings.filters),
+            [str(item) for item in settings.benchmarks],
+        ]
         key = digest([code_digest(), sums, name, split, permissions.settings(), *about, tokenizer])
         store = Path(self._cache_dir_root) / "santa_stack_stores" / key
         source = store / ".source"

@@ -90,7 +90,7 @@ def test_every_config_of_the_card_loads_in_a_clean_process(store, loaded):
     """Each recipe, of each language and of all, gives the rows that the funnel counts, streamed and whole."""
     _, funnel = store
     assert set(funnel["recipes"]) == set(RECIPES)
-    assert sorted(loaded) == sorted(funnel["configs"])
+    assert sorted(loaded) == sorted(entry["config_name"] for entry in funnel["configs"])
     for recipe in funnel["recipes"]:
         whole, stream, _ = loaded[recipe]
         assert whole == stream
