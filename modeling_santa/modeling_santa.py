@@ -9,6 +9,7 @@ state dicts interchange. Source: report section 5.1.
 
 import math
 import os
+from inspect import signature
 from typing import Any, Self, Unpack
 
 import torch
@@ -33,6 +34,9 @@ from .infill_santa import InfillMixin
 from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
 from .linear_santa import SantaLinear, is_cpu_inference
 
+# transformers 5.24 renamed what it passes, and what a model returns, from `past_key_values`. Older versions pass as `cache`
+# something else: an engine's paged cache, which belongs to the attention function.
+CACHE_NAME = "cache" if "cache" in signature(create_causal_mask).parameters else "past_key_values"
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
@@ -74,13 +78,13 @@ class SantaAttention(nn.Module):
         self,
         x_BTC: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        layer_past: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the attended residual update (B, T, C) and, in eager mode, the weights (B, H, T, S)."""
         q_BHTD, k_BKSD, v_BKSD = self.project(x_BTC)
-        if past_key_values is not None:
-            k_BKSD, v_BKSD = past_key_values.update(k_BKSD, v_BKSD, self.layer_idx)
+        if layer_past is not None:  # an engine's paged cache puts what its attention needs into kwargs
+            k_BKSD, v_BKSD = layer_past.update(k_BKSD, v_BKSD, self.layer_idx, kwargs=kwargs)
         y_BTHD, weights = self.attend(q_BHTD, k_BKSD, v_BKSD, attention_mask, **kwargs)
         y_BTC = self.c_proj(y_BTHD.reshape(*x_BTC.shape[:-1], -1).contiguous())
         return (self.resid_dropout(y_BTC) if self.training else y_BTC), weights
@@ -169,7 +173,7 @@ class SantaPreTrainedModel(PreTrainedModel):
     base_model_prefix = "transformer"
     supports_gradient_checkpointing = True
     _no_split_modules = ["SantaBlock"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache", "layer_past"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -292,37 +296,56 @@ class SantaModel(SantaPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
+        cache: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPast:
         """Return hidden states (B, T, C) of `input_ids` (B, T) or `inputs_embeds` (B, T, C).
 
         `attention_mask` (B, S) is 1 for tokens and 0 for padding, on either side; it covers the cached tokens too.
+        `past_key_values` and `cache` are two names of one thing, as in transformers before 5.24 and since.
 
         Raises:
             ValueError: both or neither input given; more tokens than n_positions.
         """
+        past_key_values, kwargs = one_cache(past_key_values, cache, kwargs)
         inputs_embeds = self.embedded(input_ids, inputs_embeds)
         if use_cache and past_key_values is None:
             past_key_values = GrowingCache(self.config)
-        seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+        is_paged = past_key_values is not None and not isinstance(past_key_values, Cache)
+        seen = past_key_values.get_seq_length() if past_key_values is not None and not is_paged else 0
         # Sequences packed into one row come with their own positions and without a cache; their sum may be longer.
-        if position_ids is None or past_key_values is not None:
+        if position_ids is None or isinstance(past_key_values, Cache):
             self.check_context(seen, inputs_embeds.shape[1])
         if position_ids is None:
             position_ids = self.positions(seen, inputs_embeds.shape[1], attention_mask)
+        # By position: transformers 5.24 renamed the fourth argument.
         mask = create_causal_mask(
-            config=self.config,
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            past_key_values=past_key_values,
-            position_ids=position_ids,
+            self.config, inputs_embeds, attention_mask, past_key_values, position_ids=position_ids
         )
         x_BTC = self.drop(inputs_embeds + self.wpe(position_ids).to(inputs_embeds.device))
         wants_weights = kwargs.get("output_attentions", self.config.output_attentions)
-        may_fold = self.config._attn_implementation == "sdpa" and not wants_weights and kwargs.get("cache") is None
+        may_fold = self.config._attn_implementation == "sdpa" and not wants_weights and not is_paged
+        may_fold = may_fold and kwargs.get("cache") is None
         for block in self.h:
-            x_BTC = block(x_BTC, attention_mask=mask, past_key_values=past_key_values, may_fold=may_fold, **kwargs)
-        return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), past_key_values=past_key_values)
+            x_BTC = block(x_BTC, attention_mask=mask, layer_past=past_key_values, may_fold=may_fold, **kwargs)
+        return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), **{CACHE_NAME: past_key_values})
+
+
+def one_cache(
+    past_key_values: Cache | None, cache: Cache | None, kwargs: dict[str, Any]
+) -> tuple[Cache | None, dict[str, Any]]:
+    """Return the cache under whichever name it came, and the arguments for the attention.
+
+    Raises:
+        ValueError: both names are used where they mean the same.
+    """
+    if cache is None:
+        return past_key_values, kwargs
+    if CACHE_NAME != "cache" and not isinstance(cache, Cache):
+        return past_key_values, {**kwargs, "cache": cache}
+    if past_key_values is not None:
+        raise ValueError("SantaModel: give one of past_key_values and cache, which are two names of one thing.")
+    return cache, kwargs
 
 
 class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
@@ -355,11 +378,11 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> None:
         """Let `generate` use the growing cache where it would make a plain DynamicCache."""
-        is_given = model_kwargs.get("past_key_values") is not None
+        is_given = model_kwargs.get(CACHE_NAME) is not None
         super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
-        made: Any = model_kwargs.get("past_key_values")
+        made: Any = model_kwargs.get(CACHE_NAME)
         if not is_given and type(made) is DynamicCache and not made.offloading:
-            model_kwargs["past_key_values"] = GrowingCache(self.config)
+            model_kwargs[CACHE_NAME] = GrowingCache(self.config)
 
     @can_return_tuple
     def forward(
@@ -372,6 +395,7 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        cache: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutputWithPast:
         """Return logits (B, T, V) and, with `labels` (B, T), the mean next-token loss in nats.
@@ -386,6 +410,7 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
+            cache=cache,
             **kwargs,
         )
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -396,7 +421,7 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits_BTV,
-            past_key_values=outputs.past_key_values,
+            **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

@@ -10,6 +10,7 @@ from transformers import DynamicCache
 
 from modeling_santa.cache_santa import STEP, GrowingCache
 from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.modeling_santa import CACHE_NAME
 
 CONFIG = SantaConfig(n_layer=1, n_embd=8, n_head=2, vocab_size=16)
 OPERATIONS = st.one_of(
@@ -101,10 +102,10 @@ def test_generate_uses_it_and_leaves_a_caller_s_cache_alone(tiny_model):
     ids = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
     common = {"max_new_tokens": 30, "do_sample": False, "pad_token_id": 0, "return_dict_in_generate": True}
     default = tiny_model.generate(ids, **common)
-    assert type(default.past_key_values) is GrowingCache
+    assert type(default[CACHE_NAME]) is GrowingCache
     given_cache = DynamicCache(config=tiny_model.config)
-    passed = tiny_model.generate(ids, past_key_values=given_cache, **common)
-    assert passed.past_key_values is given_cache
+    passed = tiny_model.generate(ids, **{CACHE_NAME: given_cache}, **common)
+    assert passed[CACHE_NAME] is given_cache
     static = tiny_model.generate(ids, cache_implementation="static", disable_compile=True, **common)
     assert torch.equal(default.sequences, passed.sequences)
     assert torch.equal(default.sequences, static.sequences)

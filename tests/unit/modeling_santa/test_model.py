@@ -10,7 +10,7 @@ from transformers import DynamicCache, GPTBigCodeForCausalLM, StaticCache, TextI
 import modeling_santa
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.infill_santa import MiddleStreamer
-from modeling_santa.modeling_santa import SantaForCausalLM
+from modeling_santa.modeling_santa import CACHE_NAME, SantaForCausalLM
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*generation flags.*")
 
@@ -71,17 +71,26 @@ def test_padding_changes_nothing(pair, side):
         assert_close(ours(ids).logits[0], padded)
 
 
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
 @pytest.mark.parametrize("chunks", [[1] * 24, [10, 1, 13], [23, 1], [5, 19]])
-def test_a_cache_changes_nothing(pair, chunks):
-    """Reading in pieces, one token or many at a time, gives the logits of reading at once."""
+def test_a_cache_changes_nothing(pair, chunks, name):
+    """Reading in pieces, one token or many at a time, gives the logits of reading at once, under both names of a cache."""
     ours, _ = pair
     ids, cache, logits = ids_of((2, 24)), None, []
     with torch.no_grad():
         for chunk in ids.split(chunks, dim=1):
-            out = ours(chunk, past_key_values=cache, use_cache=True)
+            out = ours(chunk, **{name: cache}, use_cache=True)
             cache = out.past_key_values
+            assert out[CACHE_NAME] is cache
             logits.append(out.logits)
         assert_close(ours(ids).logits, torch.cat(logits, dim=1))
+
+
+def test_a_cache_is_given_once(tiny_model):
+    """Under both names at once it is a mistake."""
+    cache = DynamicCache(config=tiny_model.config)
+    with pytest.raises(ValueError, match="one of past_key_values and cache, which are two names of one thing"):
+        tiny_model(ids_of((1, 3)), past_key_values=cache, cache=cache)
 
 
 def test_greedy_text_equals_the_native_class(pair):
@@ -265,7 +274,7 @@ def test_bfloat16_errs_no_more_than_the_native_class(width, gain):
     def read(model):
         with torch.no_grad():
             start = model(ids[:, :-1], use_cache=True)
-            end = model(ids[:, -1:], past_key_values=start.past_key_values, use_cache=True)
+            end = model(ids[:, -1:], **{CACHE_NAME: start[CACHE_NAME]}, use_cache=True)
         return torch.cat([start.logits, end.logits], dim=1).float()
 
     expected = read(exact)
