@@ -48,8 +48,11 @@ peers:
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/detectors/peers.txt
 
+# The reference from the code, then the site in out/site; a broken link or a page outside the navigation is an error.
 docs: setup
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "site out/site/index.html"
 
 # Command and Debian package of each tool; what has no command of its own is asked of dpkg. Julia and Swift are not in Debian.
 TOOLS := node:nodejs npm:npm javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch bwrap:bubblewrap \

@@ -63,7 +63,7 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "publish",
         help="publish staged repositories to the Hub, one commit each",
         description="Publish what `hf-santa stage` wrote: dataset, metric, model, Space, each in one commit or none, then "
-        "load each from the Hub. The token comes from HF_TOKEN or `hf auth login`. See docs/publishing.md.",
+        "load each from the Hub. The token comes from HF_TOKEN or `hf auth login`. See docs/guides/publish.md.",
         epilog="example: hf-santa publish all out/repos --namespace me --dry-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""What each stage of a run costs a GB and a million files, and what The Stack would cost: the tables of docs/scaling.md.
+"""What each stage of a run costs a GB and a million files, and what The Stack would cost: the tables of docs/guides/scale.md.
 
 python tests/bench/scaling.py [--mb MB] [FILE.parquet …]
 

@@ -1,4 +1,4 @@
-"""docs/editors.md: its settings, as prompts, sent by an OpenAI client to a folder under `transformers serve`."""
+"""docs/guides/editors.md: its settings, as prompts, sent by an OpenAI client to a folder under `transformers serve`."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from .space_driver import environment, free_port, save_tiny_model
 
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parents[2] / "docs" / "editors.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "editors.md").read_text()
 BLOCKS = dict(re.findall(r"```(json|lua|yaml|toml|python)\n(.*?)```", PAGE, re.DOTALL))
 BEFORE, AFTER = "def f(x):\n    return ", "\n\n\nprint(f(1))\n"
 SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; sys.exit(main())"

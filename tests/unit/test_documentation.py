@@ -1,22 +1,33 @@
-"""What is written is what the code does: doctests, the reference page, the README's code."""
+"""What is written is what the code does: doctests, the reference, commands and imports on all pages, the site."""
 
+import argparse
 import ast
 import doctest
 import importlib
+import os
 import re
+import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from data_recipes import RECIPES
 from eval_multipl_e import LANGUAGES
+from hf_santa.cli import build_parser
 from hf_santa.demo import used_by
 from hf_santa.demo.steps import STEP_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 PACKAGES = ("modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa")
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "spaces/santa_demo/README.md"])
+
+
+def reference(name):
+    return (DOCS / "reference" / f"{name}.md").read_text()
 
 
 def modules_with_examples():
@@ -36,41 +47,157 @@ def test_doctests(name):
     assert 0 == found.failed
 
 
-def test_the_reference_page_names_everything():
-    """Each recipe, language, step and flag is on docs/reference.md."""
-    page = (ROOT / "docs" / "reference.md").read_text()
-    flags = {
-        node.value
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("cli.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and re.fullmatch(r"--[a-z][a-z-]*", node.value)
-    }
-    missing = [name for name in (*RECIPES, *LANGUAGES, *STEP_NAMES, *flags) if name not in page]
+def parsers(parser):
+    """The parser and all below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from parsers(child)
+
+
+def test_every_command_and_flag_is_in_the_reference():
+    """Each parser has its heading, and below it each of its flags; those of all commands stand above."""
+    page = reference("commands")
+    common, *sections = re.split(r"\n(?=#+ `hf-santa )", page)
+    by_command = {re.match(r"#+ `([^`]+)`", text).group(1): text for text in sections}
+    missing = [
+        f"{parser.prog} {flag}"
+        for parser in parsers(build_parser())
+        for action in parser._actions
+        for flag in action.option_strings
+        if flag not in {"-h", "--help"} and f"{flag}" not in common + by_command.get(parser.prog, "")
+    ]
+    assert [] == missing
+    assert {parser.prog for parser in parsers(build_parser())} - {"hf-santa"} == set(by_command)
+
+
+def test_every_recipe_language_and_step_is_in_the_reference():
+    """Each name of the three tables has its row."""
+    recipes, languages = reference("recipes"), reference("languages")
+    assert [] == [name for name in RECIPES if f"| `{name}` |" not in recipes]
+    assert [] == [name for name in STEP_NAMES if f"| `{name}` |" not in recipes]
+    assert [] == [name for name in LANGUAGES if f"| `{name}` |" not in languages]
+
+
+def test_every_public_name_is_in_the_reference():
+    """Each name of an `__all__`, of packages and sub-packages, is on the page with its package."""
+    page = reference("python-api")
+    missing = []
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            module = ".".join(path.parent.relative_to(ROOT).parts)
+            missing += [
+                f"{module}.{name}"
+                for name in getattr(importlib.import_module(module), "__all__", ())
+                if not re.search(rf"^### {name} \{{|`{re.escape(module)}\.{name}`", page, re.MULTILINE)
+            ]
     assert [] == missing
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="argparse lays out help differently outside Python 3.11")
-def test_the_reference_page_is_what_the_code_writes():
+def test_every_environment_variable_is_in_the_reference():
+    """Each HF_SANTA_ name in the code is on the page, or is one that only our own processes tell each other."""
+    page = reference("environment-variables")
+    internal = set(re.findall(r"HF_SANTA_\w+", re.search(r"INTERNAL = .*", (DOCS / "generate.py").read_text()).group()))
+    used = {
+        name
+        for folder in (*PACKAGES, "spaces", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"\bHF_SANTA_[A-Z_]*[A-Z]\b", path.read_text())
+    }
+    assert [] == sorted(name for name in used - internal if f"`{name}`" not in page)
+
+
+def test_every_error_class_is_in_the_reference():
+    """Each class named …Error in the packages has its row."""
+    page = reference("errors-and-exit-codes")
+    found = {
+        node.name
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_")
+    }
+    assert [] == sorted(name for name in found if f"| `{name}` |" not in page)
+
+
+def test_the_reference_is_what_the_code_writes():
     """`make docs` changes nothing."""
-    done = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], check=False)
-    assert 0 == done.returncode, "docs/reference.md is out of date: run `make docs`"
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], check=False, capture_output=True, text=True
+    )
+    assert 0 == done.returncode, done.stderr
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands_of(text):
+    """The hf-santa command lines of a shell block as words, without comments, variables and pipes."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        found = re.match(r"(?:[A-Z_]+=\S+ )*hf-santa (.*)", line.strip())
+        if found:
+            words = shlex.split(found.group(1).replace("$SLURM_ARRAY_TASK_ID", "0"), comments=True)
+            stop = next((at for at, word in enumerate(words) if word in {"|", "||", "&&", ">", ";"}), len(words))
+            yield words[:stop]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_on_a_page_are_understood(page, capsys):
+    """Every `hf-santa` line of a page is one that the parser takes: no flag that is gone, none that is missing."""
+    refused = []
+    for text in (*blocks(page, "sh"), *blocks(page, "bash")):
+        for words in commands_of(text):
+            try:
+                build_parser().parse_args(words)
+            except SystemExit as error:
+                refused += [f"hf-santa {' '.join(words)}: {capsys.readouterr().err}"] if error.code else []
+    assert [] == refused
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_python_on_a_page_imports_what_there_is(page):
+    """Every Python block of a page is Python, and what it imports from our packages exists."""
+    for text in blocks(page, "python"):
+        if text.lstrip().startswith(">>>") or "reference" in page.parts:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES:
+                module = importlib.import_module(node.module)
+                assert [] == [each.name for each in node.names if not hasattr(module, each.name)]
 
 
 def test_the_readme_shows_the_four_lines_as_they_are_run():
     """The demo runs these very lines against staged folders, in processes without this package."""
     readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 120
     for use in (used_by.MODEL, used_by.DATASET, used_by.METRIC, used_by.SPACE):
         assert f"```python\n{use.code}```" in readme, use.title
 
 
-def test_the_readme_links_to_what_exists():
-    """Every relative link of the top-level pages leads to a file or folder."""
-    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def test_pages_link_to_what_exists():
+    """Every relative link of a page leads to a file or folder."""
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+            is_from_root = target.removeprefix("../") in {"index.md", "contributing.md", "changelog.md", "security.md"}
+            assert is_from_root or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    """Mkdocs --strict: no broken link or anchor, and no page that the navigation lacks."""
+    if find_spec("material") is None:
+        pytest.skip("mkdocs-material is not installed: pip install -e '.[docs]'")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert (tmp_path / "site" / "search" / "search_index.js").is_file()
 
 
 def test_nothing_names_a_machine_or_a_secret():
