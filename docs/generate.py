@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -397,6 +397,7 @@ def recipes_page() -> str:
     """Return the recipes and what each of their steps keeps."""
     from data_recipes import RECIPES
     from data_recipes.dedup.modes import MODES
+    from data_recipes.filters.registry import filters
     from hf_santa.demo.steps import STEPS
 
     recipes = [[f"`{r.name}`", r.summary, ", ".join(r.steps) or "none", r.source] for r in RECIPES.values()]
@@ -407,6 +408,18 @@ def recipes_page() -> str:
         modes.append(
             [f"`{name}`", shingle, str(mode.threshold), f"{bands} x {rows}", "yes" if mode.is_verified else "no"]
         )
+    stages = {"base": "always", "store": "with `--filter`", "recipe": "by its recipe"}
+    rules = [
+        [
+            f"`{each.name}`",
+            each.summary,
+            stages[each.stage],
+            _numbers(each.thresholds),
+            _numbers(each.bigcode),
+            each.source,
+        ]
+        for each in filters().values()
+    ]
     steps = [
         [f"`{s.name}`", _sentence(s.about), ", ".join(s.needs), ", ".join(f"`{o}`" for o in s.outputs)] for s in STEPS
     ]
@@ -417,6 +430,11 @@ def recipes_page() -> str:
         "`load_dataset(OUT, 'python-NAME')` one of a single language. On your own Stack files, without a store: "
         '`data_recipes.register()`, then `load_dataset("santa_stack", NAME, data_files=…)`.',
         table(["name", "what it keeps", "steps after base", "source"], recipes),
+        "## Filters",
+        "What a filter that is applied *always* or with `--filter` drops is not in the store; what a recipe's filter drops stays "
+        "there, outside of that recipe. The column `bigcode` has thresholds that differ under `--compat bigcode`. A filter is one "
+        "file in `data_recipes/filters/rules/`: [contributing](../contributing.md) says how to write one.",
+        table(["name", "what it keeps", "applied", "thresholds", "bigcode", "source"], rules),
         "## Near-deduplication",
         "All three modes use 256 MinHash permutations. Two files become candidates when they agree in all rows of one band. "
         "*Verified* means that a file is removed only if its true Jaccard similarity with a kept file reaches the threshold. "
@@ -428,11 +446,23 @@ def recipes_page() -> str:
     )
 
 
+def _numbers(thresholds: Mapping[str, Any]) -> str:
+    """Thresholds in words: `min_stars` 5."""
+    found = []
+    for name, value in thresholds.items():
+        shown = (
+            ", ".join(f"{key} {each:g}" for key, each in value.items()) if isinstance(value, Mapping) else f"{value:g}"
+        )
+        found.append(f"`{name}` {shown}")
+    return "; ".join(found)
+
+
 def languages_page() -> str:
     """Return the languages of the metric and of the filters."""
-    from data_recipes.filters.rules import MIN_CHARS_PER_TOKEN
+    from data_recipes.filters.registry import find_filter
     from eval_multipl_e import LANGUAGES
 
+    known = find_filter("fertility").thresholds["min_chars_per_token"]
     rows = [
         [f"`{x.code}`", x.name, f"{x.run_timeout_s:g}", "yes" if x.is_run_here else "no", f"`{x.install}`" if x.install.count(":") == 0 else x.install]
         for x in LANGUAGES.values()
@@ -446,7 +476,7 @@ def languages_page() -> str:
         table(["code", "language", "time limit, s", "run", "install (Debian)"], rows),
         "## Of the data recipes",
         "Rows of every language go through the base filter, redaction, decontamination and near-deduplication. Two filters know "
-        f"only some: `comments` has lexers for Python, Java and JavaScript, `fertility` thresholds for {', '.join(MIN_CHARS_PER_TOKEN)}.",
+        f"only some: `comments` has lexers for Python, Java and JavaScript, `fertility` thresholds for {', '.join(known)}.",
     )
 
 
