@@ -119,7 +119,7 @@ def unexplained_fields(folder):
         if path.name in _NOT_OURS | _INTERNAL or any(part.startswith(".") for part in parts):
             continue
         for name in fields_of(json.loads(path.read_text())):
-            is_data = name in _DATA or "/" in name or "." in name or name.split("_jaccard")[0] in RECIPES
+            is_data = name in _DATA or "/" in name or "." in name or name.rpartition("_")[0] in RECIPES
             if name not in explained and not is_data:
                 found.setdefault("/".join(parts), set()).add(name)
     return found

@@ -88,7 +88,7 @@ def test_publish(artefacts, hub, tmp_path):
     online = {**env, "HF_HUB_OFFLINE": "0"}
     printed = example("publish.py", artefacts, "repos", "--namespace", "me", home=tmp_path, **online)
     assert "plan=model me/santa new repository" in printed
-    assert {} == hub.repos
+    assert {} == hub.store.repos
     assert {} == unexplained_fields(tmp_path / "repos")
 
 
