@@ -1,5 +1,6 @@
 """Find personal data in a text: one scan in which each type is searched for once, shared with the presidio adapter."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
@@ -8,6 +9,10 @@ from data_recipes.pii.addresses import ip_spans
 from data_recipes.pii.emails import email_spans, has_email_candidate
 from data_recipes.pii.finding import DEFAULT_TYPES, TYPES, Finding, Span
 from data_recipes.pii.key_engine import KeyEngine, key_engine
+from data_recipes.pii.named_values import is_surely_random
+
+RANDOM_PASSWORD = "random-password"  # noqa: S105  # the name of a rule
+"""The rule of a key that is called a password."""
 
 
 class Scan:
@@ -24,7 +29,7 @@ class Scan:
         rules, gates = self._candidates
         if kind == "IP_ADDRESS":
             return bool(gates)
-        return any(self._engine.rules[number].type == kind for number in rules)
+        return any(self._engine.may_find(number, kind) for number in rules)
 
     def spans(self, kind: str) -> list[Span]:
         """The finds of a type, in order and without overlap."""
@@ -54,18 +59,46 @@ class Scan:
     def _addresses(self) -> list[Span]:
         return list(ip_spans(self._text))
 
+    @cached_property
+    def _assigned(self) -> list[tuple[int, int, str, str]]:
+        """The values with a name: place in bytes, type and rule; a random password is one more time there, as a key."""
+        numbers = self._candidates[0]
+        found = list(self._engine.assigned(self._data, numbers))
+        values = [(start, end, kind, rule.id) for start, end, kind, rule in found]
+        random = [
+            (start, end, "KEY", RANDOM_PASSWORD)
+            for start, end, kind, _rule in found
+            if kind == "PASSWORD" and is_surely_random(self._data[start:end].decode("utf-8", "replace"))
+        ]
+        return values + random
+
     def _of_type(self, kind: str) -> list[Span]:
         numbers = [number for number in self._candidates[0] if self._engine.rules[number].type == kind]
-        found = self._engine.spans(self._data, numbers)
+        found = [Span(start, end, rule.id) for start, end, rule in self._engine.spans(self._data, numbers)]
+        more = sorted(Span(start, end, rule) for start, end, named, rule in self._assigned if named == kind)
+        spans = _in_gaps(found, more)
         if len(self._data) == len(self._text):
-            return [Span(start, end, rule.id) for start, end, rule in found]
-        spans, at, chars = [], 0, 0
-        for start, end, rule in found:
+            return spans
+        moved, at, chars = [], 0, 0
+        for start, end, rule in spans:
             first = chars + _length(self._data[at:start])
             chars = first + _length(self._data[start:end])
             at = end
-            spans.append(Span(first, chars, rule.id))
-        return spans
+            moved.append(Span(first, chars, rule))
+        return moved
+
+
+def _in_gaps(spans: list[Span], more: list[Span]) -> list[Span]:
+    """Return the spans in order with those of `more` that overlap none of them nor each other."""
+    kept = [*spans]
+    starts = [span.start for span in kept]
+    for span in more:
+        at = bisect_left(starts, span.start)
+        if (at and kept[at - 1].end > span.start) or (at < len(kept) and kept[at].start < span.end):
+            continue
+        starts.insert(at, span.start)
+        kept.insert(at, span)
+    return kept
 
 
 def _length(data: bytes) -> int:
@@ -85,7 +118,8 @@ def _scan(text: str, engine: KeyEngine) -> Scan:
 def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     """Return the personal data in a text, in order and without overlap.
 
-    PASSWORD and USERNAME are found only where they are asked for.
+    PASSWORD and USERNAME are found only where they are asked for. A password that a machine drew is a KEY where
+    PASSWORD is not asked for.
 
     >>> find_pii("author = 'bob@corp.io'")
     [Finding(start=10, end=21, type='EMAIL_ADDRESS', rule='email')]
@@ -96,7 +130,12 @@ def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     if unknown := [name for name in types if name not in TYPES]:
         raise DataError(f"find_pii: type {unknown[0]!r} is not available. Types of this version: {', '.join(TYPES)}.")
     seen = scan(text)
-    spans = sorted((start, end, kind, rule) for kind in set(types) for start, end, rule in seen.spans(kind))
+    spans = sorted(
+        (start, end, kind, rule)
+        for kind in set(types)
+        for start, end, rule in seen.spans(kind)
+        if rule != RANDOM_PASSWORD or "PASSWORD" not in types
+    )
     findings: list[Finding] = []
     for start, end, kind, rule in spans:
         if not findings or start >= findings[-1].end:

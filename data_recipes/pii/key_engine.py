@@ -12,9 +12,12 @@ from functools import cache
 from typing import Any
 
 from data_recipes.errors import DataError
-from data_recipes.pii.key_filters import is_block_of_key, is_key
+from data_recipes.pii.assignments import PLACES, name_at, read_assignment
+from data_recipes.pii.key_filters import is_block_of_key, is_certain, is_key
 from data_recipes.pii.key_rules import Rule, key_rules
+from data_recipes.pii.named_values import is_value
 from data_recipes.pii.prefilter import BACKENDS, GATES, best_backend, is_installed, prefilter_of, re2_options
+from data_recipes.pii.value_roles import TYPE_OF_ROLE, role_of
 
 MAX_BLOCK_BYTES = 24_000
 """No private key is longer; a header without a footer is searched no further."""
@@ -24,6 +27,8 @@ _ESCAPED_BEFORE = re.compile(
 )
 # What is left of a block that was cut off: runs of base64, and what stands between lines of a literal.
 _BODY = re.compile(rb"(?:(?:[\s\"'+,;*#|>]|\\+[nrt]){0,40}[A-Za-z0-9+/=]{20,})+")
+_DIGIT = re.compile(rb"[0-9]")
+_IDENTIFIER = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTINUATION, _LETTER = re.compile(rb"[\x80-\xbf]"), re.compile(rb"[\x80-\xff]")
 _Search = Callable[[bytes, int], Any]
 
@@ -60,13 +65,36 @@ class KeyEngine:
         kept: list[tuple[int, int, Rule]] = []
         for number in candidates:
             rule = self.rules[number]
-            for start, end in self._found(rule, data):
+            for start, end in self._found(rule, data) if rule.kind not in PLACES else ():
                 at = bisect_left(starts, start)
                 if (at and kept[at - 1][1] > start) or (at < len(kept) and kept[at][0] < end):
                     continue
                 starts.insert(at, start)
                 kept.insert(at, (start, end, rule))
         return kept
+
+    def may_find(self, number: int, kind: str) -> bool:
+        """Return whether a rule may find something of this type."""
+        rule = self.rules[number]
+        return rule.type == kind or (rule.kind in PLACES and rule.type != "USERNAME" and kind in {"KEY", "PASSWORD"})
+
+    def assigned(self, data: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, str, Rule]]:
+        """Yield the values with a name that are keys, passwords or user names: place in bytes, type and rule."""
+        for number in candidates:
+            rule = self.rules[number]
+            if rule.kind not in PLACES:
+                continue
+            search, at = self._search(rule.regex), 0
+            while found := search(data, at):
+                begin, start = found.start(), found.start(1)
+                name = name_at(data, begin, start)
+                role = role_of(name, is_user=rule.type == "USERNAME") if rule.needs_name else rule.type
+                read = read_assignment(rule.kind, data, begin, start) if role else None
+                if read and role and is_value(role, name, read) and not (read.is_listed and rule.is_unsure(role)):
+                    yield read.start, read.end, TYPE_OF_ROLE[role], rule
+                    at = read.end
+                else:
+                    at = max(begin + 1, start)
 
     def _search(self, regex: str) -> _Search:
         if regex not in self._compiled:
@@ -81,7 +109,9 @@ class KeyEngine:
         at = 0
         while found := search(data, at):
             start, end = found.span(found.re.groups)
-            if not _begins(rule, data, start, found.start()):
+            if rule.kind == "named" and not _is_named(data, found.start(), start, end):
+                at = max(start, found.start() + 1)
+            elif not _begins(rule, data, start, found.start()):
                 at = _after_word(rule, data, start)  # whatever begins in the rest of the word begins inside it, too
             elif not _goes_on(rule, data, end) and is_key(rule, data, start, end):
                 yield start, end
@@ -119,6 +149,22 @@ def _begins(rule: Rule, data: bytes, start: int, begin: int) -> bool:
     if begin < start or not start or data[start - 1 : start] == b"=" or not rule.inside.match(data, start - 1):
         return True
     return _ESCAPED_BEFORE.search(data, max(0, start - 8), start) is not None
+
+
+def _is_named(data: bytes, begin: int, start: int, end: int) -> bool:
+    """Return whether a vendor's name begins a word, and its value is no identifier: `etsy`, not `betsy`."""
+    before, first = data[begin - 1 : begin], data[begin : begin + 1]
+    is_inside = before.isalpha() and first.isalpha() and not (before.islower() and first.isupper())
+    if is_inside and begin < start:
+        return False
+    is_quoted = data[start - 1 : start] in {b'"', b"'", b"`"} or data[start - 5 : start] == b"quot;"
+    value = data[start:end]
+    return (
+        is_quoted
+        or _IDENTIFIER.fullmatch(value) is None
+        or 8 * len(_DIGIT.findall(value)) >= len(value)
+        or is_certain(value.decode())
+    )
 
 
 def _goes_on(rule: Rule, data: bytes, end: int) -> bool:

@@ -21,7 +21,9 @@ _ALPHABETS = (
 _ALPHABET_RUN = 10
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
-_HASH_LENGTHS = frozenset({32, 40, 56, 64, 96, 128})
+HASH_LENGTHS = frozenset({32, 40, 56, 64, 96, 128})
+"""The numbers of hexadecimal digits that hashes have."""
+
 _HASH_WORD = re.compile(
     r"(?:sha(?![a-z])|shasum|md5|hash(?!icorp)|digest|checksum|etag|commit|revision|integrity|fingerprint|(?<![a-z])(?:crc|rev|oid|sri)(?![a-z]))",
     re.IGNORECASE,
@@ -36,6 +38,7 @@ _SHORT_HEX = 16
 _NAME_CHARS = 48
 _RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
 _LONG = 20
+_CAPITALS = re.compile(r"[A-Z]+")  # ASIAANDPACIFICREGION
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=]{16,}")
 _SHORTEST_BODY = 64
 # Pairs of letters that make up 84 % of the words in Python's standard library and 22 % of random letters.
@@ -60,10 +63,15 @@ def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
     if entropy(value) < rule.entropy:
         return False
     if rule.kind == "token" or rule.charset == "digits":
-        return True
+        return not _CAPITALS.fullmatch(value) or looks_random(value)
     if rule.kind == "password":
         return _is_password(value)
     return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
+
+
+def has_hash_word(name: str) -> bool:
+    """Return whether a name says that its value is a hash, a checksum or a revision."""
+    return _HASH_WORD.search(name) is not None
 
 
 def _name_before(data: bytes, start: int) -> str:
@@ -105,11 +113,16 @@ def looks_random(value: str) -> bool:
     """
     if _HEX.match(value):
         return sum(a.isdigit() != b.isdigit() for a, b in pairwise(value)) * 8 >= len(value)
-    return _likeness_to_words(value) < 0
+    return likeness_to_words(value) < 0
 
 
-def _likeness_to_words(value: str) -> float:
-    """Above 0 for words and names, below for random characters; the logarithm of a likelihood."""
+def is_certain(value: str) -> bool:
+    """Return whether a value is random beyond doubt, though it has few digits."""
+    return likeness_to_words(value) < 2 * _RANDOM_A_CHAR * len(value)
+
+
+def likeness_to_words(value: str) -> float:
+    """Return the logarithm of a likelihood: above 0 for words and names, below for random characters."""
     score = 0.0
     for a, b in pairwise(value):
         if a.isalpha() and b.isalpha():
@@ -141,7 +154,7 @@ def _is_secret_hex(value: str, before: str) -> bool:
 
 
 def _is_hash(value: str, before: str) -> bool:
-    return len(value) in _HASH_LENGTHS and _HEX.match(value) is not None and _HASH_WORD.search(before) is not None
+    return len(value) in HASH_LENGTHS and _HEX.match(value) is not None and _HASH_WORD.search(before) is not None
 
 
 def _is_far_from_words(value: str) -> bool:
@@ -151,7 +164,7 @@ def _is_far_from_words(value: str) -> bool:
         return True
     if not count and len(value) < _LONG:
         return False
-    return _likeness_to_words(value) < (_RANDOM_A_CHAR if count else 2 * _RANDOM_A_CHAR) * len(value)
+    return likeness_to_words(value) < (_RANDOM_A_CHAR if count else 2 * _RANDOM_A_CHAR) * len(value)
 
 
 def _is_password(value: str) -> bool:

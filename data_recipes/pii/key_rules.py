@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from data_recipes.errors import DataError
+from data_recipes.pii.assignments import PLACES
 
 RULE_TYPES = ("KEY", "PASSWORD", "USERNAME")
 """The types that a rule can find."""
 
-KINDS = ("token", "named", "generic", "password", "block")
-"""What a rule relies on: a format of its own, a vendor's name, a telling name, a place, or a header and a footer."""
+KINDS = ("token", "named", "generic", "password", "block", *PLACES)
+"""What a rule relies on: a format of its own, a vendor's name, a telling name, a place, or a header and a
+footer; or how a value with a name ends."""
 
-_NAMES = ("structures.toml", "prefixed.toml", "vendors.toml", "generic.toml")
+_NAMES = ("structures.toml", "prefixed.toml", "vendors.toml", "generic.toml", "assignments.toml")
 _REQUIRED = {"id": str, "about": str, "source": str, "keywords": list, "samples": list}
 _OPTIONAL = {
     "type": str,
@@ -78,6 +80,15 @@ class Rule:
     outside: re.Pattern[bytes]
     samples: tuple[str, ...]
     non_samples: tuple[str, ...]
+
+    def is_unsure(self, role: str) -> bool:
+        """Return whether a name of this role may stand in a list of words, where it is no name."""
+        return self.needs_name and role in RULE_TYPES
+
+    @property
+    def needs_name(self) -> bool:
+        """Whether the name of a value tells what it is; else its place does."""
+        return self.type == "KEY" or (self.type == "USERNAME" and self.kind != "word")
 
 
 class _RuleError(ValueError):

@@ -25,7 +25,11 @@ MINIMAL = {
 def found(text, backend="re2"):
     """The values that the rules find in a text, with the ids of the rules."""
     engine, data = key_engine(backend), text.encode()
-    spans = engine.spans(data, engine.candidates(data)[0])
+    numbers = engine.candidates(data)[0]
+    spans = [
+        *engine.spans(data, numbers),
+        *((start, end, rule) for start, end, _, rule in engine.assigned(data, numbers)),
+    ]
     return [(data[start:end].decode(), rule.id) for start, end, rule in spans]
 
 

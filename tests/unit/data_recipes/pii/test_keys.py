@@ -49,7 +49,9 @@ def values(text, types=("KEY",)):
 
 def spans(backend, text):
     engine, data = key_engine(backend), text.encode("utf-8", "surrogatepass")
-    return [(start, end, rule.id) for start, end, rule in engine.spans(data, engine.candidates(data)[0])]
+    numbers = engine.candidates(data)[0]
+    named = [(start, end, rule.id) for start, end, _, rule in engine.assigned(data, numbers)]
+    return [*((start, end, rule.id) for start, end, rule in engine.spans(data, numbers)), *named]
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=14))
@@ -202,14 +204,17 @@ def test_planted_keys_are_all_found_and_nothing_else_changes():
 
 
 def test_passwords_and_user_names_are_found_only_where_asked_for():
-    """Both types are off by default, and can be asked for alone."""
-    text = "username = 'bob_b81'\npassword = 'Tr0ub4dor&3x'\n"
+    """Both types are off by default, and can be asked for alone; a password that a machine drew is a key, too."""
+    text = "username = 'bob_b81'\npassword = 'maple1999!'\n"
     assert find_pii(text) == []
-    assert values(text, ["PASSWORD"]) == ["Tr0ub4dor&3x"]
-    assert values(text, ["USERNAME", "PASSWORD"]) == ["bob_b81", "Tr0ub4dor&3x"]
+    assert values(text, ["PASSWORD"]) == ["maple1999!"]
+    assert values(text, ["USERNAME", "PASSWORD"]) == ["bob_b81", "maple1999!"]
     assert redact(text, types=["PASSWORD"], style="starcoder").text == "username = 'bob_b81'\npassword = '<PASSWORD>'\n"
     for text in ("password = 'password'", "password = None", "pwd = os.environ['PWD']", "pass: '<your password>'"):
         assert values(text, ["PASSWORD"]) == []
+    text = "REGISTRY_PASSWORD=q7RkX0aPz2LmWc9d\n"
+    assert [(f.type, f.rule) for f in find_pii(text)] == [("KEY", "random-password")]
+    assert [(f.type, f.rule) for f in find_pii(text, ["KEY", "PASSWORD"])] == [("PASSWORD", "named-line")]
 
 
 def test_the_recognizers_of_an_engine_share_one_scan(monkeypatch):
