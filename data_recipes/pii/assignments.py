@@ -21,6 +21,7 @@ _COMMENT = re.compile(rb"[ \t]+(?:#|//|--|;).*")
 _WORD = re.compile(rb"[^\s\"'`<>|\\,;&]+")
 _ELEMENT = re.compile(rb"[^<\r\n\]]*")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
+_PROSE = re.compile(rb"[A-Za-z] `\Z")
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
 _PAIR = re.compile(
     rb"(?:name|key)[\"']?[ \t]*[:=][ \t]*[\"']?(?P<name>[A-Za-z0-9_.-]+)[\"']?[ \t]*,?\s+[\"']?value", re.IGNORECASE
@@ -49,11 +50,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         stop = _quoted_end(data, start, opened[0]) if opened else None
     else:
         stop = _END_OF[place](data, start)
-    if (
-        stop is None
-        or not start < stop <= start + _MAX_VALUE
-        or (place == "element" and data[begin - 1 : begin] == b"/")
-    ):
+    if stop is None or not start < stop <= start + _MAX_VALUE or (place == "element" and _is_closing(data, begin)):
         return None
     # `("name", "value")` is a name with its value; in `"a", "name", "value"` nobody knows.
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(
@@ -62,6 +59,13 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
     return Assignment(
         data[start:stop].decode("utf-8", "replace"), start, stop, opened is not None, b"(" in matched, is_listed
     )
+
+
+def _is_closing(data: bytes, begin: int) -> bool:
+    """Return whether the name at `begin` is that of a closing tag."""
+    left = _NAME_BEFORE.search(data, max(0, begin - _MAX_NAME), begin)
+    at = left.start() if left else begin
+    return data[at - 1 : at] == b"/"
 
 
 def name_at(data: bytes, begin: int, start: int) -> str:

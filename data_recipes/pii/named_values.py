@@ -61,7 +61,7 @@ def is_value(role: str, name: str, found: Assignment) -> bool:
     """Return whether a value can be what its name says (see `role_of`), and is none that the redactor wrote."""
     value = found.value
     if role == "USERNAME":
-        is_plain = found.is_quoted or name.isupper() or "." in name or any(map(str.isdigit, value))
+        is_plain = found.is_quoted or name.isupper() or any(map(str.isdigit, value))
         return is_plain and _is_user(value) and not is_replacement("USERNAME", value)
     if role == "PASSWORD":
         is_sure = found.is_quoted and not found.is_call
