@@ -1,5 +1,5 @@
 # The verbs: setup demo test check bench peers toolchains docs space. `make demo` and `make test` set everything up.
-# More arguments: make demo ARGS="--corpus ../code", make test ARGS="-k fim".
+# More arguments: make demo ARGS="--source ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -3,10 +3,10 @@
 import argparse
 import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .errors import EvalError
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -142,49 +142,46 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _complete(args: argparse.Namespace) -> int:
-    def work() -> int:
-        from tqdm import tqdm
+    from tqdm import tqdm
 
-        from eval_multipl_e.suite.shards import Shard
-        from eval_multipl_e.suite.tasks import read_task, task_of
+    from eval_multipl_e.suite.shards import Shard
+    from eval_multipl_e.suite.tasks import read_task, task_of
 
-        task = task_of(args.task)
-        shard = Shard.parse(args.shard)
-        problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
-        problems = problems[: args.limit]
-        settings = {
-            "task": task.name,
-            "model": args.model,
-            "revision": args.revision,
-            "dataset": str(args.dataset or task.dataset) if args.problems is None else None,
-            "dataset_revision": args.dataset_revision,
-            "temperature": task.temperature if args.temperature is None else args.temperature,
-            "top_p": args.top_p,
-            "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
-        }
-        continuer, about = _opened(args, settings)
-        n = task.n if args.n is None else args.n
-        from eval_multipl_e.suite.completing import complete_to_file
+    task = task_of(args.task)
+    shard = Shard.parse(args.shard)
+    problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
+    problems = problems[: args.limit]
+    settings = {
+        "task": task.name,
+        "model": args.model,
+        "revision": args.revision,
+        "dataset": str(args.dataset or task.dataset) if args.problems is None else None,
+        "dataset_revision": args.dataset_revision,
+        "temperature": task.temperature if args.temperature is None else args.temperature,
+        "top_p": args.top_p,
+        "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
+    }
+    continuer, about = _opened(args, settings)
+    n = task.n if args.n is None else args.n
+    from eval_multipl_e.suite.completing import complete_to_file
 
-        with tqdm(desc=task.name, unit="sample", disable=None) as bar:
-            done = complete_to_file(
-                problems,
-                continuer,
-                args.out,
-                settings={**settings, **about},
-                n=n,
-                batch_size=args.batch_size,
-                seed=args.seed,
-                shard=shard,
-                tell=bar.update,
-            )
-        print(
-            f"step=complete task={task.name} form={about['form']} shard={args.shard} problems={len(problems)} "
-            f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
+    with tqdm(desc=task.name, unit="sample", disable=None) as bar:
+        done = complete_to_file(
+            problems,
+            continuer,
+            args.out,
+            settings={**settings, **about},
+            n=n,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            shard=shard,
+            tell=bar.update,
         )
-        return 0
-
-    return _said("complete", work)
+    print(
+        f"step=complete task={task.name} form={about['form']} shard={args.shard} problems={len(problems)} "
+        f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
+    )
+    return 0
 
 
 def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -215,78 +212,69 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
 
 
 def _score(args: argparse.Namespace) -> int:
-    def work() -> int:
-        from eval_multipl_e.suite.grade import mark
-        from eval_multipl_e.suite.problems import read_completions
-        from eval_multipl_e.suite.shards import Shard, digest, read_settings, write_whole
-        from eval_multipl_e.suite.tasks import Task, read_task, task_of
+    from eval_multipl_e.suite.grade import mark
+    from eval_multipl_e.suite.problems import read_completions
+    from eval_multipl_e.suite.shards import Shard, digest, read_settings, write_whole
+    from eval_multipl_e.suite.tasks import Task, read_task, task_of
 
-        settings = read_settings(args.completions)
-        name = args.task or (settings or {}).get("task")
-        if name is None and args.problems is None:
-            raise ValueError(f"{args.completions} does not say its task. Give --task, or --problems for programs.")
-        task = task_of(name) if name else Task("programs", "program", "", None, "")
-        source = args.dataset or (settings or {}).get("dataset")
-        revision = args.dataset_revision or (settings or {}).get("dataset_revision")
-        problems = read_task(task, path=args.problems, dataset=source, revision=revision)
-        if settings is not None:
-            problems = problems[: settings["problems"]]  # completed under --limit
-            if settings["problems_sha256"] != digest(problems):
-                raise ValueError(f"{args.completions} was made for other problems than these. Give the same ones.")
-        rows = _joined(problems, read_completions(args.completions))
-        result = mark(
-            task.kind,
-            problems,
-            [row["completions"] for row in rows],
-            shard=Shard.parse(args.shard),
-            k=args.k,
-            seed=args.seed,
-            is_run=not args.exact_only,
-            num_workers=args.workers,
-            timeout_s=args.timeout_s,
-            mode=args.mode,
-            sandbox=args.sandbox,
-            cache_dir=args.cache_dir,
-            speed=args.speed,
-        )
-        result["task"] = task.name
-        if settings is not None:
-            result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
-        write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-        _print_scores(result, is_json=args.json)
-        # A score from which a language is absent must not pass unseen in a script.
-        return 3 if result.get("missing_toolchains") else 0
-
-    return _said("score", work)
+    settings = read_settings(args.completions)
+    name = args.task or (settings or {}).get("task")
+    if name is None and args.problems is None:
+        raise EvalError(f"{args.completions} does not say its task. Give --task, or --problems for programs.")
+    task = task_of(name) if name else Task("programs", "program", "", None, "")
+    source = args.dataset or (settings or {}).get("dataset")
+    revision = args.dataset_revision or (settings or {}).get("dataset_revision")
+    problems = read_task(task, path=args.problems, dataset=source, revision=revision)
+    if settings is not None:
+        problems = problems[: settings["problems"]]  # completed under --limit
+        if settings["problems_sha256"] != digest(problems):
+            raise EvalError(f"{args.completions} was made for other problems than these. Give the same ones.")
+    rows = _joined(problems, read_completions(args.completions))
+    result = mark(
+        task.kind,
+        problems,
+        [row["completions"] for row in rows],
+        shard=Shard.parse(args.shard),
+        k=args.k,
+        seed=args.seed,
+        is_run=not args.exact_only,
+        num_workers=args.workers,
+        timeout_s=args.timeout_s,
+        mode=args.mode,
+        sandbox=args.sandbox,
+        cache_dir=args.cache_dir,
+        speed=args.speed,
+    )
+    result["task"] = task.name
+    if settings is not None:
+        result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
+    write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    _print_scores(result, is_json=args.json)
+    # A score from which a language is absent must not pass unseen in a script.
+    return 3 if result.get("missing_toolchains") else 0
 
 
 def _merge(args: argparse.Namespace) -> int:
-    def work() -> int:
-        from eval_multipl_e.suite.merge import merge_completions, merge_results
-        from eval_multipl_e.suite.shards import write_whole
+    from eval_multipl_e.suite.merge import merge_completions, merge_results
+    from eval_multipl_e.suite.shards import write_whole
 
-        if args.out in args.files:
-            raise ValueError(f"{args.out} is one of the shards. Give another --out.")
-        if all(path.suffix == ".jsonl" for path in args.files):
-            print(f"step=merge shards={len(args.files)} rows={merge_completions(args.files, args.out)}")
-            return 0
-        result = merge_results(args.files)
-        write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-        _print_scores(result, is_json=False)
-        return 3 if result.get("missing_toolchains") else 0
-
-    return _said("merge", work)
+    if args.out in args.files:
+        raise EvalError(f"{args.out} is one of the shards. Give another --out.")
+    if all(path.suffix == ".jsonl" for path in args.files):
+        print(f"step=merge shards={len(args.files)} rows={merge_completions(args.files, args.out)}")
+        return 0
+    result = merge_results(args.files)
+    write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    _print_scores(result, is_json=False)
+    return 3 if result.get("missing_toolchains") else 0
 
 
 def _report(args: argparse.Namespace) -> int:
-    def work() -> int:
-        from eval_multipl_e.suite.report import write_report
+    from eval_multipl_e.suite.report import write_report
 
-        rows = write_report(args.results, args.model_name, args.out, card=args.card)
-        print(f"step=report scores={len(rows)} page={args.out / 'report.md'}")
-        return 0
-
-    return _said("report", work)
+    rows = write_report(args.results, args.model_name, args.out, card=args.card)
+    print(f"step=report scores={len(rows)} page={args.out / 'report.md'}")
+    return 0
 
 
 def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:
@@ -301,28 +289,17 @@ def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:
         print(f"counts: {', '.join(f'{name} {count}' for name, count in result['counts']['all'].items())}")
 
 
-def _said(command: str, work: Callable[[], int]) -> int:
-    """Do the work; a mistake of the user's is one line and exit code 2."""
-    try:
-        return work()
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"hf-santa eval {command}: {error}", file=sys.stderr)
-        return 2
-
-
 def _joined(problems: list[dict[str, Any]], completions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The problems that have completions, in the problems' order."""
     texts = {(row["language"], row["name"]): row["completions"] for row in completions}
     unknown = sorted(texts.keys() - {(row["language"], row["name"]) for row in problems})
     if unknown:
-        raise ValueError(
+        raise EvalError(
             f"{len(unknown)} completions are of no known problem, first {unknown[0]}. Use the same problems."
         )
     if len(texts) < len(completions):
-        raise ValueError("A problem has more than one row of completions. Give one row a problem.")
+        raise EvalError("A problem has more than one row of completions. Give one row a problem.")
     lacking = [row["name"] for row in problems if (row["language"], row["name"]) not in texts]
     if lacking:
-        raise ValueError(
-            f"{len(lacking)} problems have no completions, first {lacking[0]}. Complete all, or drop them."
-        )
+        raise EvalError(f"{len(lacking)} problems have no completions, first {lacking[0]}. Complete all, or drop them.")
     return [{**row, "completions": texts[row["language"], row["name"]]} for row in problems]

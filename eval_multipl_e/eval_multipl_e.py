@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from .errors import EvalError
 from .execution import run_program
 from .execution_batch import run_all
 from .execution_cache import KeptOutcomes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import toolchains_prepared
+from .errors import EvalError
 from .execution_verdict import named, named_build
 from .languages import language_of
 from .languages_row import Language
@@ -69,9 +70,9 @@ def run_program(
     """
     row = language_of(language)
     if mode not in MODES:
-        raise ValueError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
+        raise EvalError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
     if timeout_s is not None and not timeout_s > 0:
-        raise ValueError(f"eval_multipl_e: timeout_s={timeout_s!r} is not positive. Give seconds, or None.")
+        raise EvalError(f"eval_multipl_e: timeout_s={timeout_s!r} is not positive. Give seconds, or None.")
     lacking = missing_tool(row) or missing_library(row, program)
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)

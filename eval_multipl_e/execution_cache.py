@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TextIO
 
+from .errors import EvalError
 from .execution import Outcome
 from .languages_row import Language
 from .toolchains import find_tool, missing_tool, toolchain_version
@@ -39,7 +40,7 @@ class KeptOutcomes:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise ValueError(
+                raise EvalError(
                     f"eval_multipl_e: cache_dir={str(folder)!r} is no folder that can be written: {error}. Give another."
                 ) from error
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .errors import EvalError
 from .languages_compiled import COMPILED
 from .languages_interpreted import INTERPRETED
 from .languages_row import Language
@@ -47,4 +48,4 @@ def language_of(code: str) -> Language:
         if row is not None:
             return row
     known = ", ".join(LANGUAGES)
-    raise ValueError(f"eval_multipl_e: language {code!r} is unknown. Use one of MultiPL-E's codes: {known}.")
+    raise EvalError(f"eval_multipl_e: language {code!r} is unknown. Use one of MultiPL-E's codes: {known}.")

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from . import sandbox_none
+from .errors import EvalError
 from .sandbox_box import Box, Limits, SandboxError, environment
 from .sandbox_forkserver import INSIDE_ID, receive, send
 from .sandbox_mounts import ETC, PROGRAM, STATE, SYSTEM
@@ -53,7 +54,7 @@ def resolve(sandbox: str) -> str:
     """The way that a `sandbox` argument means here; "auto" is a refusal where no way works, never "none"."""
     if sandbox not in SANDBOXES:
         known = ", ".join(map(repr, SANDBOXES))
-        raise ValueError(f"eval_multipl_e: sandbox={sandbox!r} is unknown. Use one of {known}.")
+        raise EvalError(f"eval_multipl_e: sandbox={sandbox!r} is unknown. Use one of {known}.")
     if sandbox == "none":
         return "none"
     wanted = ("namespaces", "bwrap") if sandbox == "auto" else (sandbox,)

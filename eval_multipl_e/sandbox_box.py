@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .errors import EvalError
 from .sandbox_forkserver import receive, send
 from .sandbox_mounts import PROGRAM
 from .sandbox_streams import Capture, Step
@@ -32,7 +33,7 @@ class Limits:
     own_s: float = 0.0  # where set, the run ends after this much processor time, or this much time of doing nothing
 
 
-class SandboxError(RuntimeError):
+class SandboxError(EvalError, RuntimeError):
     """No sandbox works here, or one could not be set up; the program was not run and is not scored."""
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import EvalError
 from .execution import MODES, STATUSES, Outcome, toolchain_problem
 from .execution_batch import SPEEDS, Settings, run_all
 from .execution_cache import KeptOutcomes
@@ -95,7 +96,7 @@ def score(
 
 def _check_gate() -> None:
     if os.environ.get(GATE) != "1":
-        raise ValueError(
+        raise EvalError(
             f"eval_multipl_e: {GATE} is not set to 1. This metric builds and runs programs written by a model, and "
             "such a program may do harm. They run in a sandbox without network, home folder or privileges, yet no "
             f"sandbox is perfect. When you accept that, set {GATE}=1."
@@ -114,13 +115,13 @@ def _check_columns(
     for name, column in columns.items():
         if column is None or isinstance(column, str | bytes | Mapping):
             kind = type(column).__name__
-            raise ValueError(f"eval_multipl_e: {name} is {kind}, not a list. Give one entry for each problem.")
+            raise EvalError(f"eval_multipl_e: {name} is {kind}, not a list. Give one entry for each problem.")
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise ValueError(f"eval_multipl_e: {found}. Give one of each for every problem.")
+        raise EvalError(f"eval_multipl_e: {found}. Give one of each for every problem.")
     if len(predictions) == 0:
-        raise ValueError("eval_multipl_e: predictions is empty. Give at least one problem with one completion.")
+        raise EvalError("eval_multipl_e: predictions is empty. Give at least one problem with one completion.")
     for code in dict.fromkeys(languages):
         language_of(code)
     _check_texts("references", references)
@@ -132,9 +133,9 @@ def _check_columns(
 def _check_completions(i: int, row: Sequence[str]) -> None:
     if row is None or isinstance(row, str | bytes | Mapping):
         kind = type(row).__name__
-        raise ValueError(f"eval_multipl_e: predictions[{i}] is {kind}, not a list. Give a list of completions.")
+        raise EvalError(f"eval_multipl_e: predictions[{i}] is {kind}, not a list. Give a list of completions.")
     if len(row) == 0:
-        raise ValueError(f"eval_multipl_e: predictions[{i}] is empty. Give at least one completion for each problem.")
+        raise EvalError(f"eval_multipl_e: predictions[{i}] is empty. Give at least one completion for each problem.")
     _check_texts(f"predictions[{i}]", row)
 
 
@@ -142,7 +143,7 @@ def _check_texts(name: str, texts: Sequence[str]) -> None:
     wrong = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
     if wrong is not None:
         kind = type(texts[wrong]).__name__
-        raise ValueError(f"eval_multipl_e: {name}[{wrong}] is {kind}, not text. Give text, if need be an empty one.")
+        raise EvalError(f"eval_multipl_e: {name}[{wrong}] is {kind}, not text. Give text, if need be an empty one.")
 
 
 def _check_ks(k: int | Sequence[int] | None, n: int) -> list[int]:
@@ -150,12 +151,12 @@ def _check_ks(k: int | Sequence[int] | None, n: int) -> list[int]:
         return [each for each in DEFAULT_KS if each <= n]
     ks = [k] if isinstance(k, int) else list(k)
     if not ks:
-        raise ValueError("eval_multipl_e: k is empty. Give one or more of 1, 10, 100 …, or None.")
+        raise EvalError("eval_multipl_e: k is empty. Give one or more of 1, 10, 100 …, or None.")
     for each in ks:
         if isinstance(each, bool) or not isinstance(each, int) or each < 1:
-            raise ValueError(f"eval_multipl_e: k={each!r} is no positive whole number.")
+            raise EvalError(f"eval_multipl_e: k={each!r} is no positive whole number.")
         if each > n:
-            raise ValueError(
+            raise EvalError(
                 f"eval_multipl_e: k={each} exceeds the {n} completions that the problem with the fewest has. "
                 f"Draw at least {each} completions for each problem, lower k, or pass k=None."
             )
@@ -164,11 +165,11 @@ def _check_ks(k: int | Sequence[int] | None, n: int) -> list[int]:
 
 def _check_run(mode: str, num_workers: int | None, sandbox: str, speed: str) -> str:
     if speed not in SPEEDS:
-        raise ValueError(f"eval_multipl_e: speed={speed!r} is unknown. Use 'warm' or 'cold'.")
+        raise EvalError(f"eval_multipl_e: speed={speed!r} is unknown. Use 'warm' or 'cold'.")
     if mode not in MODES:
-        raise ValueError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
+        raise EvalError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
     if num_workers is not None and num_workers < 1:
-        raise ValueError(f"eval_multipl_e: num_workers={num_workers} is below 1. Give 1 or more, or None.")
+        raise EvalError(f"eval_multipl_e: num_workers={num_workers} is below 1. Give 1 or more, or None.")
     return resolve(sandbox)
 
 

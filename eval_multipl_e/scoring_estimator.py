@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .errors import EvalError
+
 
 def pass_at_k(n: int, c: int, k: int) -> float:
     """The chance that at least one of k completions drawn from n, of which c are correct, is correct.
@@ -17,9 +19,9 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     True
     """
     if n < 1 or not 0 <= c <= n:
-        raise ValueError(f"pass_at_k: n={n} and c={c}. Give n >= 1 completions, of which 0 <= c <= n are correct.")
+        raise EvalError(f"pass_at_k: n={n} and c={c}. Give n >= 1 completions, of which 0 <= c <= n are correct.")
     if not 1 <= k <= n:
-        raise ValueError(
+        raise EvalError(
             f"pass_at_k: k={k} with n={n} completions. k must lie between 1 and n; draw more completions or lower k."
         )
     if n - c < k:
@@ -60,7 +62,7 @@ def bootstrap_interval(
     [0.0, 0.14]
     """
     if not values:
-        raise ValueError("bootstrap_interval: no values. Give one value for each problem.")
+        raise EvalError("bootstrap_interval: no values. Give one value for each problem.")
     sample = np.asarray(values, dtype=np.float64)
     draws = np.random.default_rng(seed).integers(0, len(sample), size=(resamples, len(sample)))
     tail = (1.0 - level) / 2.0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from .errors import MissingToolError
 from .warm_helper import HELPER
 
 # What the wall covers with folders of the program's own.
@@ -54,7 +55,7 @@ def root() -> Path:
     own = os.environ.get("SANTA_EVAL_CACHE")
     if own:
         if _is_hidden(own):
-            raise RuntimeError(
+            raise MissingToolError(
                 f"eval_multipl_e: SANTA_EVAL_CACHE={own!r} lies in {_HIDDEN[0]}, of which every program has its own. "
                 "Name a folder elsewhere."
             )
@@ -72,7 +73,9 @@ def _elsewhere() -> Path:
     path.mkdir(mode=0o755, exist_ok=True)
     seen = path.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
-        raise RuntimeError(f"eval_multipl_e: {path} is not a folder of this user alone. Set SANTA_EVAL_CACHE to one.")
+        raise MissingToolError(
+            f"eval_multipl_e: {path} is not a folder of this user alone. Set SANTA_EVAL_CACHE to one."
+        )
     return path
 
 
@@ -92,7 +95,7 @@ def _make(target: Path, make: Callable[[Path], None]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
-        raise RuntimeError(
+        raise MissingToolError(
             f"eval_multipl_e: {target.parent} can't be written ({error}). Set SANTA_EVAL_CACHE to a folder that can."
         ) from error
     try:

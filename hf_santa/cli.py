@@ -4,8 +4,11 @@ As an extension of the Hugging Face command line it is `hf santa`; both are the 
 """
 
 import argparse
-import os
+import contextlib
+import io
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import data_recipes.cli
 import eval_multipl_e.cli
@@ -14,12 +17,23 @@ import hf_santa.demo.cli
 import hf_santa.finetune.cli
 import hf_santa.publishing.cli
 import modeling_santa.cli
-from hf_santa import __version__
+from hf_santa import __version__, door
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviated options and answers a mistake in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake and where help is, and exit with 2."""
+        self.exit(door.USER_MISTAKE, f"{self.prog}: {message}. See: {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every room's commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hf-santa",
         description="SantaCoder as one Hugging Face Hub-centric plugin set: data recipes, model, metric, Space.",
         epilog="start here: hf-santa demo",
@@ -36,15 +50,40 @@ def build_parser() -> argparse.ArgumentParser:
         hf_santa.publishing.cli,
     ):
         room.add_commands(subparsers)
+    for command in commands_of(parser):
+        _add_door_options(command)
     return parser
 
 
-def main() -> int:
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser of every command that runs something, `hf-santa data run` for example."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no public way
+    if not groups:
+        yield parser
+    for group in groups:
+        for child in dict.fromkeys(group.choices.values()):
+            yield from commands_of(child)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    arguments = build_parser().parse_args()
-    try:
-        exit_code: int = arguments.func(arguments)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return exit_code
+    _print_what_the_terminal_can_show()
+    arguments = build_parser().parse_args(argv)
+    return door.run(arguments.func, arguments, arguments.prog)
+
+
+def _add_door_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("messages")
+    amount = group.add_mutually_exclusive_group()
+    amount.add_argument("-q", "--quiet", action="store_true", help="print no progress, only warnings and results")
+    amount.add_argument("-v", "--verbose", action="store_true", help="print more about what is done")
+    group.add_argument("--debug", action="store_true", help="print the traceback of an error")
+    command.set_defaults(prog=command.prog)
+
+
+def _print_what_the_terminal_can_show() -> None:
+    """Let characters that the terminal's encoding lacks be replaced, in place of an error in the middle of an answer."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(ValueError):
+                stream.reconfigure(errors="replace")

@@ -10,6 +10,7 @@ import torch
 
 from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
+from hf_santa.errors import HfSantaError
 
 CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
 LINE_TOKENS = 32  # longest infilled line
@@ -102,7 +103,7 @@ def windows_of(tokens: npt.ArrayLike, seq_len: int, most: int) -> npt.NDArray[np
     tokens = np.asarray(tokens)
     count = len(tokens) // (seq_len + 1)
     if not count:
-        raise ValueError(
+        raise HfSantaError(
             f"the held-back files have {len(tokens)} tokens, fewer than one window of {seq_len + 1}. Hold back more "
             "files, or lower the sequence length."
         )

@@ -19,6 +19,7 @@ from modeling_santa.checkpoints_nanotron import (
     write_nanotron,
 )
 from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
 from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
 
@@ -54,9 +55,9 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     """
     source, target = Path(src), Path(out)
     if layout not in LAYOUTS:
-        raise ValueError(f"convert_checkpoint: layout={layout!r} is unknown. Choose one of {', '.join(LAYOUTS)}.")
+        raise ModelError(f"convert_checkpoint: layout={layout!r} is unknown. Choose one of {', '.join(LAYOUTS)}.")
     if target.exists():
-        raise FileExistsError(f"convert_checkpoint: {target} exists. Name a folder that does not, or remove it.")
+        raise ModelError(f"convert_checkpoint: {target} exists. Name a folder that does not, or remove it.")
     canonical, config, tokenizer = read_checkpoint(source)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -121,11 +122,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
-        raise ValueError(f"{folder} has no config.json ({found}). Name the folder of a saved model.")
+        raise ModelError(f"{folder} has no config.json ({found}). Name the folder of a saved model.")
     try:
         config: dict[str, Any] = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}). Save or download the model again.") from error
+        raise ModelError(f"{path} is not JSON ({error}). Save or download the model again.") from error
     return config
 
 
@@ -142,14 +143,14 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
             return {key: value for shard in shards for key, value in read(folder / Path(shard).name).items()}
         if (folder / name).is_file():
             return read(folder / name)
-    raise ValueError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Name the folder of a saved model.")
+    raise ModelError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Name the folder of a saved model.")
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}). The file is damaged: save or download it again.") from error
+        raise ModelError(f"{path} cannot be read ({error}). The file is damaged: save or download it again.") from error
 
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
@@ -158,7 +159,7 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         # torch raises UnpicklingError, RuntimeError, EOFError or OSError here, by what is wrong with the file.
         reason = str(error).split("\n", 1)[0]
-        raise ValueError(
+        raise ModelError(
             f"{path} is refused ({type(error).__name__}: {reason[:200]}). Only tensors are unpickled, never code. "
             "Use a safetensors file, or download it again if it is damaged."
         ) from error

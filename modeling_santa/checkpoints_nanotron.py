@@ -16,6 +16,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.layouts_santa import PREFIX, check
 
 FIELDS = {
@@ -58,7 +59,7 @@ def newest(folder: Path) -> Path:
         return folder
     named = folder / latest.read_text().strip()
     if not (named / "model_config.json").is_file():
-        raise ValueError(
+        raise ModelError(
             f"{latest} names {named.name!r}, which is no checkpoint. Name another folder in it, by its step."
         )
     return named
@@ -74,10 +75,10 @@ def read_nanotron_config(folder: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}). Name the folder of one checkpoint.") from error
+        raise ModelError(f"{path} cannot be read ({error}). Name the folder of one checkpoint.") from error
     missing = sorted(set(FIELDS) - raw.keys())
     if missing or not raw.get("is_santa_config"):
-        raise ValueError(
+        raise ModelError(
             f"{path} is not that of a SantaCoder (missing: {', '.join(missing) or 'is_santa_config'}). "
             "Only checkpoints of `hf-santa train` can be converted."
         )
@@ -95,12 +96,12 @@ def read_nanotron(folder: Path, config: Any) -> dict[str, torch.Tensor]:
     for path in sorted((folder / "model").rglob("*.safetensors")):
         name = _canonical_name(path.relative_to(folder / "model"))
         if name in state:
-            raise ValueError(f"{path} is there twice, whole and as a shard. Remove one of them.")
+            raise ModelError(f"{path} is there twice, whole and as a shard. Remove one of them.")
         state[name] = _read(path)
     check(state, config)
     kinds = sorted({str(tensor.dtype) for tensor in state.values()})
     if len(kinds) > 1:
-        raise ValueError(f"checkpoint {folder}: tensors of {' and '.join(kinds)}, expected one dtype. Save it again.")
+        raise ModelError(f"checkpoint {folder}: tensors of {' and '.join(kinds)}, expected one dtype. Save it again.")
     return state
 
 
@@ -109,17 +110,17 @@ def _read(path: Path) -> torch.Tensor:
         with safe_open(path, framework="pt") as opened:
             keys = sorted(opened.keys())
             if keys != ["data"]:
-                raise ValueError(f"{path} holds {', '.join(keys) or 'nothing'}, expected 'data' alone. Save it again.")
+                raise ModelError(f"{path} holds {', '.join(keys) or 'nothing'}, expected 'data' alone. Save it again.")
             tensor: torch.Tensor = opened.get_tensor("data")
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}). The file is damaged: use an older checkpoint.") from error
+        raise ModelError(f"{path} cannot be read ({error}). The file is damaged: use an older checkpoint.") from error
     return tensor
 
 
 def _canonical_name(path: Path) -> str:
     matched = FILE.fullmatch(path.name)
     if matched is None:
-        raise ValueError(
+        raise ModelError(
             f"checkpoint: {path} is neither a weight nor a bias of an unsplit model. Train with tp=1 and pp=1, and "
             "remove files that nanotron did not write."
         )

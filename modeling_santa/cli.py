@@ -7,6 +7,7 @@ from typing import Any
 
 import modeling_santa.training.nanotron.cli
 from modeling_santa import cli_tokenizer
+from modeling_santa.errors_santa import ModelError
 
 MARKERS = ("<FILL_HERE>", "<FILL-HERE>")
 
@@ -64,75 +65,91 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from modeling_santa.checkpoints import layout_of, read_checkpoint
+    from modeling_santa.checkpoints import layout_of, read_checkpoint
 
-        state, config, _ = read_checkpoint(arguments.folder)
-        first = next(iter(state.values()))
-        heads = 1 if config.multi_query else config.n_head
-        cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
-        print(f"layout      {layout_of(arguments.folder)}")
-        print(
-            f"attention   {'multi-query' if config.multi_query else 'multi-head'}, {config.n_head} heads of {config.head_dim}"
-        )
-        print(f"shape       {config.n_layer} layers, {config.n_embd} wide, context {config.n_positions}")
-        print(f"vocabulary  {config.vocab_size}")
-        print(f"parameters  {sum(value.numel() for value in state.values()):,}")
-        print(f"weights     {sum(value.nbytes for value in state.values()) / 1e9:.3f} GB, {first.dtype}")
-        print(f"tensors     {len(state)}, all there and finite")
-        print(f"cache       {cache:,} bytes a token, {cache * config.n_positions / 1e6:.1f} MB at full context")
-
-    return _said("info", work)
+    state, config, _ = read_checkpoint(arguments.folder)
+    first = next(iter(state.values()))
+    heads = 1 if config.multi_query else config.n_head
+    cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
+    print(f"layout      {layout_of(arguments.folder)}")
+    print(
+        f"attention   {'multi-query' if config.multi_query else 'multi-head'}, {config.n_head} heads of {config.head_dim}"
+    )
+    print(f"shape       {config.n_layer} layers, {config.n_embd} wide, context {config.n_positions}")
+    print(f"vocabulary  {config.vocab_size}")
+    print(f"parameters  {sum(value.numel() for value in state.values()):,}")
+    print(f"weights     {sum(value.nbytes for value in state.values()) / 1e9:.3f} GB, {first.dtype}")
+    print(f"tensors     {len(state)}, all there and finite")
+    print(f"cache       {cache:,} bytes a token, {cache * config.n_positions / 1e6:.1f} MB at full context")
+    return 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from modeling_santa.checkpoints import convert_checkpoint
+    from modeling_santa.checkpoints import convert_checkpoint
 
-        out = convert_checkpoint(arguments.src, arguments.out, layout=arguments.layout)
-        print(f"{out}: {arguments.layout} layout")
-
-    return _said("convert", work)
+    out = convert_checkpoint(arguments.src, arguments.out, layout=arguments.layout)
+    print(f"{out}: {arguments.layout} layout")
+    return 0
 
 
 def _complete(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
-        model, tokenizer = _open(arguments)
-        inputs = tokenizer(prompt, return_tensors="pt", split_special_tokens=True, return_token_type_ids=False)
-        length = inputs["input_ids"].shape[1]
-        if not length:
-            raise ValueError("the prompt is empty. Give some text, as an argument or on standard input.")
-        if length + arguments.max_new_tokens > model.config.n_positions:
-            raise ValueError(
-                f"a prompt of {length} tokens and --max-new-tokens {arguments.max_new_tokens} exceed the context of "
-                f"{model.config.n_positions}. Shorten the prompt or lower --max-new-tokens."
-            )
-        model.generate(
-            **inputs.to(model.device), **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens
+    prompt = _text_of("-") if arguments.prompt == "-" else arguments.prompt
+    model, tokenizer = _open(arguments)
+    inputs = tokenizer(prompt, return_tensors="pt", split_special_tokens=True, return_token_type_ids=False)
+    length = inputs["input_ids"].shape[1]
+    if not length:
+        raise ModelError("the prompt is empty. Give some text, as an argument or on standard input.")
+    if length + arguments.max_new_tokens > model.config.n_positions:
+        raise ModelError(
+            f"a prompt of {length} tokens and --max-new-tokens {arguments.max_new_tokens} exceed the context of "
+            f"{model.config.n_positions}. Shorten the prompt or lower --max-new-tokens."
         )
-
-    return _said("complete", work)
+    model.generate(
+        **inputs.to(model.device), **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens
+    )
+    return 0
 
 
 def _infill(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
-        found = [marker for marker in MARKERS for _ in range(text.count(marker))]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} gap markers found, expected one. Put {MARKERS[0]} where the gap is.")
-        prefix, suffix = text.split(found[0])
-        model, tokenizer = _open(arguments)
-        settings = _settings(arguments, tokenizer)
-        limit = arguments.max_new_tokens
-        middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=limit, allow_truncated=True, **settings)
-        if middle.is_truncated:
-            print(f"\nhf-santa model infill: cut at --max-new-tokens {limit}", file=sys.stderr)
+    text = _text_of(arguments.file)
+    found = [marker for marker in MARKERS for _ in range(text.count(marker))]
+    if len(found) != 1:
+        raise ModelError(f"{len(found)} gap markers found, expected one. Put {MARKERS[0]} where the gap is.")
+    prefix, suffix = text.split(found[0])
+    model, tokenizer = _open(arguments)
+    settings = _settings(arguments, tokenizer)
+    limit = arguments.max_new_tokens
+    middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=limit, allow_truncated=True, **settings)
+    if middle.is_truncated:
+        print(f"\nhf-santa model infill: cut at --max-new-tokens {limit}", file=sys.stderr)
+    return 0
 
-    return _said("infill", work)
+
+def _text_of(file: str) -> str:
+    """Return the text of a file, or of standard input for "-", without a byte order mark."""
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = "standard input" if file == "-" else file
+        raise ModelError(
+            f"{where} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it first."
+        ) from error
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    try:
+        return _opened(arguments)
+    except OSError as error:
+        if Path(arguments.model).is_dir():
+            raise ModelError(f"{arguments.model} can't be opened as a model: {str(error).splitlines()[0]}") from error
+        raise ModelError(
+            f"{arguments.model!r} is no folder here, and no model of this name could be read from the Hub. "
+            "Check the path, or give a repository as OWNER/NAME and see that the Hub can be reached."
+        ) from error
+
+
+def _opened(arguments: argparse.Namespace) -> tuple[Any, Any]:
     import torch
     from transformers import AutoTokenizer
     from transformers.utils import logging
@@ -158,13 +175,3 @@ def _settings(arguments: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     if arguments.temperature <= 0:
         return {"streamer": streamer, "do_sample": False, "temperature": None, "top_p": None}
     return {"streamer": streamer, "do_sample": True, "temperature": arguments.temperature, "top_p": arguments.top_p}
-
-
-def _said(command: str, work: Any) -> int:
-    """Do the work; a mistake of the user's is one line and exit code 1."""
-    try:
-        work()
-    except (OSError, ValueError) as error:
-        print(f"hf-santa model {command}: {error}", file=sys.stderr)
-        return 1
-    return 0

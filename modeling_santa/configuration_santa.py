@@ -4,6 +4,8 @@ from typing import Any
 
 from transformers import GPTBigCodeConfig
 
+from .errors_santa import ModelError
+
 AUTO_MAP = {
     "AutoConfig": "configuration_santa.SantaConfig",
     "AutoModel": "modeling_santa.SantaModel",
@@ -53,18 +55,18 @@ class SantaConfig(GPTBigCodeConfig):
     def __post_init__(self, attention_head_type: str | None = None, **kwargs: Any) -> None:
         if attention_head_type is not None:
             if attention_head_type not in ("multiquery", "multihead"):
-                raise ValueError(
+                raise ModelError(
                     f"SantaConfig: attention_head_type={attention_head_type!r} is unknown. "
                     "Choose 'multiquery' or 'multihead'."
                 )
             self.multi_query = attention_head_type == "multiquery"
         if self.n_head < 1 or self.n_embd % self.n_head:
-            raise ValueError(
+            raise ModelError(
                 f"SantaConfig: n_embd={self.n_embd} is not divisible by n_head={self.n_head}. "
                 "Choose n_embd as a multiple of n_head (report: 2048 and 16)."
             )
         if self.add_cross_attention:
-            raise ValueError(
+            raise ModelError(
                 "SantaConfig: add_cross_attention=True is not part of SantaCoder. Leave it False, or use GPTBigCode."
             )
         super().__post_init__(**kwargs)

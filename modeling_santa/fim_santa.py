@@ -11,6 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from .errors_santa import ModelError
+
 FimMode = Literal["psm", "spm"]
 
 
@@ -89,7 +91,7 @@ def split(
     """
     for name, rate in (("fim_rate", fim_rate), ("spm_rate", spm_rate)):
         if not 0.0 <= rate <= 1.0:
-            raise ValueError(f"split: {name}={rate} is not a share. Choose {name} between 0 and 1 (report: 0.5).")
+            raise ModelError(f"split: {name}={rate} is not a share. Choose {name} between 0 and 1 (report: 0.5).")
     draw = random.Random(f"{seed}/{epoch}/{index}")
     if not text or draw.random() >= fim_rate:
         return None
@@ -116,17 +118,17 @@ def permute(text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0
 def infill_prompt(prefix: str, suffix: str, mode: FimMode = "psm") -> str:
     r"""Return the prompt after which the model writes the middle.
 
-    Either side may be empty. Sentinels inside `prefix` or `suffix` raise ValueError; `SantaForCausalLM.infill`
+    Either side may be empty. Sentinels inside `prefix` or `suffix` raise ModelError; `SantaForCausalLM.infill`
     takes such text, because it encodes the parts one by one.
 
     >>> infill_prompt("def f():\n    return ", "\n")
     '<fim-prefix>def f():\n    return <fim-suffix>\n<fim-middle>'
     """
     if mode not in ("psm", "spm"):
-        raise ValueError(f"infill_prompt: mode={mode!r} is unknown. Choose 'psm' or 'spm'.")
+        raise ModelError(f"infill_prompt: mode={mode!r} is unknown. Choose 'psm' or 'spm'.")
     for name, part in (("prefix", prefix), ("suffix", suffix)):
         if (token := TOKENS.find_in(part)) is not None:
-            raise ValueError(
+            raise ModelError(
                 f"infill_prompt: the {name} holds the special token {token!r}. Remove it, "
                 "or call model.infill(tokenizer, prefix, suffix), which encodes it as plain text."
             )

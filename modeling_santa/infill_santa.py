@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import torch
 
+from .errors_santa import ModelError
 from .fim_santa import TOKENS, FimMode, FimParts
 
 
@@ -78,7 +79,7 @@ class InfillMixin:
         """
         prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
         if len(prefixes) != len(suffixes):
-            raise ValueError(
+            raise ModelError(
                 f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix."
             )
         if not prefixes:
@@ -93,7 +94,7 @@ class InfillMixin:
         if max_new_tokens is None:
             max_new_tokens = max(1, min(256, self.config.n_positions - longest))
         if longest + max_new_tokens > self.config.n_positions:
-            raise ValueError(
+            raise ModelError(
                 f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "
                 f"n_positions={self.config.n_positions}. Shorten prefix or suffix, or lower max_new_tokens."
             )
@@ -102,14 +103,14 @@ class InfillMixin:
         settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": pad_id, **generate_kwargs}
         if settings.get("streamer") is not None:
             if len(prompts) > 1:
-                raise ValueError(
+                raise ModelError(
                     f"infill: a streamer takes one gap, not {len(prompts)}. Leave it out, or loop over the gaps."
                 )
             settings["streamer"] = MiddleStreamer(settings["streamer"], end_ids)
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
         if not allow_truncated and any(middle.is_truncated for middle in middles):
-            raise ValueError(
+            raise ModelError(
                 f"infill: the completion reached max_new_tokens={max_new_tokens} without {TOKENS.end_of_text}; "
                 "the middle may be cut. Raise max_new_tokens or pass allow_truncated=True."
             )
@@ -128,7 +129,7 @@ def special_ids(tokenizer: Any) -> dict[str, int]:
     found = {token: vocabulary.get(token, vocabulary.get(token.replace("-", "_"))) for token in TOKENS.in_id_order()}
     missing = [token for token, token_id in found.items() if token_id is None]
     if missing:
-        raise ValueError(f"infill: the tokenizer lacks {', '.join(missing)}. Use the tokenizer of a SantaCoder model.")
+        raise ModelError(f"infill: the tokenizer lacks {', '.join(missing)}. Use the tokenizer of a SantaCoder model.")
     return found
 
 

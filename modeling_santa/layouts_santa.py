@@ -22,6 +22,8 @@ import torch
 from transformers.modeling_utils import load_state_dict
 from transformers.utils import cached_file
 
+from .errors_santa import ModelError
+
 CONV1D = re.compile(r"\.(c_attn|q_attn|kv_attn|c_proj|c_fc)\.weight$")
 BUFFERS = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|transformer\.bias)$")  # causal masks that old code saved
 PREFIX = "transformer."
@@ -110,7 +112,7 @@ def to_canonical(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, to
     check(canonical, config)
     embedding = canonical[f"{PREFIX}wte.weight"]
     if head is not None and not torch.equal(head, embedding):
-        raise ValueError("checkpoint: lm_head.weight differs from transformer.wte.weight, but SantaCoder ties them.")
+        raise ModelError("checkpoint: lm_head.weight differs from transformer.wte.weight, but SantaCoder ties them.")
     return canonical
 
 
@@ -146,7 +148,7 @@ def read_original(place: str | os.PathLike[str], hub: dict[str, Any]) -> dict[st
             paths = [cached_file(place, name, _raise_exceptions_for_missing_entries=False, **hub)]
         if paths != [None]:
             return {key: value for path in paths for key, value in load_state_dict(path, weights_only=True).items()}
-    raise ValueError(f"{place} has neither model.safetensors nor pytorch_model.bin. Name a saved model.")
+    raise ModelError(f"{place} has neither model.safetensors nor pytorch_model.bin. Name a saved model.")
 
 
 def check(state: Mapping[str, torch.Tensor], config: Any) -> None:
@@ -174,7 +176,7 @@ def check(state: Mapping[str, torch.Tensor], config: Any) -> None:
     for what, names in problems.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ValueError(
+            raise ModelError(
                 f"checkpoint: {len(names)} of {len(expected)} tensors are {what}: {'; '.join(names[:3])}{more}. "
                 "Check that config.json belongs to these weights and that the download is whole."
             )
@@ -188,14 +190,14 @@ def damage_named(place: str | os.PathLike[str]) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         # torch's own message would advise to load it all the same.
         first = str(error).split("\n", 1)[0].split(". ", 1)[0]
-        raise ValueError(
+        raise ModelError(
             f"{place}: its .bin file is refused ({first}). Only tensors are unpickled, never code. "
             "Use a safetensors file, or download it again if it is damaged."
         ) from None
     except Exception as error:
         if type(error).__name__ != "SafetensorError":  # a class of a package that these files may not import
             raise
-        raise ValueError(
+        raise ModelError(
             f"{place}: its safetensors file cannot be read ({error}). Save or download it again."
         ) from error
 
@@ -213,7 +215,7 @@ def check_loaded(place: str | os.PathLike[str], model: torch.nn.Module, info: Ma
     ]
     for what, found in (("missing", sorted(map(str, info["missing_keys"]))), ("not finite", not_finite)):
         if found:
-            raise ValueError(
+            raise ModelError(
                 f"{place}: {len(found)} of the tensors that config.json asks for are {what}: {', '.join(found[:3])}"
                 f"{', …' if len(found) > 3 else ''}. The model would answer with noise. "
                 "Check that config.json belongs to these weights and that the download is whole."

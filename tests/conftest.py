@@ -57,3 +57,20 @@ def _write_stack(folder, *, files=24, shards=2):
 def write_stack():
     """Write shards of a source in The Stack v1's layout: files of two languages, repositories, stars and licences."""
     return _write_stack
+
+
+@pytest.fixture
+def run_command(capfd):
+    """Run `hf-santa WORDS…` in this process; return exit code, standard output and standard error."""
+    from hf_santa.cli import main
+
+    def run(*words):
+        capfd.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:  # argparse
+            code = end.code
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.shards import Shard, digest, read_settings, settings_path, write_whole
 
 
@@ -53,7 +54,7 @@ def complete_to_file(
     were cut at the length limit. `tell` gets the number of rows after each batch.
     """
     if n < 1 or batch_size < 1:
-        raise ValueError(f"n={n} and batch_size={batch_size}. Both must be 1 or more.")
+        raise EvalError(f"n={n} and batch_size={batch_size}. Both must be 1 or more.")
     part = shard or Shard()
     whole = {
         **settings,
@@ -107,7 +108,7 @@ def _check_settings(out: Path, wanted: Mapping[str, Any]) -> None:
     found = read_settings(out)
     if found is None:
         if out.exists() and out.stat().st_size:
-            raise ValueError(
+            raise EvalError(
                 f"{out} is there, but not its {settings_path(out).name}: how it was made is unknown. Give another --out."
             )
         write_whole(settings_path(out), json.dumps(wanted, indent=2) + "\n")
@@ -115,7 +116,7 @@ def _check_settings(out: Path, wanted: Mapping[str, Any]) -> None:
     different = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
     if different:
         name = different[0]
-        raise ValueError(
+        raise EvalError(
             f"{out} was begun with {name}={found.get(name)!r}, and now it is {wanted.get(name)!r}. Give another --out, or "
             "the same settings to go on."
         )
@@ -125,7 +126,7 @@ def _lock(handle: int, out: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ValueError(f"{out} is being written by another process. Wait for it, or give another --out.") from error
+        raise EvalError(f"{out} is being written by another process. Wait for it, or give another --out.") from error
 
 
 def _kept(handle: int, out: Path, batches: Sequence[Sequence[Any]]) -> tuple[int, list[dict[str, Any]]]:
@@ -141,13 +142,13 @@ def _kept(handle: int, out: Path, batches: Sequence[Sequence[Any]]) -> tuple[int
         for i, (row, (problem, sample)) in enumerate(zip(found, batch, strict=True)):
             wanted = (problem["language"], problem["name"], sample)
             if (row.get("language"), row.get("name"), row.get("sample")) != wanted:
-                raise ValueError(f"Line {at + i + 1} of {out} is not {wanted}, which comes there. Give another --out.")
+                raise EvalError(f"Line {at + i + 1} of {out} is not {wanted}, which comes there. Give another --out.")
         size += sum(len(line) + 1 for line in lines[at : at + len(batch)])
         at += len(batch)
         rows += found
         done += 1
     if done == len(batches) and size != len(data):
-        raise ValueError(f"{out} goes on after its last row. Something else wrote to it; give another --out.")
+        raise EvalError(f"{out} goes on after its last row. Something else wrote to it; give another --out.")
     os.ftruncate(handle, size)
     return done, rows
 
@@ -156,7 +157,7 @@ def _parsed(line: bytes, out: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise ValueError(
+        raise EvalError(
             f"Line {number} of {out} is no JSON. Something else wrote to it; give another --out."
         ) from error
     return row if type(row) is dict else {}

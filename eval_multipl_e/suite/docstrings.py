@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
+
 LONGEST = 4  # n-grams of one to four words
 QUOTES = ('"""', "'''")
 # A word without underscores, or one sign: what is left of CodeXGLUE's two passes over a text once both have been made.
@@ -62,16 +64,16 @@ def smoothed_bleu(predictions: Sequence[str], references: Sequence[str]) -> floa
     """
     for name, texts in (("predictions", predictions), ("references", references)):
         if texts is None or isinstance(texts, str | bytes):
-            raise ValueError(f"smoothed_bleu: {name} is {type(texts).__name__}, not a list. Give one text an item.")
+            raise EvalError(f"smoothed_bleu: {name} is {type(texts).__name__}, not a list. Give one text an item.")
         wrong = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
         if wrong is not None:
-            raise ValueError(f"smoothed_bleu: {name}[{wrong}] is {type(texts[wrong]).__name__}, not text.")
+            raise EvalError(f"smoothed_bleu: {name}[{wrong}] is {type(texts[wrong]).__name__}, not text.")
     if len(predictions) != len(references):
-        raise ValueError(
+        raise EvalError(
             f"smoothed_bleu: {len(predictions)} predictions and {len(references)} references. Give one of each."
         )
     if not predictions:
-        raise ValueError("smoothed_bleu: no predictions. Give at least one.")
+        raise EvalError("smoothed_bleu: no predictions. Give at least one.")
     pairs = zip(predictions, references, strict=True)
     return 100.0 * sum(sentence_bleu(ours, theirs) for ours, theirs in pairs) / len(predictions)
 
@@ -96,15 +98,15 @@ def docstring_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     language = row.get("language", "python")
     is_right = isinstance(code, str) and isinstance(docstring, str) and isinstance(tokens, list | tuple)
     if not is_right:
-        raise ValueError(
+        raise EvalError(
             f"Row {number} is no row of CodeXGLUE's code_to_text: fields found are {', '.join(sorted(row)) or 'none'}. "
             "It needs 'code', 'docstring' and 'docstring_tokens'."
         )
     if language not in LANGUAGES:
-        raise ValueError(f"Row {number} is in {language!r}. CodeXGLUE's languages are {', '.join(LANGUAGES)}.")
+        raise EvalError(f"Row {number} is in {language!r}. CodeXGLUE's languages are {', '.join(LANGUAGES)}.")
     if language == "python":
         if not docstring or docstring not in code:
-            raise ValueError(f"Row {number}: its docstring does not stand in its code, where the prompt would end.")
+            raise EvalError(f"Row {number}: its docstring does not stand in its code, where the prompt would end.")
         prompt, stops = _opened(code[: code.index(docstring)]), list(QUOTES)
     else:
         prompt, stops = code + _OPENING.get(language, _OTHER_OPENING), ["\n"]

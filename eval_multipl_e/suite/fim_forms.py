@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
+
 PREFIX, SUFFIX, OPENING = (
     "PREFIX",
     "SUFFIX",
@@ -59,10 +61,10 @@ def form_of(tokenizer: Any, name: str = "auto") -> Form:
     if name == "auto":
         return next(form for form in FORMS.values() if all(token in vocabulary for token in form.sentinels))
     if name not in FORMS:
-        raise ValueError(f"form {name!r} is unknown. Use auto, {', '.join(FORMS)}.")
+        raise EvalError(f"form {name!r} is unknown. Use auto, {', '.join(FORMS)}.")
     lacking = [token for token in FORMS[name].sentinels if token not in vocabulary]
     if lacking:
-        raise ValueError(f"the tokenizer lacks {', '.join(lacking)}, which form {name!r} needs. Use form 'auto'.")
+        raise EvalError(f"the tokenizer lacks {', '.join(lacking)}, which form {name!r} needs. Use form 'auto'.")
     return FORMS[name]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.execution import STATUSES
 from eval_multipl_e.scoring import DEFAULT_KS, score
 from eval_multipl_e.scoring_estimator import mean_scores, pass_at_k
@@ -32,7 +33,7 @@ def mark(
     part = shard or Shard()
     own = list(part.of(len(problems)))
     if not own:
-        raise ValueError(f"shard {part.index}/{part.count} of {len(problems)} problems is empty. Use fewer shards.")
+        raise EvalError(f"shard {part.index}/{part.count} of {len(problems)} problems is empty. Use fewer shards.")
     ks = _ks(k, completions) if kind != "docstring" and is_run else []
     about: dict[str, Any] = {
         "kind": kind,
@@ -106,7 +107,7 @@ def _ks(k: Sequence[int] | None, completions: Sequence[Sequence[str]]) -> list[i
     n = min(map(len, completions))
     ks = sorted({each for each in DEFAULT_KS if each <= n} if k is None else set(k))
     if ks and ks[-1] > n:
-        raise ValueError(f"k={ks[-1]} exceeds the {n} completions of the problem with the fewest. Lower k.")
+        raise EvalError(f"k={ks[-1]} exceeds the {n} completions of the problem with the fewest. Lower k.")
     return ks
 
 

@@ -4,6 +4,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
+
 MATCH_MODES = ("strip", "first_line")
 _COMMENTS = {"py": ("#",), "js": ("//", "/*", "*"), "java": ("//", "/*", "*")}
 
@@ -20,13 +22,13 @@ def exact_match(predictions: Sequence[str], references: Sequence[str], mode: str
     1.0
     """
     if mode not in MATCH_MODES:
-        raise ValueError(f"exact_match: mode={mode!r} is unknown. Use 'strip' or 'first_line'.")
+        raise EvalError(f"exact_match: mode={mode!r} is unknown. Use 'strip' or 'first_line'.")
     if len(predictions) != len(references):
-        raise ValueError(
+        raise EvalError(
             f"exact_match: {len(predictions)} predictions and {len(references)} references. Give one of each."
         )
     if len(predictions) == 0:
-        raise ValueError("exact_match: no predictions. Give at least one.")
+        raise EvalError("exact_match: no predictions. Give at least one.")
     return sum(_same(p, r, mode) for p, r in zip(predictions, references, strict=True)) / len(predictions)
 
 
@@ -46,12 +48,12 @@ def single_line_tasks(
     ('one/L1', '    return 1\n', '')
     """
     if per_problem is not None and per_problem < 1:
-        raise ValueError(f"single_line_tasks: per_problem={per_problem} is below 1. Give 1 or more, or None for all.")
+        raise EvalError(f"single_line_tasks: per_problem={per_problem} is below 1. Give 1 or more, or None for all.")
     tasks = []
     for number, problem in enumerate(problems, 1):
         solution = problem.get("canonical_solution")
         if type(solution) is not str:
-            raise ValueError(
+            raise EvalError(
                 f"single_line_tasks: problem {number} ({problem.get('name')}) has no 'canonical_solution', of which a "
                 "line could be masked. Use problems that have one."
             )
@@ -97,7 +99,7 @@ def infill_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
     wrong = next((name for name, value in problem.items() if not isinstance(value, str)), None)
     if wrong is not None:
-        raise ValueError(
+        raise EvalError(
             f"Row {number} is no infilling task: it has no text for {wrong!r}. Fields found: "
             f"{', '.join(sorted(row)) or 'none'}. Expected: name, language, prompt, suffix, canonical_solution, tests."
         )

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.grade import summed
 from eval_multipl_e.suite.problems import read_rows
 from eval_multipl_e.suite.shards import Shard, read_settings, settings_path, write_whole
@@ -17,7 +18,7 @@ def merge_completions(paths: Sequence[Path], out: Path) -> int:
     for path in paths:
         settings = read_settings(path)
         if settings is None:
-            raise ValueError(f"{path} has no {settings_path(path).name} beside it, so its shard is unknown.")
+            raise EvalError(f"{path} has no {settings_path(path).name} beside it, so its shard is unknown.")
         abouts.append(settings)
     order = _checked(paths, abouts)
     about = abouts[order[0]]
@@ -31,14 +32,14 @@ def merge_completions(paths: Sequence[Path], out: Path) -> int:
         places = [at for at in places if at < total]
         rows = read_rows(path) if path.stat().st_size else []
         if len(rows) != len(places):
-            raise ValueError(
+            raise EvalError(
                 f"{path} holds {len(rows)} of the {len(places)} rows of shard {index}/{len(order)}. Let its run finish: "
                 "the same command goes on where it stopped."
             )
         for at, row in zip(places, rows, strict=True):
             key = (row.get("language"), row.get("name"), row.get("sample"))
             if key in keys:
-                raise ValueError(f"{path} and {keys[key]} both hold {key}. Each sample may occur once.")
+                raise EvalError(f"{path} and {keys[key]} both hold {key}. Each sample may occur once.")
             keys[key] = path
             lines[at] = json.dumps(row, ensure_ascii=False) + "\n"
     write_whole(settings_path(out), json.dumps({**about, "shard": [0, 1]}, indent=2) + "\n")
@@ -67,7 +68,7 @@ def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
     for number in order:
         for code, version in found[number].get("toolchains", {}).items():
             if toolchains.setdefault(code, version) != version:
-                raise ValueError(
+                raise EvalError(
                     f"{paths[number]} was scored with {version!r} for {code!r}, another shard with {toolchains[code]!r}. "
                     "Score all shards with the same toolchains."
                 )
@@ -78,10 +79,10 @@ def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
     keys = [(row["problem"], row["completion"]) for row in results]
     double = next((key for key, after in pairwise(keys) if key == after), None)
     if double is not None:
-        raise ValueError(f"completion {double[1]} of problem {double[0]} was scored twice. Give each shard once.")
+        raise EvalError(f"completion {double[1]} of problem {double[0]} was scored twice. Give each shard once.")
     lacking = sorted(set(range(abouts[0]["problems"])) - {row["problem"] for row in results})
     if lacking:
-        raise ValueError(f"{len(lacking)} problems are in no shard, the first is number {lacking[0]}. Score it again.")
+        raise EvalError(f"{len(lacking)} problems are in no shard, the first is number {lacking[0]}. Score it again.")
     about = {**{name: value for name, value in abouts[order[0]].items() if name != "settings"}, "shard": [0, 1]}
     ran = {"toolchains": toolchains} if toolchains else {}
     missing = [row for number in order for row in found[number].get("missing_toolchains", [])]
@@ -94,36 +95,36 @@ def _read_results(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         Shard(*found["shard"])
         if not isinstance(found["results"], list):
-            raise ValueError("'results' is no list")  # noqa: TRY004, TRY301  # one message for all that is wrong
+            raise EvalError("'results' is no list")  # one message for all that is wrong
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no results file of `hf-santa eval score`: {error!r}.") from error
+        raise EvalError(f"{path} is no results file of `hf-santa eval score`: {error!r}.") from error
     return dict(found)
 
 
 def _checked(paths: Sequence[Path], abouts: Sequence[Mapping[str, Any]]) -> list[int]:
     """The files' numbers in the order of their shards, once it is sure that they are all there and of one run."""
     if not paths:
-        raise ValueError("merge: no files. Give the files of all shards.")
+        raise EvalError("merge: no files. Give the files of all shards.")
     first = abouts[0]
     for path, about in zip(paths, abouts, strict=True):
         for name in {**first, **about}:
             if name != "shard" and about.get(name) != first.get(name):
-                raise ValueError(
+                raise EvalError(
                     f"{path} has {name}={about.get(name)!r}, and {paths[0]} has {first.get(name)!r}. Merge shards of one run."
                 )
     counts = {about["shard"][1] for about in abouts}
     if len(counts) > 1:
-        raise ValueError(f"the files are of {sorted(counts)} shards. Merge shards of one division.")
+        raise EvalError(f"the files are of {sorted(counts)} shards. Merge shards of one division.")
     (count,) = counts
     places: dict[int, int] = {}
     for number, about in enumerate(abouts):
         index = about["shard"][0]
         if index in places:
-            raise ValueError(
+            raise EvalError(
                 f"{paths[number]} and {paths[places[index]]} are both shard {index}/{count}. Give each once."
             )
         places[index] = number
     lacking = [index for index in range(count) if index not in places]
     if lacking:
-        raise ValueError(f"of {count} shards {len(lacking)} are missing, first {lacking[0]}/{count}. Give all.")
+        raise EvalError(f"of {count} shards {len(lacking)} are missing, first {lacking[0]}/{count}. Give all.")
     return [places[index] for index in range(count)]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.completing import Continued, Prompt
 from eval_multipl_e.suite.fim_forms import Form, encode, end_ids, form_of
 from eval_multipl_e.suite.problems import cut_at_stop
@@ -29,7 +30,7 @@ def open_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
-        raise ValueError(f"there is no model folder {name}. Give a folder with a config.json, or a repository.")
+        raise EvalError(f"there is no model folder {name}. Give a folder with a config.json, or a repository.")
     place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **common)
@@ -50,14 +51,14 @@ class Continuer:
         max_new_tokens: int = 512,
     ) -> None:
         if not temperature >= 0 or not 0 < top_p <= 1:
-            raise ValueError(
+            raise EvalError(
                 f"temperature={temperature} and top_p={top_p}: give 0 (greedy) or more, and 0 < top_p <= 1."
             )
         if max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens={max_new_tokens} is below 1.")
+            raise EvalError(f"max_new_tokens={max_new_tokens} is below 1.")
         context = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
         if context is not None and max_new_tokens >= context:
-            raise ValueError(f"max_new_tokens={max_new_tokens} leaves no room for a prompt in a context of {context}.")
+            raise EvalError(f"max_new_tokens={max_new_tokens} leaves no room for a prompt in a context of {context}.")
         self.form: Form = form_of(tokenizer, form)
         self._model, self._tokenizer = model, tokenizer
         self._temperature, self._top_p, self._max_new = temperature, top_p, max_new_tokens
@@ -73,13 +74,13 @@ class Continuer:
             and self.form.name == "left-to-right"
             and not self._is_named
         ):
-            raise ValueError(
+            raise EvalError(
                 "this model's tokenizer has no sentinels, so it can't fill a gap (CodeGen is such a model). Ask for form "
                 "'left-to-right' to continue the text before the gap alone; its score is then no infilling score."
             )
         encoded = [encode(self._tokenizer, self.form, p.text, p.suffix, room=self._room) for p in prompts]
         if any(not ids for ids, _ in encoded):
-            raise ValueError("a prompt is empty, and this tokenizer puts nothing before a text. Give some text.")
+            raise EvalError("a prompt is empty, and this tokenizer puts nothing before a text. Give some text.")
         pad = self._tokenizer.pad_token_id
         pad = pad if pad is not None else self._ends[0] if self._ends else 0
         longest = max(len(ids) for ids, _ in encoded)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
+
 # Rows as MultiPL-E publishes them: name, language, prompt, tests, stop_tokens, and more that nothing here needs.
 Problem = Mapping[str, Any]
 Generate = Callable[[list[str], int], Sequence[Sequence[str]]]
@@ -28,7 +30,7 @@ def read_completions(path: str | Path) -> list[dict[str, Any]]:
     for number, row in enumerate(rows, 1):
         texts = row.get("completions")
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(
+            raise EvalError(
                 f"Row {number} of {path}: 'completions' is no list of texts. Give one list for each problem."
             )
         _check_texts(row, ("name", "language"), number, str(path))
@@ -56,7 +58,7 @@ def complete(
     [{'name': 'one', 'language': 'py', 'completions': ['    return 1']}]
     """
     if n < 1 or batch_size < 1:
-        raise ValueError(f"complete: n={n} and batch_size={batch_size}. Both must be 1 or more.")
+        raise EvalError(f"complete: n={n} and batch_size={batch_size}. Both must be 1 or more.")
     rows = checked_problems([dict(problem) for problem in problems], "problems")
     done = []
     for start in range(0, len(rows), batch_size):
@@ -64,7 +66,7 @@ def complete(
         texts = generate([row["prompt"] for row in batch], n)
         counts = [len(each) for each in texts]
         if counts != [n] * len(batch):
-            raise ValueError(
+            raise EvalError(
                 f"complete: generate gave {counts} texts for {len(batch)} prompts and n={n}. Give n for each."
             )
         for row, each in zip(batch, texts, strict=True):
@@ -84,12 +86,12 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"Line {number} of {path} is no JSON: {error}. Give one object a line.") from error
+            raise EvalError(f"Line {number} of {path} is no JSON: {error}. Give one object a line.") from error
         if type(row) is not dict:
-            raise ValueError(f"Line {number} of {path} is {type(row).__name__}. Give one JSON object a line.")
+            raise EvalError(f"Line {number} of {path} is {type(row).__name__}. Give one JSON object a line.")
         rows.append(row)
     if not rows:
-        raise ValueError(f"{path} holds no rows. Give one JSON object a line.")
+        raise EvalError(f"{path} holds no rows. Give one JSON object a line.")
     return rows
 
 
@@ -100,10 +102,10 @@ def checked_problems(rows: list[dict[str, Any]], where: str) -> list[dict[str, A
         _check_texts(row, (*_TEXTS, "reference" if "reference" in row else "tests"), number, where)
         stops = row.setdefault("stop_tokens", [])
         if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-            raise ValueError(f"Row {number} of {where}: 'stop_tokens' is no list of texts.")
+            raise EvalError(f"Row {number} of {where}: 'stop_tokens' is no list of texts.")
         key = (row["language"], row["name"])
         if key in seen:
-            raise ValueError(f"Rows {seen[key]} and {number} of {where} are both {key}. Each problem may occur once.")
+            raise EvalError(f"Rows {seen[key]} and {number} of {where} are both {key}. Each problem may occur once.")
         seen[key] = number
     return rows
 
@@ -115,7 +117,7 @@ def _by_problem(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
         samples = found.setdefault((row["language"], row["name"]), {})
         sample = row.get("sample")
         if not isinstance(sample, int) or sample in samples:
-            raise ValueError(
+            raise EvalError(
                 f"Row {number} of {where} is sample {sample!r} of {row['name']!r}, and each may occur once, by number. "
                 "Complete again into a new file."
             )
@@ -123,7 +125,7 @@ def _by_problem(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
     for (_, name), samples in found.items():
         lacking = sorted(set(range(max(map(len, found.values())))) - samples.keys())
         if lacking:
-            raise ValueError(
+            raise EvalError(
                 f"{where} lacks sample {lacking[0]} of {name!r}. Let `hf-santa eval complete` finish, or merge all shards."
             )
     return [
@@ -137,7 +139,7 @@ def _check_texts(row: Problem, fields: Sequence[str], number: int, where: str) -
     if name is not None:
         seen = type(row[name]).__name__ if name in row else "absent"
         found = ", ".join(sorted(row)) or "none"
-        raise ValueError(
+        raise EvalError(
             f"Row {number} of {where}: {name!r} is {seen}, and text is needed. Fields found: {found}. "
             "MultiPL-E's schema is expected."
         )

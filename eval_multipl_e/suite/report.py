@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.published import PublishedScore, published_beside
 from eval_multipl_e.suite.report_charts import Range, interval_chart
 from eval_multipl_e.suite.report_hub import card_with_results, eval_results_files, model_index_text
@@ -21,7 +22,7 @@ def write_report(paths: Sequence[Path], model_name: str, out: Path, *, card: Pat
     rows = read_measured(paths)
     name = " ".join(model_name.split())
     if not name:
-        raise ValueError("the model's name is empty. Give the name that the table and the model index shall show.")
+        raise EvalError("the model's name is empty. Give the name that the table and the model index shall show.")
     for folder in ("figures", ".eval_results"):
         shutil.rmtree(out / folder, ignore_errors=True)
     charts = _charts(rows, name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.results import Measured
 from eval_multipl_e.suite.tasks import task_of
 
@@ -57,7 +58,7 @@ def card_with_results(card: Path, rows: Sequence[Measured], name: str) -> str:
         data: Any = content.data
         kept = data.eval_results or []
     except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"the front matter of {card} can't be read: {error!r}. Mend its YAML first.") from error
+        raise EvalError(f"the front matter of {card} can't be read: {error!r}. Mend its YAML first.") from error
     ours = [_eval_result(row) for row in rows]
     new = {(each.dataset_type, each.dataset_config, each.metric_type) for each in ours}
     others = [each for each in kept if (each.dataset_type, each.dataset_config, each.metric_type) not in new]

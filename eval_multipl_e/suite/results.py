@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.tasks import task_of
 
 _REPORT_TEMPERATURES = {"pass@1": 0.2, "pass@10": 0.8, "pass@100": 0.8}
@@ -40,7 +41,7 @@ def read_measured(paths: Sequence[Path]) -> list[Measured]:
             is_as_reported = wanted is not None and row.temperature == wanted
             key = (row.benchmark, row.metric)
             if key in best and best[key][0] == is_as_reported:
-                raise ValueError(
+                raise EvalError(
                     f"{best[key][1]} and {path} both give {row.metric} of {row.benchmark}. Report one model, and each "
                     "task once a temperature."
                 )
@@ -62,11 +63,11 @@ def _results(path: Path) -> dict[str, Any]:
         is_empty = not found["intervals"] or not found["results"]
         is_shard = found["shard"] != [0, 1]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} can't be reported: {error!r}. Give results of `score` or `merge`.") from error
+        raise EvalError(f"{path} can't be reported: {error!r}. Give results of `score` or `merge`.") from error
     if is_shard:
-        raise ValueError(f"{path} is shard {found['shard']} alone. Merge all shards first.")
+        raise EvalError(f"{path} is shard {found['shard']} alone. Merge all shards first.")
     if is_empty:
-        raise ValueError(f"{path} holds no score. Was every toolchain missing?")
+        raise EvalError(f"{path} holds no score. Was every toolchain missing?")
     return dict(found)
 
 

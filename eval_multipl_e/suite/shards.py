@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -27,7 +29,7 @@ class Shard:
         """
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         if found is None or not int(found[1]) < int(found[2]):
-            raise ValueError(
+            raise EvalError(
                 f"shard {text!r} is no share. Write i/n with i from 0 to n-1: 0/3, 1/3 and 2/3 make a whole."
             )
         return cls(int(found[1]), int(found[2]))
@@ -63,7 +65,7 @@ def read_settings(completions: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         Shard(*found["shard"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no settings file of `hf-santa eval complete`: {error!r}.") from error
+        raise EvalError(f"{path} is no settings file of `hf-santa eval complete`: {error!r}.") from error
     return dict(found)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval_multipl_e.errors import EvalError
 from eval_multipl_e.languages import LANGUAGES, language_of
 from eval_multipl_e.suite.docstrings import LANGUAGES as DOCSTRING_LANGUAGES
 from eval_multipl_e.suite.docstrings import docstring_problem
@@ -44,7 +45,7 @@ def task_of(name: str) -> Task:
         return Task(name, "program", "openai/openai_humaneval", None, "test")
     if benchmark in ("humaneval", "mbpp") and rest in LANGUAGES:
         return Task(name, "program", "nuprl/MultiPL-E", name, "test")
-    raise ValueError(
+    raise EvalError(
         f"task {name!r} is unknown. Use humaneval-CODE or mbpp-CODE with a code of {', '.join(LANGUAGES)}; infill; "
         f"docstring; or docstring-LANGUAGE with one of {', '.join(DOCSTRING_LANGUAGES)}."
     )
@@ -60,7 +61,7 @@ def read_task(
     code = task.name.partition("-")[2] if task.kind == "program" else ""
     wrong = next((row["language"] for row in problems if code and language_of(row["language"]).code != code), None)
     if wrong is not None:
-        raise ValueError(
+        raise EvalError(
             f"{where} has problems in {wrong!r}, and the task is {task.name}. Give that language's problems."
         )
     return problems
@@ -84,7 +85,7 @@ def _from_dataset(task: Task, dataset: str, revision: str | None) -> list[dict[s
     try:
         return [dict(row) for row in load_dataset(dataset, task.config, split=task.split, revision=revision)]
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise EvalError(
             f"the problems of {task.name} could not be loaded from {dataset} (configuration {task.config}): "
             f"{' '.join(str(error).split())[:300]}. Give a file with --problems, or a data set with --dataset."
         ) from error

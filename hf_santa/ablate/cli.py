@@ -1,10 +1,10 @@
 """The command `hf-santa ablate`."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from hf_santa.ablate.variants import SCALES, VARIANTS
+from hf_santa.errors import HfSantaError
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,9 +15,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         description="Train the report's eight variants at equal tokens on recipes of one raw corpus, with several seeds, "
         "and show its Tables 5, 6 and 8 in small, with intervals, beside the published rows. A stopped run goes on where "
         "it was.",
-        epilog="example: hf-santa ablate --corpus ~/code --out out/ablate",
+        epilog="example: hf-santa ablate --source ~/code --out out/ablate",
     )
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True, help="source trees, or parquet rows")
+    parser.add_argument("--source", type=Path, nargs="+", required=True, help="source trees, or parquet rows")
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument(
         "--scale", choices=tuple(SCALES), default="tiny", help="tiny: a CPU; proxy: a GPU (default: tiny)"
@@ -25,7 +25,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="models a variant (default: 3)")
     parser.add_argument("--variants", metavar="A,B", help=f"only these (default: {','.join(VARIANTS)})")
     parser.add_argument("--tokens", type=int, metavar="N", help="tokens a model reads (default: by scale)")
-    parser.add_argument("--tasks", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
     parser.add_argument(
         "--samples", type=int, default=2, metavar="N", help="programs a problem, 0 for none (default: 2)"
     )
@@ -34,34 +34,26 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
-    """Run it; a mistake is one line and exit code 1, Ctrl-C is 130."""
     from hf_santa.ablate.run import run
 
-    try:
-        _check(arguments)
-        run(
-            arguments.corpus,
-            arguments.out,
-            scale_name=arguments.scale,
-            seeds=arguments.seeds,
-            variants=arguments.variants.split(",") if arguments.variants else None,
-            tokens=arguments.tokens,
-            tasks=arguments.tasks,
-            samples=arguments.samples,
-            stars=arguments.stars,
-            say=lambda line: print(line, flush=True),
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"hf-santa ablate: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nhf-santa ablate: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
-        return 130
+    _check(arguments)
+    run(
+        arguments.source,
+        arguments.out,
+        scale_name=arguments.scale,
+        seeds=arguments.seeds,
+        variants=arguments.variants.split(",") if arguments.variants else None,
+        tokens=arguments.tokens,
+        gaps=arguments.gaps,
+        samples=arguments.samples,
+        stars=arguments.stars,
+        say=lambda line: print(line, flush=True),
+    )
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    for name, least in (("seeds", 1), ("tasks", 1), ("samples", 0), ("tokens", 1)):
+    for name, least in (("seeds", 1), ("gaps", 1), ("samples", 0), ("tokens", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:
-            raise ValueError(f"--{name} is {value}. Give {least} or more.")
+            raise HfSantaError(f"--{name} is {value}. Give {least} or more.")

@@ -10,6 +10,7 @@ from typing import Any
 from data_recipes.errors import DataError
 from hf_santa.ablate.variants import VARIANTS, Scale
 from hf_santa.demo.steps_data import PROBLEMS
+from hf_santa.errors import HfSantaError
 from hf_santa.measures import is_held_back
 from hf_santa.repositories.write import write_json
 
@@ -71,7 +72,7 @@ def prepare(
         say(f"step=corpus recipe={recipe} files={volumes[recipe]['documents']} tokens={volumes[recipe]['tokens']}")
     files = held_rows(out / "store")
     if not files:
-        raise ValueError(
+        raise HfSantaError(
             f"none of the source's files is held out, of which {HELDOUT_SHARE:.0%} are by their hashes. Give more files, "
             "a few hundred or more."
         )
@@ -109,7 +110,7 @@ def with_stars(rows: Path, stars: Path, out: Path) -> Path:
     try:
         counts = {str(prefix): int(count) for prefix, count in json.loads(stars.read_text()).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise HfSantaError(
             f"{stars} is no JSON object of path prefixes and star counts ({error}). Write one like "
             '{"mytree/projects/flask": 65000}.'
         ) from error

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hf_santa.errors import HfSantaError
+
 # Two-sided 95 % points of Student's t by degrees of freedom; beyond them the normal one is within 4 %.
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
@@ -31,7 +33,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     (2.0, -0.48, 4.48)
     """
     if not values:
-        raise ValueError("estimate: no values. Give one for each seed.")
+        raise HfSantaError("estimate: no values. Give one for each seed.")
     n, mean = len(values), sum(values) / len(values)
     if n == 1:
         return Estimate(mean, None, None, 1)

@@ -11,6 +11,7 @@ from hf_santa.ablate.corpora import prepare
 from hf_santa.ablate.intervals import Estimate, estimate, paired, verdict
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
 from hf_santa.demo.steps import sha256
+from hf_santa.errors import HfSantaError
 from hf_santa.repositories.write import write_json
 
 METRICS = {"bits_per_byte": "bits per byte", "loss": "loss", "exact_match": "infilling exact match", "pass@1": "pass@1"}
@@ -24,7 +25,7 @@ def run(
     seeds: int = 3,
     variants: Sequence[str] | None = None,
     tokens: int | None = None,
-    tasks: int = 200,
+    gaps: int = 200,
     samples: int = 2,
     stars: Path | None = None,
     say: Callable[[str], None] = print,
@@ -44,14 +45,14 @@ def run(
     scale = SCALES[scale_name]
     names = list(variants or VARIANTS)
     if unknown := [name for name in names if name not in VARIANTS]:
-        raise ValueError(f"--variants: {unknown[0]!r} is unknown. Choose from {', '.join(VARIANTS)}.")
+        raise HfSantaError(f"--variants: {unknown[0]!r} is unknown. Choose from {', '.join(VARIANTS)}.")
     if BASELINE not in names:
-        raise ValueError(f"--variants lacks {BASELINE!r}, with which all are compared. Add it.")
+        raise HfSantaError(f"--variants lacks {BASELINE!r}, with which all are compared. Add it.")
     budget = tokens or scale.tokens
     if scale.needs_gpu:
-        raise ValueError(cost(scale, budget, len(names) * seeds))
+        raise HfSantaError(cost(scale, budget, len(names) * seeds))
     volumes, lacking = prepare(sources, out, scale, stars, say)
-    runs = _runs(out, scale, names, seeds, budget=budget, tasks=tasks, samples=samples, lacking=lacking, say=say)
+    runs = _runs(out, scale, names, seeds, budget=budget, gaps=gaps, samples=samples, lacking=lacking, say=say)
     scored = _score(out, runs, say) if samples else {}
     summary = summarise(runs, scored, names, lacking)
     answer = {
@@ -90,7 +91,7 @@ def _runs(
     seeds: int,
     *,
     budget: int,
-    tasks: int,
+    gaps: int,
     samples: int,
     lacking: dict[str, str],
     say: Callable[[str], None],
@@ -98,8 +99,8 @@ def _runs(
     """Train every variant with every seed, seed by seed, so that a stopped run has whole sets."""
     from hf_santa.ablate.training import Measurer, train_one
 
-    measure = Measurer(out, scale, tasks=tasks, samples=samples)
-    settings = {"tokens": budget, "tasks": tasks, "samples": samples, "corpora": sha256(out / "corpora.json")}
+    measure = Measurer(out, scale, tasks=gaps, samples=samples)
+    settings = {"tokens": budget, "tasks": gaps, "samples": samples, "corpora": sha256(out / "corpora.json")}
     runs: dict[str, dict[int, Any]] = {}
     for seed in range(seeds):
         for name in names:

@@ -21,14 +21,14 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="run the whole life cycle on the source code of this machine",
         description="Run the whole life cycle on real source code: rows, recipe, tokenizer, training, a staged model, "
         "completions, the metric, the Space and a report page. What is up to date is not done again.",
-        epilog="example: hf-santa demo --corpus ~/code --out out/mine --serve",
+        epilog="example: hf-santa demo --source ~/code --out out/mine --serve",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for all results (default: out/demo)")
     parser.add_argument(
-        "--corpus", type=Path, metavar="DIR|PARQUET", help="your own source tree or rows (default: this machine's code)"
+        "--source", type=Path, metavar="SOURCE", help="your own source tree or rows (default: this machine's code)"
     )
-    parser.add_argument("--steps", metavar="A,B", help=f"only these and what they need: {','.join(STEP_NAMES)}")
+    parser.add_argument("--only", metavar="STEP,STEP", help=f"only these and what they need: {','.join(STEP_NAMES)}")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument(
         "--train-tokens",
@@ -47,30 +47,19 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return the exit code."""
     from hf_santa.demo.run import run_steps
-    from hf_santa.demo.steps import STEPS, DemoError, with_needs
+    from hf_santa.demo.steps import STEPS, with_needs
 
     out: Path = arguments.out
     lines_to = sys.stderr if arguments.json else sys.stdout
+    steps = with_needs(arguments.only.split(",")) if arguments.only else list(STEPS)
+    settings = _settings(arguments)
+    report = run_steps(out, steps, settings, lines_to)
+    page = None
+    if len(steps) == len(STEPS):
+        from hf_santa.demo.report.collect import write_the_page
 
-    try:
-        steps = with_needs(arguments.steps.split(",")) if arguments.steps else list(STEPS)
-        settings = _settings(arguments)
-        report = run_steps(out, steps, settings, lines_to)
-        page = None
-        if len(steps) == len(STEPS):
-            from hf_santa.demo.report.collect import write_the_page
-
-            page = write_the_page(out, settings, report)
-            print(f"report {page}", file=lines_to, flush=True)
-    except DemoError as error:
-        print(f"hf-santa demo: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"hf-santa demo: {error}. Free space or choose another --out, then run again.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nhf-santa demo: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
-        return 130
+        page = write_the_page(out, settings, report)
+        print(f"report {page}", file=lines_to, flush=True)
     if arguments.json:
         print(json.dumps({"out": str(out), "page": page and str(page), "steps": report}, indent=2))
     if arguments.serve:
@@ -88,10 +77,10 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("train_tokens", "samples"):
         if getattr(arguments, name) < 1:
             raise DemoError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}. Give 1 or more.")
-    roots = default_roots() if arguments.corpus is None else [arguments.corpus.expanduser()]
+    roots = default_roots() if arguments.source is None else [arguments.source.expanduser()]
     return {
         "corpus_roots": [str(root.resolve()) for root in roots],
-        "is_default_corpus": arguments.corpus is None,
+        "is_default_corpus": arguments.source is None,
         "corpus_fingerprint": fingerprint(roots),
         "seed": arguments.seed,
         "train_tokens": arguments.train_tokens,

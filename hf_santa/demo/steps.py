@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_santa.errors import HfSantaError
 from hf_santa.repositories.write import write_json
 
 PACKAGES = Path(__file__).resolve().parents[2]
 
 
-class DemoError(RuntimeError):
+class DemoError(HfSantaError, RuntimeError):
     """A demo run cannot go on; the message says what was seen and what to do."""
 
 
@@ -141,7 +142,7 @@ def with_needs(names: Iterable[str]) -> list[Step]:
     while queue:
         name = queue.pop()
         if name not in by_name:
-            raise DemoError(f"--steps: {name!r} is not a step. Choose from {', '.join(STEP_NAMES)}.")
+            raise DemoError(f"--only: {name!r} is not a step. Choose from {', '.join(STEP_NAMES)}.")
         if name not in wanted:
             wanted.add(name)
             queue += by_name[name].needs

@@ -42,7 +42,7 @@ def fingerprint(roots: list[Path]) -> str:
         if not tables:
             return tree_fingerprint(roots)
     except DataError as error:
-        raise DemoError(f"--corpus: {error}") from error
+        raise DemoError(f"--source: {error}") from error
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in tables]
     return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
 

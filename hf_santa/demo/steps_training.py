@@ -58,7 +58,7 @@ def pack_the_corpus(out: Path, _: dict[str, Any]) -> str:
     except ValueError as error:
         raise DemoError(
             f"corpus: no file was held back out of {train['documents']}, so nothing can be measured. "
-            "Give a larger --corpus (a few hundred files or more)."
+            "Give a larger --source (a few hundred files or more)."
         ) from error
     per_token = train["text_bytes"] / train["tokens"]
     return (
@@ -169,7 +169,7 @@ def heldout_windows(tokens: Any) -> Any:
     if not count:
         raise DemoError(
             f"train: the held-back files have {len(tokens)} tokens, fewer than one window of {SEQ_LEN + 1}. "
-            "Give a larger --corpus."
+            "Give a larger --source."
         )
     chosen = np.linspace(0, count - 1, min(count, HELDOUT_WINDOWS)).astype(int)
     return tokens[: count * (SEQ_LEN + 1)].reshape(count, SEQ_LEN + 1)[chosen].astype(np.int64)

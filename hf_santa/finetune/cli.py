@@ -1,8 +1,9 @@
 """The command `hf-santa finetune`."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from hf_santa.errors import HfSantaError
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,32 +31,24 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence (default: the context, 2048)")
     parser.add_argument("--fim-rate", type=float, default=0.5, help="share of permuted pieces (default: 0.5)")
     parser.add_argument("--heldout", type=float, default=0.1, help="share of the files held back (default: 0.1)")
-    parser.add_argument("--tasks", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps a checkpoint (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.set_defaults(func=_finetune)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
-    """Run it; a mistake is one line and exit code 1, Ctrl-C is 130."""
     from hf_santa.finetune.run import Request, run
 
     fields = {name: getattr(arguments, name) for name in Request.__dataclass_fields__}
     fields["lora_rank"] = arguments.lora_rank if arguments.lora else 0
-    try:
-        _check_lora(arguments)
-        run(Request(**fields))
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"hf-santa finetune: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nhf-santa finetune: stopped. Run the same command again: it goes on from there.", file=sys.stderr)
-        return 130
+    _check_lora(arguments)
+    run(Request(**fields))
     return 0
 
 
 def _check_lora(arguments: argparse.Namespace) -> None:
     if arguments.lora and arguments.lora_rank < 1:
-        raise ValueError(f"--lora-rank is {arguments.lora_rank}. Give 1 or more.")
+        raise HfSantaError(f"--lora-rank is {arguments.lora_rank}. Give 1 or more.")
     if arguments.keep_adapter and not arguments.lora:
-        raise ValueError("--keep-adapter was given without --lora, so there is no adapter. Add --lora.")
+        raise HfSantaError("--keep-adapter was given without --lora, so there is no adapter. Add --lora.")

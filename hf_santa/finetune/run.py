@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import sha256
+from hf_santa.errors import HfSantaError
 from hf_santa.measures import (
     bits_per_byte,
     hits_of,
@@ -33,7 +34,7 @@ class Request:
     out: Path
     recipe: str
     heldout: float
-    tasks: int
+    gaps: int
     seq_len: int | None
     fim_rate: float
     steps: int | None
@@ -80,7 +81,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
         save_every=request.save_every,
         lora_rank=request.lora_rank,
     )
-    tasks = line_tasks(held, count=request.tasks, seed=request.seed)
+    tasks = line_tasks(held, count=request.gaps, seed=request.seed)
     bytes_of = token_bytes(tokenizer)
     before = _measured(out / "before.json", request.model, tasks, windows, bytes_of)
     say(f"step=before {_told(before)}")
@@ -110,15 +111,15 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
 
 
 def _check(request: Request) -> None:
-    for name in ("batch_size", "tasks", "save_every"):
+    for name in ("batch_size", "gaps", "save_every"):
         if getattr(request, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} is {getattr(request, name)}. Give 1 or more.")
+            raise HfSantaError(f"--{name.replace('_', '-')} is {getattr(request, name)}. Give 1 or more.")
     if not 0 < request.heldout < 1:
-        raise ValueError(f"--heldout is {request.heldout}. Give a share of the files between 0 and 1.")
+        raise HfSantaError(f"--heldout is {request.heldout}. Give a share of the files between 0 and 1.")
     if not request.lr > 0 or not request.epochs > 0 or (request.steps is not None and request.steps < 1):
-        raise ValueError("--lr, --epochs and --steps must be above 0.")
+        raise HfSantaError("--lr, --epochs and --steps must be above 0.")
     if not 0 <= request.fim_rate <= 1:
-        raise ValueError(f"--fim-rate is {request.fim_rate}. Give a share between 0 and 1.")
+        raise HfSantaError(f"--fim-rate is {request.fim_rate}. Give a share between 0 and 1.")
 
 
 def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -140,7 +141,7 @@ def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str,
     held = [row for row in files if is_held_back(row["hexsha"], request.heldout)]
     kept = [row for row in files if not is_held_back(row["hexsha"], request.heldout)]
     if not held or not kept:
-        raise ValueError(
+        raise HfSantaError(
             f"{len(files)} files are left of {request.source}, and --heldout {request.heldout} holds {len(held)} of them "
             "back. Expected some on both sides: give more files, or another share."
         )
@@ -160,7 +161,7 @@ def _begin(request: Request, seq_len: int, files: list[str]) -> None:
         found = json.loads(path.read_text())
         other = next((name for name in {**found, **wanted} if found.get(name) != wanted.get(name)), None)
         if other is not None:
-            raise ValueError(
+            raise HfSantaError(
                 f"{request.out} was begun with {other}={found.get(other)!r}, and now it is {wanted.get(other)!r}. Give "
                 "another --out, or the same settings to go on."
             )

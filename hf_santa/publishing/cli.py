@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 WHAT = ("model", "dataset", "metric", "space", "all")
 
@@ -19,8 +20,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="check the card of a repository folder, offline",
         description="Check a repository's README.md: front matter, configs, scores, links. Exit code 1 if something is wrong.",
     )
-    card.add_argument("what", choices=WHAT[:-1], help="kind of repository")
-    card.add_argument("folder", type=Path, help="its folder")
+    card.add_argument("kind", choices=WHAT[:-1], metavar="KIND", help=f"kind of repository: {', '.join(WHAT[:-1])}")
+    card.add_argument("folder", type=Path, metavar="FOLDER", help="its folder")
     card.set_defaults(func=_card)
 
 
@@ -33,8 +34,10 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="example: hf-santa stage all out/repos --from out/demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    stage.add_argument("what", choices=WHAT, help="which repository, or all four")
-    stage.add_argument("out", type=Path, help="folder for the repositories: model, dataset, eval_multipl_e, space")
+    stage.add_argument("kind", choices=WHAT, metavar="KIND", help=f"kind of repository: {', '.join(WHAT)}")
+    stage.add_argument(
+        "out", type=Path, metavar="OUT", help="folder for the repositories: model, dataset, eval_multipl_e, space"
+    )
     stage.add_argument(
         "--from",
         dest="run",
@@ -45,7 +48,7 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     stage.add_argument("--model", type=Path, metavar="DIR", help="another model: what save_pretrained wrote")
     stage.add_argument("--tokenizer", type=Path, metavar="DIR", help="its tokenizer (default: in the model's folder)")
-    stage.add_argument("--dataset", type=Path, metavar="DIR", help="another store of `hf-santa data run`")
+    stage.add_argument("--store", type=Path, metavar="DIR", help="another store of `hf-santa data run`")
     stage.add_argument("--measures", type=Path, metavar="FILE", help="the training's measures.json, for the card")
     stage.add_argument(
         "--results",
@@ -63,12 +66,12 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "publish",
         help="publish staged repositories to the Hub, one commit each",
         description="Publish what `hf-santa stage` wrote: dataset, metric, model, Space, each in one commit or none, then "
-        "load each from the Hub. The token comes from HF_TOKEN or `hf auth login`. See docs/guides/publish.md.",
+        "load each from the Hub. The token comes from HF_TOKEN or `hf auth login`. ",
         epilog="example: hf-santa publish all out/repos --namespace me --dry-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=WHAT, help="which repository, or all four")
-    parser.add_argument("folder", type=Path, help="where `hf-santa stage` put the repositories")
+    parser.add_argument("kind", choices=WHAT, metavar="KIND", help=f"kind of repository: {', '.join(WHAT)}")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where `hf-santa stage` put the repositories")
     parser.add_argument("--namespace", required=True, metavar="NS", help="user or organisation on the Hub")
     parser.add_argument(
         "--name",
@@ -79,7 +82,7 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would change; nothing is written")
     parser.add_argument("--pr", action="store_true", help="open a pull request in place of a commit on the branch")
-    parser.add_argument("--revision", default="main", metavar="BRANCH", help="branch to commit to (default: main)")
+    parser.add_argument("--branch", default="main", metavar="BRANCH", help="branch to commit to (default: main)")
     parser.add_argument("--tag", help="tag the commits afterwards; a tag is never moved")
     parser.add_argument("--message", default="Publish with hf-santa", help="first line of the commits")
     parser.add_argument("--private", action="store_true", help="make new repositories private")
@@ -99,82 +102,85 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from hf_santa.repositories.kinds import KINDS
-        from hf_santa.repositories.lint import check_card
+    from hf_santa.repositories.kinds import KINDS
+    from hf_santa.repositories.lint import check_card
 
-        check_card(arguments.folder, KINDS[arguments.what])
-        print(f"{arguments.folder / 'README.md'}: a good card of a {arguments.what} repository")
-
-    return _said("card", work)
+    check_card(arguments.folder, KINDS[arguments.kind])
+    print(f"{arguments.folder / 'README.md'}: a good card of a {arguments.kind} repository")
+    return 0
 
 
 def _stage(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from hf_santa.repositories.kinds import named
-        from hf_santa.repositories.staging import Sources, stage
+    from hf_santa.repositories.kinds import named
+    from hf_santa.repositories.staging import Sources, stage
 
-        sources = Sources(
-            arguments.run,
-            arguments.model,
-            arguments.tokenizer,
-            arguments.dataset,
-            arguments.measures,
-            arguments.results,
-        )
-        # The model before the Space, which is tried with it.
-        stage(named(arguments.what), sources, arguments.out, _say(sys.stdout))
-
-    return _said("stage", work)
+    sources = Sources(
+        arguments.run,
+        arguments.model,
+        arguments.tokenizer,
+        arguments.store,
+        arguments.measures,
+        arguments.results,
+    )
+    # The model before the Space, which is tried with it.
+    stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout))
+    return 0
 
 
 def _publish(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from huggingface_hub.utils.tqdm import disable_progress_bars
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-        from hf_santa.publishing import publish as release
-        from hf_santa.publishing.commit import Retry
-        from hf_santa.repositories.kinds import ReleaseError, named
-        from hf_santa.repositories.staging import checked
+    from hf_santa.repositories.kinds import ReleaseError
 
-        names = dict(pair.partition("=")[::2] for pair in arguments.name)
-        if arguments.attempts < 1:
-            raise ReleaseError(f"--attempts is {arguments.attempts}. Give 1 or more.")
-        request = release.Request(
-            named(arguments.what),
-            arguments.folder,
-            arguments.namespace,
-            names,
-            revision=arguments.revision,
-            tag=arguments.tag,
-            model_revision=arguments.model_revision,
-            is_floating_allowed=arguments.allow_floating,
-            is_private=arguments.private,
-            by_pull_request=arguments.pr,
-            may_replace=arguments.replace,
-            is_loaded_back=not arguments.no_load,
-            message=arguments.message,
-        )
-        release.check_request(request)
-        if not sys.stderr.isatty():
-            disable_progress_bars()
-        say = _say(sys.stderr if arguments.json else sys.stdout)
-        retry = Retry(arguments.attempts, float(os.environ.get("HF_SANTA_RETRY_WAIT_S", "1")))
-        hub = release.open_hub(request, retry, say)
-        if arguments.dry_run:
-            for kind in request.kinds:
-                checked(kind, request.folder)
-            plans = release.plan_all(hub, request)
-            model_is_new = any(plan.kind.name == "model" and plan.todo for plan in plans)
-            for line in release.told(plans, model_is_new=model_is_new):
-                say(line)
-            answer = {"dry_run": True, "repos": [plan.as_json() for plan in plans]}
-        else:
-            answer = release.publish(hub, request)
-        if arguments.json:
-            print(json.dumps(answer, indent=2))
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        answer = _published(arguments)
+    except HfHubHTTPError as error:
+        raise ReleaseError(str(error)) from error
+    if arguments.json:
+        print(json.dumps(answer, indent=2))
+    return 0
 
-    return _said("publish", work)
+
+def _published(arguments: argparse.Namespace) -> dict[str, Any]:
+    from hf_santa.publishing import publish as release
+    from hf_santa.publishing.commit import Retry
+    from hf_santa.repositories.kinds import ReleaseError, named
+    from hf_santa.repositories.staging import checked
+
+    names = dict(pair.partition("=")[::2] for pair in arguments.name)
+    if arguments.attempts < 1:
+        raise ReleaseError(f"--attempts is {arguments.attempts}. Give 1 or more.")
+    request = release.Request(
+        named(arguments.kind),
+        arguments.folder,
+        arguments.namespace,
+        names,
+        revision=arguments.branch,
+        tag=arguments.tag,
+        model_revision=arguments.model_revision,
+        is_floating_allowed=arguments.allow_floating,
+        is_private=arguments.private,
+        by_pull_request=arguments.pr,
+        may_replace=arguments.replace,
+        is_loaded_back=not arguments.no_load,
+        message=arguments.message,
+    )
+    release.check_request(request)
+    say = _say(sys.stderr if arguments.json else sys.stdout)
+    retry = Retry(arguments.attempts, float(os.environ.get("HF_SANTA_RETRY_WAIT_S", "1")))
+    hub = release.open_hub(request, retry, say)
+    if not arguments.dry_run:
+        return release.publish(hub, request)
+    for kind in request.kinds:
+        checked(kind, request.folder)
+    plans = release.plan_all(hub, request)
+    model_is_new = any(plan.kind.name == "model" and plan.todo for plan in plans)
+    for line in release.told(plans, model_is_new=model_is_new):
+        say(line)
+    return {"dry_run": True, "repos": [plan.as_json() for plan in plans]}
 
 
 def _say(to: "os.PathLike[str] | object") -> Callable[[str], None]:
@@ -182,25 +188,3 @@ def _say(to: "os.PathLike[str] | object") -> Callable[[str], None]:
         print(line, file=to, flush=True)  # type: ignore[call-overload]  # a text stream
 
     return say
-
-
-def _said(command: str, work: Callable[[], None]) -> int:
-    """Do the work; a mistake of the user's, or a failure of the network, is a message and exit code 1."""
-    try:
-        work()
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"hf-santa {command}: {_without_token(str(error))}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            f"\nhf-santa {command}: stopped. Each repository is as it was or as it will be; run it again.",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
-
-
-def _without_token(text: str) -> str:
-    """The text without the token, whatever library wrote it there."""
-    token = os.environ.get("HF_TOKEN", "").strip()
-    return text.replace(token, "(token)") if token else text

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from hf_santa.errors import HfSantaError
+
 PINNED = "model.json"
 """The Space's file that names the model and its commit."""
 
@@ -18,7 +20,7 @@ MARKER = "release.json"
 """The file by which a repository is known as one of ours."""
 
 
-class ReleaseError(RuntimeError):
+class ReleaseError(HfSantaError, RuntimeError):
     """A repository cannot be published; the message names the file or repository, and what to do."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_santa.errors import CheckFailedError
 from hf_santa.repositories.kinds import Kind, ReleaseError, files_of, split_card
 
 LICENSES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "odc-by", "bigcode-openrail-m", "openrail"})
@@ -14,15 +15,21 @@ SIZES = frozenset({"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "1
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+class CardError(ReleaseError, CheckFailedError):
+    """A card is not as the Hub wants it; the message lists everything that is wrong."""
+
+    exit_code = CheckFailedError.exit_code
+
+
 def check_card(folder: Path, kind: Kind) -> None:
     """Refuse a repository whose README.md the Hub would refuse or misread.
 
     Raises:
-        ReleaseError: lists everything that is wrong.
+        CardError: lists everything that is wrong.
     """
     problems = list(lint(folder, kind))
     if problems:
-        raise ReleaseError(f"{folder / 'README.md'}:\n  " + "\n  ".join(problems))
+        raise CardError(f"{folder / 'README.md'}:\n  " + "\n  ".join(problems))
 
 
 def lint(folder: Path, kind: Kind) -> Iterator[str]:

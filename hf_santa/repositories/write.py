@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_santa.errors import HfSantaError
+
 PACKAGES = Path(__file__).resolve().parents[2]
 MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
 METRIC_LEFT_OUT = ("__init__.py", "cli.py")
 HUB_IMPORTS = {"torch", "transformers"}
 
 
-class StageError(RuntimeError):
+class StageError(HfSantaError, RuntimeError):
     """A repository folder cannot be staged or does not pass its check; the message says why."""
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from modeling_santa.corpus.shards import Tokens, pack, read_tokens
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS, FimParts, split
 from modeling_santa.tokenizer.encoder import Encoder
 from modeling_santa.tokenizer.train import token_bytes
@@ -57,12 +58,12 @@ class FimDataset:
         mode: Literal["whole", "megatron"] = "whole",
     ) -> None:
         if len(tokens) < seq_len + 1:
-            raise ValueError(
+            raise ModelError(
                 f"FimDataset: {len(tokens)} tokens are fewer than one sample of seq_len+1 = {seq_len + 1}. "
                 "Use more text or a shorter seq_len."
             )
         if mode not in MODES:
-            raise ValueError(f"FimDataset: mode={mode!r} is unknown. Choose one of {', '.join(MODES)}.")
+            raise ModelError(f"FimDataset: mode={mode!r} is unknown. Choose one of {', '.join(MODES)}.")
         self.tokens, self.tokenizer = tokens, tokenizer
         self.length = seq_len + 1
         self.seed, self.fim_rate, self.spm_rate, self.mode = seed, fim_rate, spm_rate, mode
@@ -90,7 +91,7 @@ class FimDataset:
         start = index * self.length
         window = np.asarray(self.tokens[start : start + self.length], dtype=np.int64)
         if window.max() >= len(self.sizes):
-            raise ValueError(
+            raise ModelError(
                 f"FimDataset: sample {index} holds the token {window.max()}, but the tokenizer has {len(self.sizes)}. "
                 "Give the tokenizer that the corpus was packed with."
             )
@@ -175,7 +176,7 @@ class FimDataset:
 def _id(tokenizer: Tokenizer, token: str) -> int:
     token_id = tokenizer.token_to_id(token)
     if token_id is None:
-        raise ValueError(f"FimDataset: the tokenizer lacks {token}. Use one that train_tokenizer made.")
+        raise ModelError(f"FimDataset: the tokenizer lacks {token}. Use one that train_tokenizer made.")
     return token_id
 
 

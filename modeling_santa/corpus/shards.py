@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
 from modeling_santa.tokenizer.encoder import Encoder
 
@@ -54,18 +55,18 @@ def pack(
     writer = _Writer(out, done)
     end_id = tokenizer.token_to_id(TOKENS.end_of_text)
     if end_id is None:
-        raise ValueError(f"pack: the tokenizer lacks {TOKENS.end_of_text}. Use one that train_tokenizer made.")
+        raise ModelError(f"pack: the tokenizer lacks {TOKENS.end_of_text}. Use one that train_tokenizer made.")
     try:
         for batch in _batches(documents):
             if is_finished:
-                raise ValueError(
+                raise ModelError(
                     f"pack: {out} is finished, but there are more documents now. Pack into another folder."
                 )
             encoded = encoder.encode(batch, end_id=end_id)
             writer.add(batch, encoded.ids, encoded.counts, shard_tokens)
         writer.close_shard()
     except OSError as error:
-        raise OSError(
+        raise ModelError(
             error.errno,
             f"pack: {error.strerror} while writing shard {len(done)} of {out}; {len(done)} finished shards stay. "
             "Free some space and run the same again: it goes on there",
@@ -73,7 +74,7 @@ def pack(
     finally:
         writer.abandon()
     if not done:
-        raise ValueError("pack: no document was given. Check that the dataset folder has rows.")
+        raise ModelError("pack: no document was given. Check that the dataset folder has rows.")
     digests = "".join(shard["sha256"] for shard in done)
     about = {name: sum(shard[name] for shard in done) for name in ("documents", "tokens", "text_bytes")} | {
         "vocab_size": tokenizer.get_vocab_size(with_added_tokens=True),
@@ -180,7 +181,7 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
         return _fresh(out, header)
     found, *shards = (json.loads(line) for line in index.read_text().splitlines())
     if found != header:
-        raise ValueError(
+        raise ModelError(
             f"pack: {out} was begun with another tokenizer or shard size ({found}, now {header}). "
             "Give the same ones, or another folder."
         )
@@ -201,7 +202,7 @@ def _skip(documents: Iterator[str], shard: dict[str, Any], out: Path) -> None:
     for _, text in zip(range(shard["documents"]), documents, strict=False):
         _digest(digest, text.encode())
     if digest.hexdigest() != shard["texts_blake2b"]:
-        raise ValueError(
+        raise ModelError(
             f"pack: the documents of {out}/{shard['file']} are not those given now. "
             "Give the same source in the same order, or another folder."
         )
@@ -214,7 +215,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[bytes]]:
         try:
             batch.append(text.encode())
         except UnicodeEncodeError as error:
-            raise ValueError(
+            raise ModelError(
                 f"pack: document {row} holds half of a surrogate pair at character {error.start}, which UTF-8 "
                 "cannot express. Remove it, or replace it by U+FFFD."
             ) from error
@@ -234,14 +235,14 @@ def check_shard(folder: Path, shard: dict[str, Any]) -> None:
     """
     path = folder / shard["file"]
     if not path.is_file():
-        raise ValueError(f"{path} is missing; the index lists {shard['tokens']} tokens in it. {AGAIN}")
+        raise ModelError(f"{path} is missing; the index lists {shard['tokens']} tokens in it. {AGAIN}")
     found = path.stat().st_size / 2
     if found != shard["tokens"]:
-        raise ValueError(f"{path} holds {found:g} tokens, expected {shard['tokens']}. {AGAIN}")
+        raise ModelError(f"{path} holds {found:g} tokens, expected {shard['tokens']}. {AGAIN}")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != shard["sha256"]:
-        raise ValueError(
+        raise ModelError(
             f"{path} is corrupt: its sha256 is {digest[:12]}…, the index has {shard['sha256'][:12]}…. {AGAIN}"
         )
 
@@ -295,9 +296,9 @@ def read_tokens(folder: Path, *, verify: bool = True) -> Tokens:
         ValueError: the folder is unfinished, or a shard is missing, of another length, or corrupt.
     """
     if not (folder / "corpus.json").is_file():
-        raise ValueError(f"read_tokens: {folder} has no corpus.json, so it was never finished. {AGAIN}")
+        raise ModelError(f"read_tokens: {folder} has no corpus.json, so it was never finished. {AGAIN}")
     if not (folder / "index.jsonl").is_file():
-        raise ValueError(f"read_tokens: {folder} has no index.jsonl (an older hf-santa packed it?). {AGAIN}")
+        raise ModelError(f"read_tokens: {folder} has no index.jsonl (an older hf-santa packed it?). {AGAIN}")
     shards = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()[1:]]
     if verify:
         for shard in shards:

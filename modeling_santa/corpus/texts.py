@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from modeling_santa.errors_santa import ModelError
+
 MAX_FILE_BYTES = 1_000_000  # the Stack's own limit; larger files are generated or data
 
 
@@ -18,7 +20,7 @@ def read_texts(source: Path, *, recipe: str | None = None, column: str = "conten
         ValueError: nothing is there, a file cannot be read, or has no such column.
     """
     if not source.exists():
-        raise ValueError(f"{source} does not exist. Give a dataset folder, parquet or jsonl files, or a source tree.")
+        raise ModelError(f"{source} does not exist. Give a dataset folder, parquet or jsonl files, or a source tree.")
     if recipe or (source / "funnel.json").is_file():
         yield from _of_recipe(source, recipe, column)
         return
@@ -29,7 +31,7 @@ def read_texts(source: Path, *, recipe: str | None = None, column: str = "conten
                 yield from read(path, column)
             return
     if source.is_file():
-        raise ValueError(f"{source} is neither .parquet nor .jsonl. Give one of these, or a folder.")
+        raise ModelError(f"{source} is neither .parquet nor .jsonl. Give one of these, or a folder.")
     yield from _of_tree(source)
 
 
@@ -47,14 +49,14 @@ def _of_parquet(path: Path, column: str) -> Iterator[str]:
     try:
         file = pq.ParquetFile(path)
         if column not in file.schema_arrow.names:
-            raise ValueError(
+            raise ModelError(
                 f"{path} has no column {column!r}. Columns found: {', '.join(file.schema_arrow.names)}. Choose --column."
             )
         for batch in file.iter_batches(batch_size=256, columns=[column]):
             for text in batch.column(0).to_pylist():
                 yield _text({column: text}, column, str(path))
     except pa.ArrowException as error:
-        raise ValueError(f"{path} is no readable parquet file: {error}. Write it again.") from error
+        raise ModelError(f"{path} is no readable parquet file: {error}. Write it again.") from error
 
 
 def _of_jsonl(path: Path, column: str) -> Iterator[str]:
@@ -63,16 +65,18 @@ def _of_jsonl(path: Path, column: str) -> Iterator[str]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{path} line {number} is no JSON: {error}. Correct or remove it.") from error
+                raise ModelError(f"{path} line {number} is no JSON: {error}. Correct or remove it.") from error
             yield _text(row, column, f"{path} line {number}")
 
 
 def _text(row: Any, column: str, where: str) -> str:
     if not isinstance(row, dict) or column not in row:
         found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-        raise ValueError(f"{where} has no column {column!r}. Found: {found}. Choose --column.")
+        raise ModelError(f"{where} has no column {column!r}. Found: {found}. Choose --column.")
     if not isinstance(row[column], str):
-        raise ValueError(f"{where}: {column!r} is {type(row[column]).__name__}, not text. Choose --column.")  # noqa: TRY004  # a mistake in the data
+        raise ModelError(
+            f"{where}: {column!r} is {type(row[column]).__name__}, not text. Choose --column."
+        )  # a mistake in the data
     text: str = row[column]
     return text
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.tokenizer.characters import character_kinds
 from modeling_santa.tokenizer.train import byte_level_alphabet
 
@@ -43,7 +44,7 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, *, threads: int | None = None) -> None:
         size = tokenizer.get_vocab_size(with_added_tokens=True)
         if size > 1 << 16:
-            raise ValueError(
+            raise ModelError(
                 f"pack: a vocabulary of {size:,} exceeds 65,536 tokens, the range of uint16. Use a smaller tokenizer."
             )
         tokenizer.encode_special_tokens = True
@@ -186,7 +187,7 @@ def _utf8(text: str | bytes, row: int) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(
+        raise ModelError(
             f"encode: text {row} holds half of a surrogate pair at character {error.start}, which UTF-8 cannot "
             "express. Remove it, or replace it by U+FFFD."
         ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
 
 VOCAB_MULTIPLE = 128
@@ -24,7 +25,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 49152, show_progr
         ValueError: fewer than 256 tokens, or no text at all.
     """
     if vocab_size < 256:
-        raise ValueError(f"train_tokenizer: vocab_size={vocab_size} leaves no room for the 256 bytes. Use 256 or more.")
+        raise ModelError(f"train_tokenizer: vocab_size={vocab_size} leaves no room for the 256 bytes. Use 256 or more.")
     seen = _Counting(texts)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -38,7 +39,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 49152, show_progr
     )
     tokenizer.train_from_iterator(seen, trainer=trainer)
     if not seen.count:
-        raise ValueError("train_tokenizer: no text was given. Check that the dataset folder has rows.")
+        raise ModelError("train_tokenizer: no text was given. Check that the dataset folder has rows.")
     tokenizer.add_special_tokens(list(TOKENS.in_id_order()))
     tokenizer.encode_special_tokens = True  # a source text that spells one is text
     return tokenizer
@@ -92,11 +93,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise ValueError(f"load_tokenizer: {path} does not exist. Train one with train_tokenizer first.")
+        raise ModelError(f"load_tokenizer: {path} does not exist. Train one with train_tokenizer first.")
     tokenizer = Tokenizer.from_file(str(path))
     missing = [token for token in TOKENS.in_id_order() if tokenizer.token_to_id(token) is None]
     if missing:
-        raise ValueError(f"load_tokenizer: {path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
+        raise ModelError(f"load_tokenizer: {path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -20,6 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from modeling_santa.capabilities_santa import has_fast_bf16
 from modeling_santa.checkpoints import read_config
 from modeling_santa.corpus.fim_samples import FimDataset
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.layouts_santa import is_original
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer.train import load_tokenizer
@@ -29,7 +30,7 @@ WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its fil
 KEPT = 2
 
 
-class FinetuneError(RuntimeError):
+class FinetuneError(ModelError, RuntimeError):
     """A model cannot be fine-tuned, or a run cannot go on; the message says what was seen and what to do."""
 
 

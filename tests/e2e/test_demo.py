@@ -30,7 +30,7 @@ def corpus(tmp_path_factory):
 def finished(corpus, tmp_path_factory):
     """The output folder of one whole run, and what it said as JSON."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    done = demo("--corpus", corpus, "--out", out, *QUICK, "--json")
+    done = demo("--source", corpus, "--out", out, *QUICK, "--json")
     return out, json.loads(done.stdout)
 
 
@@ -109,7 +109,7 @@ def test_a_second_run_redoes_nothing(finished, corpus):
     """Every step is up to date and no byte changes."""
     out, _ = finished
     before = manifest_of(out)
-    again = json.loads(demo("--corpus", corpus, "--out", out, *QUICK, "--json").stdout)
+    again = json.loads(demo("--source", corpus, "--out", out, *QUICK, "--json").stdout)
     assert {True} == {step["reused"] for step in again["steps"].values()}
     assert before == manifest_of(out)
 
@@ -120,9 +120,9 @@ def test_damage_is_found_and_mended(finished, corpus):
     before = manifest_of(out)
     shard = next((out / "dataset" / "data").glob("python-*.parquet"))
     shard.write_bytes(shard.read_bytes()[:1000])
-    done = demo("--corpus", corpus, "--out", out, *QUICK, "--steps", "recipe")
+    done = demo("--source", corpus, "--out", out, *QUICK, "--only", "recipe")
     assert f"step=recipe again: dataset/data/{shard.name} is not what was written" in done.stdout
-    demo("--corpus", corpus, "--out", out, *QUICK)
+    demo("--source", corpus, "--out", out, *QUICK)
     assert before == manifest_of(out)
 
 
@@ -130,7 +130,7 @@ def test_damage_is_found_and_mended(finished, corpus):
 def test_a_killed_run_goes_on_to_the_same_bytes(finished, corpus, tmp_path, step, sign):
     """SIGKILL to the whole group, in the middle of a step; a new run ends with the bytes of one never killed."""
     out, _ = finished
-    arguments = ["--corpus", corpus, "--out", tmp_path / "out", *QUICK, "--steps", "train"]
+    arguments = ["--source", corpus, "--out", tmp_path / "out", *QUICK, "--only", "train"]
     process = subprocess.Popen(
         [COMMAND, "demo", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
@@ -152,7 +152,7 @@ def test_ctrl_c_says_how_to_go_on(corpus, tmp_path):
     """Exit code 130 and one line."""
     # A background job would ignore the signal, and so would what it starts.
     process = subprocess.Popen(
-        ["env", "--default-signal=INT", COMMAND, "demo", "--corpus", corpus, "--out", tmp_path / "out", *QUICK],
+        ["env", "--default-signal=INT", COMMAND, "demo", "--source", corpus, "--out", tmp_path / "out", *QUICK],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -177,7 +177,7 @@ def test_a_missing_toolchain_is_named_and_not_scored(finished, corpus, tmp_path)
         for program in Path(folder).iterdir():
             if program.name not in {"node", "nodejs", "java", "javac"} and not (programs / program.name).is_symlink():
                 (programs / program.name).symlink_to(program)
-    arguments = ("--corpus", corpus, "--out", tmp_path / "out", *QUICK, "--steps", "score")
+    arguments = ("--source", corpus, "--out", tmp_path / "out", *QUICK, "--only", "score")
     done = demo(*arguments, path=str(programs), JAVA_HOME="")
     assert "missing=js" in done.stdout
     assert "missing=java" in done.stdout
@@ -190,12 +190,12 @@ def test_a_missing_toolchain_is_named_and_not_scored(finished, corpus, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--corpus", "{tmp}/none"], "no such folder or archive"),
-        (["--corpus", "{tmp}"], "no source file found"),
-        (["--steps", "trian"], "'trian' is not a step. Choose from rows"),
+        (["--source", "{tmp}/none"], "no such folder or archive"),
+        (["--source", "{tmp}"], "no source file found"),
+        (["--only", "trian"], "'trian' is not a step. Choose from rows"),
         (["--train-tokens", "0"], "--train-tokens is 0. Give 1 or more."),
-        (["--out", "{tmp}/file/out", "--corpus", "{corpus}"], "Choose a folder that you may write to"),
-        (["--out", "/proc/hf-santa", "--corpus", "{corpus}"], "Choose a folder that you may write to"),
+        (["--out", "{tmp}/file/out", "--source", "{corpus}"], "Choose a folder that you may write to"),
+        (["--out", "/proc/hf-santa", "--source", "{corpus}"], "Choose a folder that you may write to"),
     ],
 )
 def test_a_wrong_request_is_answered_in_one_line(corpus, tmp_path, arguments, words):
@@ -204,7 +204,7 @@ def test_a_wrong_request_is_answered_in_one_line(corpus, tmp_path, arguments, wo
     filled = [argument.format(tmp=tmp_path, corpus=corpus) for argument in arguments]
     out = [] if "--out" in filled else ["--out", tmp_path / "out"]
     done = demo(*filled, *out, check=False)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert words in done.stderr
     assert 1 == len(done.stderr.strip().splitlines())
 
@@ -220,23 +220,23 @@ def test_a_read_only_folder_is_named(corpus, tmp_path):
         if subprocess.run([*ordinary, sys.executable, "-c", ""], check=False, capture_output=True).returncode:
             pytest.fail(f"an ordinary user cannot run {sys.executable}; put the environment where all may read it")
     done = subprocess.run(
-        [*ordinary, COMMAND, "demo", "--corpus", corpus, "--out", tmp_path / "out"],
+        [*ordinary, COMMAND, "demo", "--source", corpus, "--out", tmp_path / "out"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "cannot be written (Permission denied" in done.stderr
 
 
 def test_a_full_disk_is_named_and_nothing_half_written_counts(corpus, tmp_path):
     """On a disk of 3 MB the first step that does not fit says so; a run with room goes on from there."""
     script = (
-        f"mount -t tmpfs -o size=3m tmpfs {tmp_path} && {COMMAND} demo --corpus {corpus} --out {tmp_path}/out "
+        f"mount -t tmpfs -o size=3m tmpfs {tmp_path} && {COMMAND} demo --source {corpus} --out {tmp_path}/out "
         f"--train-tokens 30000; code=$?; ls {tmp_path}/out/.steps; exit $code"
     )
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, check=False)
-    assert 1 == done.returncode, done.stdout + done.stderr
+    assert 2 == done.returncode, done.stdout + done.stderr
     assert re.search(r"No space left on device", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert "used-by.json" not in done.stdout
@@ -249,8 +249,8 @@ def test_a_port_in_use_is_named(finished, corpus):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = demo("--corpus", corpus, "--out", out, *QUICK, "--serve", "--port", port, check=False)
-    assert 1 == done.returncode
+        done = demo("--source", corpus, "--out", out, *QUICK, "--serve", "--port", port, check=False)
+    assert 2 == done.returncode
     assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -262,15 +262,15 @@ def test_two_runs_do_not_share_a_folder(finished, corpus):
     out, _ = finished
     with (out / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = demo("--corpus", corpus, "--out", out, *QUICK, check=False)
-    assert 1 == done.returncode
+        done = demo("--source", corpus, "--out", out, *QUICK, check=False)
+    assert 2 == done.returncode
     assert "another run is using this folder" in done.stderr
 
 
 def test_rows_may_come_from_parquet(finished, corpus, tmp_path):
     """The rows of a tree, given back as a parquet folder, make the same dataset."""
     out, _ = finished
-    demo("--corpus", out / "rows", "--out", tmp_path / "out", *QUICK, "--steps", "recipe")
+    demo("--source", out / "rows", "--out", tmp_path / "out", *QUICK, "--only", "recipe")
     whole, again = manifest_of(out), manifest_of(tmp_path / "out")
     data = {name for name in whole if name.startswith("dataset/data/")}
     assert data

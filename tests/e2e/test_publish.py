@@ -132,7 +132,7 @@ def test_a_tag_is_set_and_never_moved(published, tmp_path):
     (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate\n")
     hub.forget()
     done = publish(hub, "metric", changed, "--tag", "v1", home=home)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "has a tag v1 already" in done.stderr
     assert [] == hub.writes()
 
@@ -161,5 +161,5 @@ def test_a_branch_is_made_where_there_is_none(published, tmp_path):
     (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate>=0.4\n")
     repo = hub.store.repos["space", IDS["metric"]]
     before = repo.head.oid
-    assert 0 == publish(hub, "metric", changed, "--revision", "next", home=home).returncode
+    assert 0 == publish(hub, "metric", changed, "--branch", "next", home=home).returncode
     assert (before, 1) == (repo.head.oid, repo.commits[repo.refs["next"]].operations)

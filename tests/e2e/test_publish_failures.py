@@ -48,7 +48,7 @@ def test_a_commit_that_never_succeeds_leaves_the_head(hub, staged, tmp_path, sta
     """A Hub that is out of order for good, or gone, ends in exit code 1 and words; the head is as it was."""
     hub.fail(COMMIT, status, times=1000)
     done = publish(hub, "dataset", staged, "--attempts", 3, home=tmp_path)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert re.search(r"me/santa-data: the Hub (answered 503|cannot be reached \(\w+\)), 3 times", done.stderr)
     assert "Traceback" not in done.stderr
     assert [] == commits(hub)
@@ -71,7 +71,7 @@ def test_a_race_is_planned_anew(hub, staged, tmp_path):
     """A commit of somebody else between plan and commit is met with 412; the next plan keeps their file."""
     hub.before(COMMIT, lambda: hub.store.put("dataset", "me/santa-data", {"NOTES.md": b"theirs\n"}))
     done = publish(hub, "dataset", staged, home=tmp_path)
-    assert 1 == done.returncode  # the repository is no longer a new one, and says so
+    assert 2 == done.returncode  # the repository is no longer a new one, and says so
     assert "hf-santa did not publish" in done.stderr
     assert 0 == publish(hub, "dataset", staged, "--replace", home=tmp_path).returncode
     hub.forget()

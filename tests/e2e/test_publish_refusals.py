@@ -25,7 +25,7 @@ def test_a_token_without_the_right_is_refused_and_never_shown(hub, staged, tmp_p
     if not isinstance(account, str):
         hub.accounts[OTHER] = account
     done = publish(hub, "dataset", staged, home=tmp_path, token=token, namespace=namespace)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert {} == hub.store.repos
@@ -58,7 +58,7 @@ def test_a_seeded_folder_is_refused_before_anything_is_written(hub, staged, tmp_
     (out / name).write_bytes(content)
     for dry in ([], ["--dry-run"]):
         done = publish(hub, "metric", out, *dry, home=tmp_path / "home")
-        assert 1 == done.returncode
+        assert 2 == done.returncode
         assert words in done.stderr
     assert [] == hub.writes()
 
@@ -68,7 +68,7 @@ def test_a_repository_with_other_content_is_refused(hub, staged, tmp_path):
     hub.store.put("model", "me/santa", {"config.json": b"{}", "pytorch_model.bin": b"theirs", "notes.txt": b"theirs"})
     before = hub.store.repos["model", "me/santa"].head.oid
     done = publish(hub, "model", staged, home=tmp_path)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "me/santa exists and holds 3 files that hf-santa did not publish as a model" in done.stderr
     assert before == hub.store.repos["model", "me/santa"].head.oid
     assert [] == hub.writes()
@@ -79,7 +79,7 @@ def test_a_repository_with_other_content_is_refused(hub, staged, tmp_path):
 def test_a_space_runs_a_full_commit_unless_told_otherwise(hub, staged, tmp_path):
     """A branch as the model's revision is refused before the Hub is asked; --allow-floating accepts it."""
     done = publish(hub, "space", staged, "--model-revision", "main", home=tmp_path)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "--model-revision main is not a full commit sha (40 hex digits)" in done.stderr
     assert [] == hub.log
     done = publish(hub, "space", staged, home=tmp_path)
@@ -97,19 +97,19 @@ def test_a_space_runs_a_full_commit_unless_told_otherwise(hub, staged, tmp_path)
     [
         (["--name", "model=a/b"], "--name model='a/b' is no name on the Hub"),
         (["--name", "modle=x"], "--name modle: there is no such kind. Choose from dataset, metric, model, space"),
-        (["--revision", "a" * 40], "--revision is a commit; commits are made on a branch"),
+        (["--branch", "a" * 40], "--branch is a commit; commits are made on a branch"),
         (["--attempts", "0"], "--attempts is 0. Give 1 or more"),
     ],
 )
 def test_a_wrong_flag_is_named(hub, staged, tmp_path, arguments, words):
     """The flag, what was seen and what is expected; the Hub is not asked."""
     done = publish(hub, "model", staged, *arguments, home=tmp_path)
-    assert (1, []) == (done.returncode, hub.log)
+    assert (2, []) == (done.returncode, hub.log)
     assert words in done.stderr
 
 
 def test_a_folder_that_was_never_staged_is_refused(hub, tmp_path):
     """The message names the folder and the command that makes it."""
     done = publish(hub, "model", tmp_path / "nothing", home=tmp_path)
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "is not a folder. Make it with `hf-santa stage`" in done.stderr

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hf_santa.ablate import training
-from hf_santa.cli import build_parser
+from hf_santa.cli import main
 
 CODE = (
     "def area_{0}(width, height):\n    # Gives area number {0}.\n    total = width * height + {0}\n    name = '{1}'\n"
@@ -29,9 +29,8 @@ def tree(tmp_path_factory):
 
 
 def run(tree, out, *more):
-    plain = ["ablate", "--corpus", str(tree), "--out", str(out), "--seeds", "2", "--tokens", "6000", "--tasks", "8"]
-    arguments = build_parser().parse_args([*plain, *more])
-    return arguments.func(arguments)
+    plain = ["ablate", "--source", str(tree), "--out", str(out), "--seeds", "2", "--tokens", "6000", "--gaps", "8"]
+    return main([*plain, *more])
 
 
 @pytest.mark.slow
@@ -81,12 +80,12 @@ def test_stars_from_a_file_make_the_variant(tree, tmp_path):
         (("--variants", "mha"), "lacks 'fim'"),
         (("--scale", "proxy"), "needs a GPU and has not been run"),
         (("--seeds", "0"), "--seeds is 0"),
-        (("--corpus", "/no/such/tree"), "no such folder"),
+        (("--source", "/no/such/tree"), "no such folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_1(tree, tmp_path, capsys, more, message):
     """What was seen and what to do, and no traceback."""
-    assert 1 == run(tree, tmp_path, *more)
+    assert 2 == run(tree, tmp_path, *more)
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("hf-santa ablate: ")
@@ -97,5 +96,5 @@ def test_too_few_files_to_hold_out_are_named(tmp_path, capsys):
     (tmp_path / "tree").mkdir()
     for number in range(3):
         (tmp_path / "tree" / f"m{number}.py").write_text(CODE.format(number, words(number), 1) * 3)
-    assert 1 == run(tmp_path / "tree", tmp_path / "out")
+    assert 2 == run(tmp_path / "tree", tmp_path / "out")
     assert "none of the source's files is held out" in capsys.readouterr().err

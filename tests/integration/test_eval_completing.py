@@ -1,6 +1,5 @@
 """`hf-santa eval complete`, `merge` and `score` with tiny models, real programs, kills and shards."""
 
-import argparse
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ import pytest
 
 from eval_multipl_e import cli, single_line_tasks
 from eval_multipl_e.suite.problems import read_problems
+from hf_santa.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 from eval_models import save
@@ -20,10 +20,7 @@ PROBLEMS = Path(cli.__file__).parents[1] / "hf_santa/problems.jsonl"
 
 
 def _command(*words):
-    parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers())
-    args = parser.parse_args(["eval", *map(str, words)])
-    return args.func(args)
+    return main(["eval", *map(str, words)])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The metric as its users meet it: evaluate.load in a clean process, the command line, the README, the page."""
 
-import argparse
 import http.server
 import json
 import os
@@ -16,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import eval_multipl_e
-from eval_multipl_e import cli, complete, read_problems, score
+from eval_multipl_e import complete, read_problems, score
 from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.sandbox import available
 from eval_multipl_e.toolchains import missing_tool
+from hf_santa.cli import main
 
 ROOM = Path(eval_multipl_e.__file__).parent
 PROBLEMS = ROOM.parent / "hf_santa/problems.jsonl"
@@ -191,10 +191,7 @@ def test_default_ks_are_those_that_fit():
 
 
 def _command(*words):
-    parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers())
-    args = parser.parse_args(["eval", *map(str, words)])
-    return args.func(args)
+    return main(["eval", *map(str, words)])
 
 
 def test_eval_score_writes_the_results(tmp_path, capsys):

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from data_recipes.pipeline import run as run_recipe
 from data_recipes.sources.write_rows import write_rows
-from hf_santa.cli import build_parser
+from hf_santa.cli import main
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
@@ -54,8 +54,7 @@ def place(tmp_path_factory):
 def run(place, out, *more, model="model", source="dataset"):
     words = ["finetune", "--model", place / model, "--source", place / source, "--out", out]
     settings = ["--recipe", "base", "--heldout", "0.3", "--steps", "6", "--batch-size", "2", "--lr", "0.01"]
-    arguments = build_parser().parse_args([*map(str, [*words, *settings, "--save-every", "2", "--tasks", "12", *more])])
-    return arguments.func(arguments)
+    return main([*map(str, [*words, *settings, "--save-every", "2", "--gaps", "12", *more])])
 
 
 def interrupt_at(monkeypatch, step, error):
@@ -116,7 +115,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step(place, tmp_path, monkeypat
         return loss * float("nan") if self.state.global_step == 2 else loss
 
     monkeypatch.setattr(Trainer, "training_step", spoiled)
-    assert 1 == run(place, tmp_path)
+    assert 2 == run(place, tmp_path)
     assert "the loss at step 3 is nan" in capsys.readouterr().err
     assert (tmp_path / "checkpoints" / "checkpoint-2" / "model.safetensors").is_file()
 
@@ -134,7 +133,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(place, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_save_checkpoint", full)
-        assert 1 == run(place, tmp_path)
+        assert 2 == run(place, tmp_path)
     assert "No space left on device" in (said := capsys.readouterr().err)
     assert "The last good checkpoint stays" in said
     assert ["checkpoint-2"] == [path.name for path in (tmp_path / "checkpoints").iterdir()]
@@ -202,7 +201,7 @@ def test_a_mistake_is_one_line_and_exit_code_1(place, tmp_path, capsys, name, ch
     """What was seen and what to do, and no traceback."""
     model = _altered(place, name, change) if change else name
     more = [str(place / "tree") if word == "TREE" else word for word in more]
-    assert 1 == run(place, tmp_path, *more, model=model)
+    assert 2 == run(place, tmp_path, *more, model=model)
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("hf-santa finetune: ")
@@ -211,12 +210,12 @@ def test_a_mistake_is_one_line_and_exit_code_1(place, tmp_path, capsys, name, ch
 def test_lora_without_peft_names_the_command(place, tmp_path, monkeypatch, capsys):
     """The message has the pip command."""
     monkeypatch.setattr(finetuning, "find_spec", lambda _: None)
-    assert 1 == run(place, tmp_path, "--lora")
+    assert 2 == run(place, tmp_path, "--lora")
     assert "pip install 'hf-santa[finetune]'" in capsys.readouterr().err
 
 
 def test_a_folder_begun_otherwise_is_refused(place, tmp_path, capsys):
     """Other settings in the same folder are named, with both values."""
     assert 0 == run(place, tmp_path)
-    assert 1 == run(place, tmp_path, "--seed", "1")
+    assert 2 == run(place, tmp_path, "--seed", "1")
     assert "was begun with seed=0, and now it is 1" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from hf_santa.cli import build_parser
+from hf_santa.cli import main
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.infill_santa import special_ids
 from modeling_santa.modeling_santa import SantaForCausalLM
@@ -30,8 +30,7 @@ def folder(tmp_path_factory):
 
 
 def run(*words):
-    arguments = build_parser().parse_args(["model", *map(str, words)])
-    return arguments.func(arguments)
+    return main(["model", *map(str, words)])
 
 
 def test_info_names_layout_size_and_cache(folder, capsys):
@@ -105,10 +104,10 @@ def _tokenizer(folder):
         (("convert", "{folder}", "{folder}"), "", "exists. Name a folder that does not"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_1(folder, monkeypatch, capsys, words, text, message):
+def test_a_mistake_is_one_line_and_exit_code_2(folder, monkeypatch, capsys, words, text, message):
     """What was seen and what to do, and no traceback."""
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    assert 1 == run(*(word.format(folder=folder) for word in words))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert 2 == run(*(word.format(folder=folder) for word in words))
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("hf-santa model ")

@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from modeling_santa.errors_santa import ModelError
+
 KEPT = 2  # the last good one stays while the next is written
 RANDOM = "random_state"  # dropout draws from it
 
@@ -40,7 +42,7 @@ def save_checkpoint(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         good = [folder.name for folder in sorted(out.glob("step-*"))]
-        raise OSError(
+        raise ModelError(
             f"train: the checkpoint of step {step} could not be written ({error}). "
             f"{good[-1] if good else 'No checkpoint'} stays. Free some space and run the same again."
         ) from error

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, TextIO
 
+from modeling_santa.errors_santa import ModelError
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 TRACKERS = ("none", "wandb", "trackio")
 Record = dict[str, float]
@@ -68,11 +70,11 @@ def tracker(name: str, settings: dict[str, Any]) -> Callable[[Record], None]:
         ValueError: the name is unknown, or the package is not installed.
     """
     if name not in TRACKERS:
-        raise ValueError(f"report_to={name!r} is unknown. Choose one of {', '.join(TRACKERS)}.")
+        raise ModelError(f"report_to={name!r} is unknown. Choose one of {', '.join(TRACKERS)}.")
     if name == "none":
         return lambda _: None
     if not find_spec(name):
-        raise ValueError(f"report_to={name!r}, but {name} is not installed. Run `pip install {name}`, or leave it out.")
+        raise ModelError(f"report_to={name!r}, but {name} is not installed. Run `pip install {name}`, or leave it out.")
     package: Any = import_module(name)
     package.init(project="hf-santa", config=settings)
     return lambda record: package.log({key: value for key, value in record.items() if key != "step"})

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from modeling_santa.capabilities_santa import has_fast_bf16
 from modeling_santa.corpus.fim_samples import FimDataset, Ids
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.training.loop.checkpoint import load_latest, save_checkpoint
 from modeling_santa.training.loop.chunked_loss import chunked_loss
 from modeling_santa.training.loop.plan import TrainingPlan, optimizers_for
@@ -62,7 +63,7 @@ def train(
         loss = _step(model, dataset, optimizers, plan, step)
         step += 1
         if not math.isfinite(loss):
-            raise ValueError(
+            raise ModelError(
                 f"train: the loss at step {step} is {loss}, on samples {batch_indices(dataset, plan, step - 1)[1]} of the "
                 "corpus. Lower matrix_lr and other_lr, or look at these samples; the last checkpoint is from before."
             )

@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 import torch
 from transformers import PreTrainedModel
 
+from modeling_santa.errors_santa import ModelError
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -60,18 +62,18 @@ class TrainingPlan:
             ValueError: with the numbers.
         """
         if tokens > vocab_size:
-            raise ValueError(
+            raise ModelError(
                 f"train: the tokenizer has {tokens} tokens, the model a vocabulary of {vocab_size}. "
                 "Train a model of padded_vocab_size(tokenizer), or take the tokenizer that belongs to it."
             )
         if self.batch_size > samples:
-            raise ValueError(
+            raise ModelError(
                 f"train: the corpus gives {samples} samples, fewer than a batch of {self.batch_size}. "
                 "Use more text, a smaller batch_size or a shorter seq_len."
             )
         needed = self.steps * self.batch_size
         if self.max_epochs is not None and needed > samples * self.max_epochs:
-            raise ValueError(
+            raise ModelError(
                 f"train: {self.steps} steps of {self.batch_size} need {needed} samples, the corpus gives {samples} in "
                 f"each of max_epochs={self.max_epochs:g}. Use more text, fewer steps (at most "
                 f"{int(samples * self.max_epochs) // self.batch_size}), or raise max_epochs."

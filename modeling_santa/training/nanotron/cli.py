@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from modeling_santa.errors_santa import ModelError
+
 GPUS_A_NODE = 8
 CPUS_A_GPU = 8
 
@@ -73,14 +75,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    try:
-        return _run(arguments)
-    except (OSError, ValueError) as error:
-        print(f"hf-santa {error}", file=sys.stderr)
-        return 1
-
-
-def _run(arguments: argparse.Namespace) -> int:
     import yaml
 
     from modeling_santa.training.nanotron.settings import change, load_settings
@@ -88,13 +82,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list(arguments.schema)
     if arguments.config is None:
-        raise ValueError("train: --config is missing. Name a recipe or a file; --list shows the recipes.")
+        raise ModelError("--config is missing. Name a recipe or a file; --list shows the recipes.")
     config = load_settings(arguments.config, schema=arguments.schema, gpus=arguments.gpus)
     change(config, arguments.set, arguments.schema)
     if arguments.steps is not None:
         config["tokens"]["train_steps"] = arguments.steps
     if config["tokens"]["train_steps"] < 1:
-        raise ValueError(f"train: {config['tokens']['train_steps']} steps train nothing. Use --steps 1 or more.")
+        raise ModelError(f"{config['tokens']['train_steps']} steps train nothing. Use --steps 1 or more.")
     if arguments.print:
         print(yaml.safe_dump(config, sort_keys=False), end="")
         return 0
@@ -117,7 +111,7 @@ def _dry_run(config: dict[str, Any], arguments: argparse.Namespace) -> int:
     from modeling_santa.training.nanotron.settings import sequences_a_step
 
     if not 0 < arguments.mfu <= 1:
-        raise ValueError(f"train: --mfu {arguments.mfu:g} is no share. Use one above 0 and up to 1, such as 0.4.")
+        raise ModelError(f"--mfu {arguments.mfu:g} is no share. Use one above 0 and up to 1, such as 0.4.")
     found, tokens, gpus = (
         estimate(config, gpu=arguments.gpu, mfu=arguments.mfu),
         config["tokens"],
@@ -148,16 +142,16 @@ def _start(config: dict[str, Any], arguments: argparse.Namespace) -> int:
 
     missing = [f"--{name}" for name in ("corpus", "tokenizer", "out") if getattr(arguments, name) is None]
     if missing:
-        raise ValueError(
-            f"train: {', '.join(missing)} missing. Name the packed corpus, its tokenizer and a folder for the run."
+        raise ModelError(
+            f"{', '.join(missing)} missing. Name the packed corpus, its tokenizer and a folder for the run."
         )
     if arguments.schema == "head":
-        raise ValueError(
-            "train: --schema head is for --print and --dry-run. Runs are started with the release 0.4, "
+        raise ModelError(
+            "--schema head is for --print and --dry-run. Runs are started with the release 0.4, "
             "which `hf-santa[train]` installs. Leave --schema out."
         )
     if arguments.wandb and importlib.util.find_spec("wandb") is None:
-        raise ValueError("train: --wandb needs wandb, which is not installed. Install it, or leave --wandb out.")
+        raise ModelError("--wandb needs wandb, which is not installed. Install it, or leave --wandb out.")
     corpus, tokenizer, out = arguments.corpus, arguments.tokenizer, arguments.out
     is_cpu = False if arguments.slurm else launch.check_devices(config, arguments.device)
     data = launch.check_data(config, corpus, tokenizer, arguments.max_epochs)
@@ -189,7 +183,7 @@ def _slurm(config: dict[str, Any], path: Path, corpus: Path, tokenizer: Path, ou
     gpus = config["parallelism"]["dp"]
     each = min(gpus, GPUS_A_NODE)
     if gpus % each:
-        raise ValueError(f"train: {gpus} GPUs do not fill nodes of {each}. Use --gpus with a multiple of {each}.")
+        raise ModelError(f"{gpus} GPUs do not fill nodes of {each}. Use --gpus with a multiple of {each}.")
     values = {
         "@NAME@": config["general"]["run"],
         "@NODES@": str(gpus // each),

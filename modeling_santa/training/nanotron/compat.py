@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from modeling_santa.errors_santa import ModelError
+
 FLASH_ATTN = {
     "flash_attn": ("bert_padding",),
     "flash_attn.bert_padding": (),
@@ -38,7 +40,7 @@ def prepare(*, is_cpu: bool) -> None:
         ValueError: nanotron is not installed, or nanotron asks for a package that is not there.
     """
     if importlib.util.find_spec("nanotron") is None:
-        raise ValueError("train: nanotron is not installed. Install it with: pip install 'hf-santa[train]'")
+        raise ModelError("train: nanotron is not installed. Install it with: pip install 'hf-santa[train]'")
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")
     if importlib.util.find_spec("flash_attn") is None:
         _stand_in_for_flash_attn()

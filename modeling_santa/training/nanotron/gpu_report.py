@@ -17,6 +17,7 @@ import yaml
 from torch.nn import functional as F
 
 from modeling_santa.corpus.fim_samples import FimDataset, read_tokens
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.tokenizer.train import load_tokenizer
 from modeling_santa.training.nanotron.estimate import PEAK_TFLOPS
 from modeling_santa.training.nanotron.loader import MicroBatches, Samples
@@ -39,7 +40,7 @@ def throughput(log: Path) -> dict[str, float]:
     """
     records = [json.loads(line) for line in log.read_text().splitlines()][WARM_UP:]
     if not records:
-        raise ValueError(f"{log} has no more than {WARM_UP} steps. Train longer.")
+        raise ModelError(f"{log} has no more than {WARM_UP} steps. Train longer.")
     flops = statistics.median(record["tflops_per_gpu"] for record in records)
     return {
         "steps": len(records),
@@ -89,7 +90,7 @@ def reference_losses(out: Path, corpus: Path, tokenizer: Path, start: Path) -> d
 def _data(config: Mapping[str, Any], corpus: Path, tokenizer: Path) -> tuple[Samples, MicroBatches]:
     tokens, seed = config["tokens"], config["data"]["seed"]
     if config["parallelism"]["dp"] * tokens["batch_accumulation_per_replica"] != 1:
-        raise ValueError("parity: the run has several micro-batches a step. Train with dp 1 and no accumulation.")
+        raise ModelError("parity: the run has several micro-batches a step. Train with dp 1 and no accumulation.")
     rates = {"fim_rate": config["fim"]["fim_rate"], "spm_rate": config["fim"]["spm_rate"]}
     opened = load_tokenizer(tokenizer)
     fim = FimDataset(read_tokens(corpus), opened, seq_len=tokens["sequence_length"], seed=seed, **rates)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.training.nanotron.estimate import padded_vocab, parameter_count
 from modeling_santa.training.nanotron.settings import sequences_a_step
 
@@ -30,7 +31,7 @@ def check_devices(config: Mapping[str, Any], device: str) -> bool:
     if device == "auto" and not found and wanted == 1 and config["model"]["dtype"] == "float32":
         return True
     if found < wanted:
-        raise ValueError(
+        raise ModelError(
             f"train: the configuration asks for {wanted} GPUs (parallelism.dp), this machine has {found}. "
             + (
                 f"Use --gpus {found}, or --slurm for several machines."
@@ -54,24 +55,24 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
     tokenizer = load_tokenizer(tokenizer_folder)
     size, model_size = tokenizer.get_vocab_size(with_added_tokens=True), config["model"]["model_config"]["vocab_size"]
     if size != model_size:
-        raise ValueError(
+        raise ModelError(
             f"train: the tokenizer in {tokenizer_folder} has {size} tokens, the configuration's vocab_size is {model_size}. "
             f"Use the tokenizer that the configuration was made for, or --set model.model_config.vocab_size={size}."
         )
     try:
         tokens = read_tokens(corpus)
     except OSError as error:
-        raise ValueError(f"train: the corpus {corpus} lacks a file ({error}). Pack it again.") from error
+        raise ModelError(f"train: the corpus {corpus} lacks a file ({error}). Pack it again.") from error
     packed_size = json.loads((corpus / "corpus.json").read_text()).get("vocab_size", size)
     if packed_size != size:
-        raise ValueError(
+        raise ModelError(
             f"train: {corpus} was packed with a tokenizer of {packed_size} tokens, {tokenizer_folder} has {size}. "
             "Pack it again with this tokenizer."
         )
     wanted = sequences_a_step(config) * config["tokens"]["sequence_length"] * config["tokens"]["train_steps"]
     epochs = wanted / max(1, len(tokens))
     if epochs > max_epochs:
-        raise ValueError(
+        raise ModelError(
             f"train: {config['tokens']['train_steps']} steps take {wanted:,} tokens, {corpus} has {len(tokens):,}: "
             f"{epochs:.1f} times the same text, and more than {max_epochs:g} teaches little. "
             "Pack more text, lower --steps, or raise --max-epochs."
@@ -90,7 +91,7 @@ def latest_step(checkpoints: Path) -> int:
         return 0
     text = latest.read_text().strip()
     if not text.isdecimal() or not (checkpoints / text / "model_config.json").is_file():
-        raise ValueError(
+        raise ModelError(
             f"train: {latest} says {text[:20]!r}, which is no checkpoint beside it. Write the step of a whole one into it, "
             "or remove it to start anew."
         )
@@ -120,7 +121,7 @@ def check_checkpoint(config: Mapping[str, Any], checkpoints: Path) -> int:
     pairs["sequences a step"] = (sequences_a_step(before), sequences_a_step(config))
     for name, (old, new) in pairs.items():
         if old != new:
-            raise ValueError(
+            raise ModelError(
                 f"train: the checkpoint {folder} has {name} {old}, the configuration {new}. "
                 "Go on with the same configuration, or name another --out."
             )

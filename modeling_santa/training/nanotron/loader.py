@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from modeling_santa.corpus.fim_samples import IGNORED, FimDataset
+from modeling_santa.errors_santa import ModelError
 
 ROUNDS = 4
 
@@ -56,9 +57,9 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
         try:
             inputs, labels = self.fim.sample(epoch, index)
         except IndexError as error:
-            raise ValueError(self._damaged(index)) from error
+            raise ModelError(self._damaged(index)) from error
         if inputs.max() >= self.vocab_size:
-            raise ValueError(self._damaged(index))
+            raise ModelError(self._damaged(index))
         label_ids = torch.from_numpy(labels)
         label_mask = label_ids != IGNORED
         input_ids = torch.from_numpy(inputs)
@@ -78,7 +79,7 @@ class Samples(Dataset[dict[str, torch.Tensor]]):
     def update_consumption_metrics(self, start_idx: int, end_idx: int, sequence_length: int) -> None:
         """Note that the samples up to `end_idx` are used; nanotron's head asks for it after each step."""
         if end_idx < start_idx:
-            raise ValueError(f"train: samples {start_idx} to {end_idx} run backwards. Report it: this is a bug.")
+            raise ModelError(f"train: samples {start_idx} to {end_idx} run backwards. Report it: this is a bug.")
         self.consumed_tokens = end_idx * sequence_length
 
     def get_consumption_stats(self) -> dict[str, dict[str, int]]:

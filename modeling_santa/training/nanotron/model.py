@@ -19,6 +19,8 @@ from nanotron.parallel.pipeline_parallel.p2p import P2P
 from torch import nn
 from torch.nn import functional as F
 
+from modeling_santa.errors_santa import ModelError
+
 
 @dataclass
 class SantaNanotronConfig:
@@ -162,9 +164,9 @@ class SantaForTraining(NanotronModel):
     def __init__(self, config: Any, parallel_context: Any, parallel_config: Any, random_states: Any = None) -> None:
         super().__init__()
         if parallel_context.tp_pg.size() * parallel_context.pp_pg.size() > 1:
-            raise ValueError("train: tp and pp must be 1: SantaCoder is trained data-parallel. Raise dp instead.")
+            raise ModelError("train: tp and pp must be 1: SantaCoder is trained data-parallel. Raise dp instead.")
         if config.num_key_value_heads not in {1, config.num_attention_heads}:
-            raise ValueError(
+            raise ModelError(
                 f"train: num_key_value_heads={config.num_key_value_heads} is neither 1 (multi-query) nor "
                 f"num_attention_heads={config.num_attention_heads} (multi-head). Choose one of the two."
             )

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from modeling_santa.errors_santa import ModelError
+
 SCHEMAS = ("0.4", "head")
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 NO_DECAY = [r".*\.bias", r".*\.ln_1\..*", r".*\.ln_2\..*", r".*final_layer_norm\..*"]
@@ -112,7 +114,7 @@ def as_config(recipe: RunRecipe, schema: str = "0.4") -> dict[str, Any]:
     600000
     """
     if schema not in SCHEMAS:
-        raise ValueError(f"train: schema {schema!r} is unknown. Choose one of {', '.join(SCHEMAS)}.")
+        raise ModelError(f"train: schema {schema!r} is unknown. Choose one of {', '.join(SCHEMAS)}.")
     is_head = schema == "head"
     data = {"dataset": None, "seed": recipe.seed, "num_loading_workers": recipe.workers}
     config: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.training.nanotron.recipes import RUN_RECIPES, SCHEMAS, as_config
 
 MORE_KEYS = {
@@ -44,15 +45,15 @@ def _read(path: Path, name_or_file: str) -> dict[str, Any]:
     if not path.is_file():
         near = difflib.get_close_matches(name_or_file, RUN_RECIPES, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
+        raise ModelError(
             f"train: {name_or_file!r} is neither a file nor a configuration.{hint} There are: {', '.join(RUN_RECIPES)}."
         )
     try:
         config = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"train: {path} is not YAML ({str(error)[:200]}).") from error
+        raise ModelError(f"train: {path} is not YAML ({str(error)[:200]}).") from error
     if not isinstance(config, dict):
-        raise ValueError(  # noqa: TRY004
+        raise ModelError(
             f"train: {path} holds a {type(config).__name__}, expected sections such as 'model' and 'tokens'."
         )
     return config
@@ -74,23 +75,23 @@ def _check_section(
     allowed = [*known, *MORE_KEYS.get(section, ())]
     for key, value in found.items():
         if key not in allowed:
-            raise ValueError(
+            raise ModelError(
                 f"train: {place} has the unknown key {'.'.join((*path, str(key)))!r}.{_hint(str(key), allowed, schema, path)}"
             )
         if isinstance(known.get(key), dict):
             if not isinstance(value, dict):
                 name = ".".join((*path, key))
-                raise ValueError(f"train: {place}: {name} is {value!r}, expected a section.")  # noqa: TRY004
+                raise ModelError(f"train: {place}: {name} is {value!r}, expected a section.")
             if section != "model" or key != "init_method":  # there, `path` may stand in the place of `std`
                 _check_section(value, known[key], place, (*path, key), schema)
         elif isinstance(known.get(key), int | float) and not isinstance(value, int | float):
-            raise ValueError(  # noqa: TRY004
+            raise ModelError(
                 f"train: {place}: {'.'.join((*path, key))} is {value!r}, expected a number such as {known[key]}."
             )
     missing = [key for key in known if key not in found]
     if missing:
         names = ", ".join(".".join((*path, key)) for key in missing)
-        raise ValueError(
+        raise ModelError(
             f"train: {place} lacks {names}. Start from one of the files that `hf-santa train --list` names."
         )
 
@@ -119,7 +120,7 @@ def change(config: dict[str, Any], settings: Iterable[str], schema: str) -> None
         for name in path:
             section = section.setdefault(name, {}) if isinstance(section, dict) else None
         if not sign or not isinstance(section, dict):
-            raise ValueError(f"train: --set {setting!r} is no setting. Write it as tokens.train_steps=100.")
+            raise ModelError(f"train: --set {setting!r} is no setting. Write it as tokens.train_steps=100.")
         section[last] = _value(value)
     check_keys(config, schema, "--set")
 
@@ -138,7 +139,7 @@ def _share(config: dict[str, Any], gpus: int) -> None:
     tokens = config["tokens"]
     batch = tokens["micro_batch_size"] * tokens["batch_accumulation_per_replica"] * config["parallelism"]["dp"]
     if gpus < 1 or batch % gpus:
-        raise ValueError(
+        raise ModelError(
             f"train: {batch} sequences a step cannot be shared by {gpus} GPUs. Choose a divisor of {batch}."
         )
     each = batch // gpus

@@ -19,12 +19,13 @@ from nanotron import distributed as dist
 from nanotron.optim.named_optimizer import NamedOptimizer
 from nanotron.trainer import DistributedTrainer
 
+from modeling_santa.errors_santa import ModelError
 from modeling_santa.training.nanotron.model import SantaForTraining, SantaTrainConfig
 
 LOSSES = "loss.jsonl"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ModelError, RuntimeError):
     """Training cannot go on; the message says at which step, on which samples, and what to do."""
 
 

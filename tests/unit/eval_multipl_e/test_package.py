@@ -61,16 +61,16 @@ def test_the_demo_problems_are_eight_ideas_in_three_languages():
         assert "javatuples" not in row["prompt"]
 
 
-def test_score_refuses_without_the_gate_and_writes_nothing(tmp_path, monkeypatch, capsys):
+def test_score_refuses_without_the_gate_and_writes_nothing(tmp_path, monkeypatch, run_command):
     """`eval score` without HF_ALLOW_CODE_EVAL=1 is exit code 2, one message, and no file."""
     monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
     problem = {"name": "p", "language": "py", "prompt": "", "tests": ""}
     (tmp_path / "p.jsonl").write_text(json.dumps(problem), encoding="utf-8")
     (tmp_path / "c.jsonl").write_text(json.dumps({**problem, "completions": [""]}), encoding="utf-8")
     files = (tmp_path / "c.jsonl", "--problems", tmp_path / "p.jsonl", "--out", tmp_path / "r.json")
-    args = _parse("score", *files)
-    assert args.func(args) == 2
-    assert "HF_ALLOW_CODE_EVAL is not set to 1" in capsys.readouterr().err
+    code, _, err = run_command("eval", "score", *files)
+    assert code == 2
+    assert "HF_ALLOW_CODE_EVAL is not set to 1" in err
     assert not (tmp_path / "r.json").exists()
 
 

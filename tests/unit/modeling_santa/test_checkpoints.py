@@ -193,7 +193,7 @@ def test_a_folder_that_is_none_is_refused(canonical, tmp_path):
     """No folder, no weights, a broken config, an existing target and an unknown layout each have their message."""
     with pytest.raises(ValueError, match=r"has no config.json \(no such folder\)"):
         convert_checkpoint(tmp_path / "none", tmp_path / "out")
-    with pytest.raises(FileExistsError, match=r"exists\. Name a folder that does not"):
+    with pytest.raises(ValueError, match=r"exists\. Name a folder that does not"):
         convert_checkpoint(canonical, canonical)
     with pytest.raises(ValueError, match="layout='fused' is unknown"):
         convert_checkpoint(canonical, tmp_path / "out", layout="fused")

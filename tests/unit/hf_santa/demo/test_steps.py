@@ -88,7 +88,7 @@ def test_named_steps_bring_what_they_need():
 
 def test_an_unknown_step_is_named():
     """The message lists the steps there are."""
-    with pytest.raises(DemoError, match=r"--steps: 'trian' is not a step. Choose from rows, recipe, .*, used-by"):
+    with pytest.raises(DemoError, match=r"--only: 'trian' is not a step. Choose from rows, recipe, .*, used-by"):
         with_needs(["trian"])
 
 

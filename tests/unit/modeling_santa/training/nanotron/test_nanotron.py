@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPTBigCodeConfig, GPTBigCodeForCausalLM
 
-from hf_santa.cli import build_parser
+from hf_santa.cli import main
 from modeling_santa.corpus.fim_samples import FimDataset, pack, read_tokens
 from modeling_santa.tokenizer.train import save_tokenizer
 from modeling_santa.training.nanotron.estimate import estimate, flops_per_token, parameter_count
@@ -22,8 +22,7 @@ PUBLISHED = ("santacoder-1.1b", "mha", "no-fim", "fim", "stars", "comments", "fe
 
 
 def run(*words):
-    arguments = build_parser().parse_args(["train", *map(str, words)])
-    return arguments.func(arguments)
+    return main(["train", *map(str, words)])
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -160,8 +159,8 @@ def test_a_file_and_settings_are_taken(tmp_path, capsys):
     ],
 )
 def test_a_mistake_on_the_command_line_is_named(capsys, words, message):
-    """One line on standard error, exit code 1."""
-    assert 1 == run(*words)
+    """One line on standard error, exit code 2."""
+    assert 2 == run(*words)
     said = capsys.readouterr().err
     assert said.startswith("hf-santa train: ")
     assert message in said
@@ -184,7 +183,7 @@ def start(data, out, *words):
 def test_gpus_that_are_not_there_are_missed(data, tmp_path, capsys, monkeypatch):
     """A configuration for 8 GPUs on a machine with none says so, and what else to do; nothing is written."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert 1 == start(data, tmp_path / "run", "--config=fim")
+    assert 2 == start(data, tmp_path / "run", "--config=fim")
     said = capsys.readouterr().err
     assert "asks for 8 GPUs (parallelism.dp), this machine has 0. Use --dry-run here" in said
     assert not (tmp_path / "run").exists()
@@ -194,18 +193,18 @@ def test_data_that_does_not_fit_is_refused(data, tokenizer, tmp_path, capsys):
     """Another vocabulary, too few tokens, and an unfinished or cut corpus each have their message."""
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     fits = ["--config=cpu", "--device=cpu", f"--set=model.model_config.vocab_size={size}"]
-    assert 1 == start(data, tmp_path / "run", "--config=cpu")
+    assert 2 == start(data, tmp_path / "run", "--config=cpu")
     assert f"has {size} tokens, the configuration's vocab_size is 4101" in capsys.readouterr().err
-    assert 1 == start(data, tmp_path / "run", *fits, "--steps=200")
+    assert 2 == start(data, tmp_path / "run", *fits, "--steps=200")
     assert re.search(r"200 steps take 409,600 tokens, .* times the same text", capsys.readouterr().err)
     tokens = data / "corpus" / "tokens-00000.bin"
     whole = tokens.read_bytes()
     try:
         tokens.write_bytes(whole[:-2])
-        assert 1 == start(data, tmp_path / "run", *fits)
+        assert 2 == start(data, tmp_path / "run", *fits)
         assert "Pack it again" in capsys.readouterr().err
         tokens.unlink()
-        assert 1 == start(data, tmp_path / "run", *fits)
+        assert 2 == start(data, tmp_path / "run", *fits)
         assert "is missing" in capsys.readouterr().err
     finally:
         tokens.write_bytes(whole)
@@ -283,7 +282,7 @@ def test_the_packed_vocabulary_must_be_the_tokenizer_s(data, tokenizer, tmp_path
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     try:
         about.write_text(json.dumps({**json.loads(text), "vocab_size": 7}))
-        assert 1 == start(data, tmp_path / "run", "--config=cpu", f"--set=model.model_config.vocab_size={size}")
+        assert 2 == start(data, tmp_path / "run", "--config=cpu", f"--set=model.model_config.vocab_size={size}")
         assert "was packed with a tokenizer of 7 tokens" in capsys.readouterr().err
     finally:
         about.write_text(text)

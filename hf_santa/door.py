@@ -1,0 +1,154 @@
+"""The one place where an error of any room becomes a line on standard error and an exit code.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a check found something |
+| 2 | a mistake in the arguments, a file or a setting |
+| 3 | incomplete: something that is needed is missing, or the work was stopped before its end |
+| 70 | a fault of hf-santa: a traceback is printed |
+| 130 | stopped by Ctrl-C |
+| 141 | the reader of the output closed the pipe |
+"""
+
+import argparse
+import contextlib
+import errno
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+
+from hf_santa.interrupt import Interruption
+
+USER_MISTAKE, CHECK_FAILED, INCOMPLETE, FAULT, INTERRUPTED, CLOSED_PIPE = 2, 1, 3, 70, 130, 141
+Command = Callable[[argparse.Namespace], int]
+
+_ERRORS = {  # the base class of each room's errors; only loaded rooms can have raised one
+    "data_recipes.errors": "DataError",
+    "modeling_santa.errors_santa": "ModelError",
+    "eval_multipl_e.errors": "EvalError",
+    "hf_santa.errors": "HfSantaError",
+}
+_OF_THE_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOSPC", "ENOTDIR"),
+        *("ENOTEMPTY", "EPERM", "EROFS", "ENXIO", "EADDRINUSE"),
+    )
+)
+_EXTRAS = {  # packages that only some commands need, and the extra that brings each
+    "accelerate": "finetune",
+    "datasets": "data",
+    "datatrove": "scale",
+    "evaluate": "eval",
+    "gradio": "space",
+    "hyperscan": "redact",
+    "nanotron": "train",
+    "numba": "data",
+    "numpy": "data",
+    "peft": "finetune",
+    "presidio_analyzer": "presidio",
+    "pyarrow": "data",
+    "pygments": "bigcode",
+    "re2": "redact",
+    "safetensors": "model",
+    "tldextract": "redact",
+    "tokenizers": "model",
+    "torch": "model",
+    "transformers": "model",
+}
+
+
+def run(command: Command, arguments: argparse.Namespace, name: str) -> int:
+    """Run a command and return its exit code; whatever it raises becomes one line that begins with its name.
+
+    Args:
+        command: Takes the arguments and returns an exit code.
+        arguments: Those of the command; `debug`, `quiet` and `verbose` are the door's own.
+        name: What the user typed, for example `hf-santa data run`.
+    """
+    with _logging(arguments), Interruption(name) as interruption:
+        try:
+            code = command(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return CLOSED_PIPE
+        except KeyboardInterrupt:
+            interruption.end()
+        except Exception as error:  # noqa: BLE001 - the door is where every error ends
+            return _told(error, name, is_debug=getattr(arguments, "debug", False))
+    return code
+
+
+def _told(error: Exception, name: str, *, is_debug: bool) -> int:
+    """Print what happened and return the exit code."""
+    if is_debug:
+        traceback.print_exception(error)
+    message, code = _explained(error)
+    if code == FAULT and not is_debug:
+        traceback.print_exception(error)
+    print(f"{name}: {_without_token(message)}", file=sys.stderr)
+    return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return the line for an error, and the exit code."""
+    if isinstance(error, _known_errors()):
+        return str(error), getattr(error, "exit_code", USER_MISTAKE)
+    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
+        return (
+            f"this command needs the package {error.name!r}, which is not installed. "
+            f"Install it with: pip install 'hf-santa[{extra}]'"
+        ), USER_MISTAKE
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror}. {_advice(error.errno)}", USER_MISTAKE
+    sentence = "This is a fault of hf-santa, not of yours: please report it with the lines above."
+    return f"{type(error).__name__}: {error}. {sentence}", FAULT
+
+
+def _advice(number: int | None) -> str:
+    if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return "Free some space, or choose another output folder, then run again."
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return "Choose a place that you may read and write."
+    if number == errno.EADDRINUSE:
+        return "Choose another port."
+    return "Check the path, then run again."
+
+
+def _known_errors() -> tuple[type[Exception], ...]:
+    loaded = (module for module in _ERRORS if module in sys.modules)
+    return tuple(getattr(importlib.import_module(module), _ERRORS[module]) for module in loaded)
+
+
+def _without_token(text: str) -> str:
+    """Return the text without the Hub's token, whatever library wrote it there."""
+    token = os.environ.get("HF_TOKEN", "").strip()
+    return text.replace(token, "(token)") if token else text
+
+
+@contextlib.contextmanager
+def _logging(arguments: argparse.Namespace) -> Iterator[None]:
+    """Show what the rooms log, plainly on standard error: progress by default, warnings under -q, everything under -v."""
+    level = logging.INFO
+    if getattr(arguments, "quiet", False):
+        level = logging.WARNING
+    elif getattr(arguments, "verbose", False):
+        level = logging.DEBUG
+    logger, handler = logging.getLogger("hf_santa"), logging.StreamHandler()
+    before = logger.level, logger.propagate
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

@@ -1,0 +1,104 @@
+"""End a command within two seconds of Ctrl-C: one line, no traceback, no child process left behind.
+
+Python runs a signal's handler only between two steps of the main thread, so that a library which computes for minutes
+(training a tokenizer, compiled loops) would not notice. The system writes the signal's number into a pipe at once,
+though: a thread reads it, leaves the command a moment to put its files in order, and then ends the process.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+GRACE_S = 1.2
+
+
+class Interruption:
+    """Watch for Ctrl-C while a command runs.
+
+    Nothing is done outside the main thread, where signals can't be watched, or where the shell lets the process ignore
+    Ctrl-C (a job in the background).
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        is_main = threading.current_thread() is threading.main_thread()
+        self._is_watched = is_main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+        self._lock = threading.Lock()
+        _children_leave_it_to_their_parent()
+
+    def __enter__(self) -> Self:
+        if not self._is_watched:
+            return self
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._handler = signal.signal(signal.SIGINT, _raise)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, name="hf-santa-interrupt", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_watched:
+            signal.set_wakeup_fd(self._wakeup)
+            signal.signal(signal.SIGINT, self._handler)
+            os.close(self._write)
+
+    def end(self) -> NoReturn:
+        """Say that the command was stopped, end its children, and leave."""
+        with self._lock:  # the watching thread and the main thread may both come here; the first one ends the process
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+            line = f"{self._name}: stopped. Run the same command again: what was finished is kept.\n"
+            with contextlib.suppress(OSError):
+                os.write(2, line.encode())
+            _end_children()
+            os._exit(130)
+
+    def _watch(self) -> None:
+        while data := os.read(self._read, 1):
+            if data[0] == signal.SIGINT:
+                time.sleep(GRACE_S)
+                self.end()
+        os.close(self._read)
+
+
+def _raise(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end_children() -> None:
+    """Kill every process that descends from this one, where the system lists them (Linux)."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    for process in found:
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+
+
+@cache
+def _children_leave_it_to_their_parent() -> None:
+    """Let forked children ignore Ctrl-C while a command runs; the parent ends them, and none prints a traceback."""
+
+    def ignore() -> None:
+        if signal.getsignal(signal.SIGINT) is _raise:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=ignore)

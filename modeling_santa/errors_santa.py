@@ -1,0 +1,10 @@
+"""The base class of the model room's errors. It travels to the Hub with the model's code."""
+
+
+class ModelError(ValueError):
+    """A checkpoint, a tokenizer, a text or a setting is not what is needed; the message says what to do.
+
+    `exit_code` is what the command line ends with: 2 for a user's mistake, 3 where the work was stopped before its end.
+    """
+
+    exit_code = 2
