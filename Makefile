@@ -25,11 +25,11 @@ demo: setup
 SPACE := cd spaces/santa_demo && ../../$(BIN)/python app.py $(ARGS)
 space: setup
 ifdef MODEL
-	@export SANTA_MODEL="$(or $(realpath $(MODEL)),$(MODEL))"; $(SPACE)
+	@export HF_SANTA_MODEL="$(or $(realpath $(MODEL)),$(MODEL))"; $(SPACE)
 else
 	@$(BIN)/hf-santa demo
 	@$(BIN)/hf-santa data index out/demo/dataset out/demo/training.index
-	@export SANTA_MODEL=../../out/demo/model SANTA_INDEX=../../out/demo/training.index; $(SPACE)
+	@export HF_SANTA_MODEL=../../out/demo/model HF_SANTA_INDEX=../../out/demo/training.index; $(SPACE)
 endif
 
 test: setup

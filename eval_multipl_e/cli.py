@@ -45,7 +45,9 @@ def _add_complete(commands: Any) -> None:
     )
     _add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="completions as JSON lines, a row a sample")
-    parser.add_argument("--n", type=int, help="samples of each problem (default: the report's, 200; 1 for the others)")
+    parser.add_argument(
+        "--samples", type=int, help="samples of each problem (default: the report's, 200; 1 for the others)"
+    )
     parser.add_argument(
         "--temperature", type=float, help="0 is greedy (default: the report's, 0.2 or 0; use 0.8 for pass@10 and 100)"
     )
@@ -64,7 +66,7 @@ def _add_complete(commands: Any) -> None:
         default="auto",
         help="how a gap is told to the model; auto goes by the tokenizer's sentinels",
     )
-    parser.add_argument("--revision", metavar="REV", help="the model's commit; best pinned")
+    parser.add_argument("--model-revision", metavar="REV", help="the model's commit; best pinned")
     parser.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of weights"
     )
@@ -154,7 +156,7 @@ def _complete(args: argparse.Namespace) -> int:
     settings = {
         "task": task.name,
         "model": args.model,
-        "revision": args.revision,
+        "revision": args.model_revision,
         "dataset": str(args.dataset or task.dataset) if args.problems is None else None,
         "dataset_revision": args.dataset_revision,
         "temperature": task.temperature if args.temperature is None else args.temperature,
@@ -162,7 +164,7 @@ def _complete(args: argparse.Namespace) -> int:
         "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
     }
     continuer, about = _opened(args, settings)
-    n = task.n if args.n is None else args.n
+    n = task.n if args.samples is None else args.samples
     from eval_multipl_e.suite.completing import complete_to_file
 
     with tqdm(desc=task.name, unit="sample", disable=None) as bar:
@@ -194,7 +196,7 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
     logging.disable_progress_bar()
     model, tokenizer = open_model(
         args.model,
-        revision=args.revision,
+        revision=args.model_revision,
         dtype=args.dtype,
         device=args.device,
         trust_remote_code=args.trust_remote_code,

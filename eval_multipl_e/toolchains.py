@@ -45,7 +45,7 @@ def _rustup_target(path: str) -> str:
 
 
 def find_jar(jar: str) -> str | None:
-    """Where a Java library lies, or None; SANTA_JAVATUPLES_JAR names a place of one's own."""
+    """Where a Java library lies, or None; HF_SANTA_JAVATUPLES_JAR names a place of one's own."""
     own = os.environ.get(f"SANTA_{jar.upper()}_JAR")
     return next((path for path in ((own,) if own else _JARS[jar]) if Path(path).is_file()), None)
 
@@ -54,7 +54,7 @@ def visible_folders() -> tuple[str, ...]:
     """The folders outside the system's that a program must see for the tools and libraries found here."""
     # Looked up anew when the user's settings change: it costs a millisecond, too much for every program.
     return _visible_folders(
-        *(os.environ.get(name, "") for name in ("PATH", "SANTA_JAVATUPLES_JAR", "SANTA_EVAL_CACHE"))
+        *(os.environ.get(name, "") for name in ("PATH", "HF_SANTA_JAVATUPLES_JAR", "HF_SANTA_EVAL_CACHE"))
     )
 
 

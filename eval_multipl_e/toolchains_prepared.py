@@ -48,15 +48,15 @@ _GO_PACKAGES = [
 
 
 def root() -> Path:
-    """The folder for all of them: SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder.
+    """The folder for all of them: HF_SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder.
 
     Behind the wall /tmp is the program's own, so that what lies there could not be shown.
     """
-    own = os.environ.get("SANTA_EVAL_CACHE")
+    own = os.environ.get("HF_SANTA_EVAL_CACHE")
     if own:
         if _is_hidden(own):
             raise MissingToolError(
-                f"eval_multipl_e: SANTA_EVAL_CACHE={own!r} lies in {_HIDDEN[0]}, of which every program has its own. "
+                f"eval_multipl_e: HF_SANTA_EVAL_CACHE={own!r} lies in {_HIDDEN[0]}, of which every program has its own. "
                 "Name a folder elsewhere."
             )
         return Path(own)
@@ -74,7 +74,7 @@ def _elsewhere() -> Path:
     seen = path.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
         raise MissingToolError(
-            f"eval_multipl_e: {path} is not a folder of this user alone. Set SANTA_EVAL_CACHE to one."
+            f"eval_multipl_e: {path} is not a folder of this user alone. Set HF_SANTA_EVAL_CACHE to one."
         )
     return path
 
@@ -96,7 +96,7 @@ def _make(target: Path, make: Callable[[Path], None]) -> None:
         work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
         raise MissingToolError(
-            f"eval_multipl_e: {target.parent} can't be written ({error}). Set SANTA_EVAL_CACHE to a folder that can."
+            f"eval_multipl_e: {target.parent} can't be written ({error}). Set HF_SANTA_EVAL_CACHE to a folder that can."
         ) from error
     try:
         make(work)

@@ -41,7 +41,7 @@ def write_the_card(out: Path, _: dict[str, Any]) -> str:
 def try_the_space(out: Path, _: dict[str, Any]) -> str:
     """Stage the Space, start it on the staged model, ask its named API, stop it; write `space.json`."""
     stage_space(out / "space")
-    with open_space(out / "space", {"SANTA_MODEL": str((out / "model").resolve())}) as url:
+    with open_space(out / "space", {"HF_SANTA_MODEL": str((out / "model").resolve())}) as url:
         output = run_one(SPACE, out, SPACE.code.replace("http://127.0.0.1:7860", url))
     write_json(out / "space.json", {"code": SPACE.code, "output": output})
     return f"api=/infill answered={'yes' if output.strip() else 'no'}"
@@ -50,7 +50,7 @@ def try_the_space(out: Path, _: dict[str, Any]) -> str:
 def serve(out: Path, port: int) -> int:
     """Leave the Space open until Ctrl-C; return the exit code."""
     try:
-        with open_space(out / "space", {"SANTA_MODEL": str((out / "model").resolve())}, port) as url:
+        with open_space(out / "space", {"HF_SANTA_MODEL": str((out / "model").resolve())}, port) as url:
             print(f"Space: {url}  (Ctrl-C stops it)", flush=True)
             threading.Event().wait()
     except StageError as error:

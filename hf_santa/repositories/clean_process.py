@@ -47,7 +47,7 @@ def run_lines(code: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def open_space(space: Path, environment: Mapping[str, str], port: int = 0) -> Iterator[str]:
-    """Run a Space's folder; give its address, and stop it afterwards. `environment` names the model (SANTA_MODEL).
+    """Run a Space's folder; give its address, and stop it afterwards. `environment` names the model (HF_SANTA_MODEL).
 
     Raises:
         StageError: it does not come up within 90 s; the message has its own words.

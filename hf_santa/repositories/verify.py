@@ -153,7 +153,7 @@ def _scored(folder: Path, seen: Mapping[str, Any]) -> str:
 def _answers(space: Path, model: Path) -> str:
     if not (model / "config.json").is_file():
         raise ReleaseError(f"{model} is missing, and a Space is tried with its model. Stage the model beside it first.")
-    with open_space(space, {"SANTA_MODEL": str(model)}) as url:
+    with open_space(space, {"HF_SANTA_MODEL": str(model)}) as url:
         reason = run_lines(ASK_THE_SPACE.format(url=url), space, {}).strip()
     return f"api=/infill finish_reason={reason}"
 

@@ -95,6 +95,6 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, Any]:
         is_other = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | KeyError | TypeError)
         seen = "it does not begin with the header of an index" if is_other else error
         raise StartError(
-            f"The index {path.name!r} cannot be read: {seen}. Write it with `hf-santa data index STORE OUT`, or unset SANTA_INDEX."
+            f"The index {path.name!r} cannot be read: {seen}. Write it with `hf-santa data index STORE OUT`, or unset HF_SANTA_INDEX."
         ) from error
     return about, starts, keys

@@ -43,7 +43,7 @@ def theme() -> gr.themes.Base:
 
 
 def find_index(loaded: LoadedModel) -> SeenIndex | None:
-    """Return the index named by SANTA_INDEX, or lying beside app.py or among the model's files, or None."""
+    """Return the index named by HF_SANTA_INDEX, or lying beside app.py or among the model's files, or None."""
     beside = Path(__file__).with_name(INDEX_NAME)
     found = loaded.source.index or (beside if beside.is_file() else file_of(loaded.source, INDEX_NAME))
     return SeenIndex(Path(found)) if found else None
@@ -52,7 +52,9 @@ def find_index(loaded: LoadedModel) -> SeenIndex | None:
 def serve(source: Source, host: str, port: int, concurrency: int, *, has_mcp: bool = False) -> None:
     """Load the model and serve the page until interrupted; raises StartError if either is impossible."""
     if has_mcp and find_spec("mcp") is None:
-        raise StartError("SANTA_MCP=1 needs the package mcp. Install it with pip install 'gradio[mcp]', or unset it.")
+        raise StartError(
+            "HF_SANTA_MCP=1 needs the package mcp. Install it with pip install 'gradio[mcp]', or unset it."
+        )
     loaded = load(source)
     page = build_page(Writer(loaded), find_index(loaded), concurrency)
     try:

@@ -1,7 +1,7 @@
 """What the environment and the command line ask for, checked before anything slow is imported.
 
-SANTA_MODEL is a local folder or a Hub repo id, SANTA_REVISION the full commit of a repo id (it runs the
-repo's code, so a name that can move is refused unless SANTA_ALLOW_FLOATING=1). SANTA_INDEX is a file that
+HF_SANTA_MODEL is a local folder or a Hub repo id, HF_SANTA_REVISION the full commit of a repo id (it runs the
+repo's code, so a name that can move is refused unless HF_SANTA_ALLOW_FLOATING=1). HF_SANTA_INDEX is a file that
 `hf-santa data index` wrote; INDEX_NAME beside app.py or among the model's files needs no variable. Only the
 standard library is imported.
 """
@@ -42,34 +42,34 @@ class Source:
 
 
 def find_source(environ: Mapping[str, str]) -> Source:
-    """Return the model named by SANTA_MODEL and SANTA_REVISION; raises StartError if it is missing or unpinned.
+    """Return the model named by HF_SANTA_MODEL and HF_SANTA_REVISION; raises StartError if it is missing or unpinned.
 
-    >>> find_source({"SANTA_MODEL": "org/santa", "SANTA_REVISION": "0123456789" * 4}).name
+    >>> find_source({"HF_SANTA_MODEL": "org/santa", "HF_SANTA_REVISION": "0123456789" * 4}).name
     'org/santa'
     """
-    if not environ.get("SANTA_MODEL"):
+    if not environ.get("HF_SANTA_MODEL"):
         environ = {**environ, **pinned(Path(__file__).with_name("model.json"))}
-    path, index = environ.get("SANTA_MODEL", ""), environ.get("SANTA_INDEX") or None
+    path, index = environ.get("HF_SANTA_MODEL", ""), environ.get("HF_SANTA_INDEX") or None
     if index and not Path(index).is_file():
         raise StartError(
-            f"SANTA_INDEX={index!r} is no file. Write one with `hf-santa data index STORE OUT`, or unset it."
+            f"HF_SANTA_INDEX={index!r} is no file. Write one with `hf-santa data index STORE OUT`, or unset it."
         )
-    revision = environ.get("SANTA_REVISION") or None
+    revision = environ.get("HF_SANTA_REVISION") or None
     if not path:
-        raise StartError("SANTA_MODEL is not set. Set it to a model folder or to a Hub repo id.")
+        raise StartError("HF_SANTA_MODEL is not set. Set it to a model folder or to a Hub repo id.")
     if Path(path).is_dir():
         if not (Path(path) / "config.json").is_file():
             raise StartError(
-                f"SANTA_MODEL={path!r} is a folder without config.json. Name a folder saved for transformers."
+                f"HF_SANTA_MODEL={path!r} is a folder without config.json. Name a folder saved for transformers."
             )
         return Source(path, index=index)
     if not REPO_ID.fullmatch(path) or path.startswith("."):
-        raise StartError(f"SANTA_MODEL={path!r} is neither an existing folder nor a Hub repo id. Check the path.")
-    if environ.get("SANTA_ALLOW_FLOATING") != "1" and not (revision and FULL_SHA.fullmatch(revision)):
-        seen = f"SANTA_REVISION={revision!r}" if revision else "SANTA_REVISION is not set, and an empty revision"
+        raise StartError(f"HF_SANTA_MODEL={path!r} is neither an existing folder nor a Hub repo id. Check the path.")
+    if environ.get("HF_SANTA_ALLOW_FLOATING") != "1" and not (revision and FULL_SHA.fullmatch(revision)):
+        seen = f"HF_SANTA_REVISION={revision!r}" if revision else "HF_SANTA_REVISION is not set, and an empty revision"
         raise StartError(
             f"{seen} is not a full commit sha (40 hex digits), needed because the code in {path!r} will run here. "
-            "Pin the commit, set SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
+            "Pin the commit, set HF_SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
         )
     return Source(path, revision, index)
 
@@ -83,7 +83,7 @@ def pinned(file: Path) -> dict[str, str]:
         return {}
     try:
         found = json.loads(file.read_text("utf-8"))
-        return {"SANTA_MODEL": str(found["model"]), "SANTA_REVISION": str(found["revision"])}
+        return {"HF_SANTA_MODEL": str(found["model"]), "HF_SANTA_REVISION": str(found["revision"])}
     except (ValueError, KeyError, TypeError) as error:
         raise StartError(
             f"{file.name} does not name a model and its revision ({error!r}). Publish it again."

@@ -143,7 +143,9 @@ def running_space(model: Path, scratch: Path, **changes: str) -> Iterator[Runnin
     (watch / "sitecustomize.py").write_text(NETWORK_WATCH)
     network_log, output_file = scratch / "network.log", scratch / "output.log"
     network_log.touch()
-    env = environment(scratch, SANTA_MODEL=str(model), PYTHONPATH=str(watch), NETWORK_LOG=str(network_log), **changes)
+    env = environment(
+        scratch, HF_SANTA_MODEL=str(model), PYTHONPATH=str(watch), NETWORK_LOG=str(network_log), **changes
+    )
     port = free_port()
     with output_file.open("wb") as output:
         process = subprocess.Popen(

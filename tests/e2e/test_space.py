@@ -33,7 +33,7 @@ def space(tmp_path_factory):
     write_index(
         model / "training.index", "def lonely(): pass  # the only line of the training data, of 50 characters\n"
     )
-    with running_space(model, tmp_path_factory.mktemp("space"), SANTA_CONCURRENCY="2", SANTA_MCP="1") as running:
+    with running_space(model, tmp_path_factory.mktemp("space"), HF_SANTA_CONCURRENCY="2", HF_SANTA_MCP="1") as running:
         yield running
 
 
@@ -139,7 +139,7 @@ def test_the_server_logs_no_prompt_and_calls_no_one(client, space):
 
 
 def test_an_mcp_client_finds_and_calls_the_two_tools(space):
-    """With SANTA_MCP=1 the named endpoints are tools, described by their docstrings, for the official MCP client."""
+    """With HF_SANTA_MCP=1 the named endpoints are tools, described by their docstrings, for the official MCP client."""
 
     async def ask():
         address = space.url + "/gradio_api/mcp/"
@@ -170,7 +170,7 @@ def test_an_mcp_client_finds_and_calls_the_two_tools(space):
 )
 def test_a_missing_model_ends_with_one_line(tmp_path, model, words):
     """app.py without a usable model exits with 1 and one clear line."""
-    ended = run_to_end(tmp_path, "--port", str(free_port()), SANTA_MODEL=model)
+    ended = run_to_end(tmp_path, "--port", str(free_port()), HF_SANTA_MODEL=model)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert words in ended.stderr
 
@@ -181,7 +181,7 @@ def test_a_port_in_use_ends_with_one_line(tmp_path):
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        ended = run_to_end(tmp_path, "--port", str(port), SANTA_MODEL="unused")
+        ended = run_to_end(tmp_path, "--port", str(port), HF_SANTA_MODEL="unused")
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert f"Port {port} on 127.0.0.1 cannot be used" in ended.stderr
 

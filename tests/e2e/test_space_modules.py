@@ -31,11 +31,11 @@ def loaded(demo, tmp_path_factory):
 def test_only_a_pinned_repo_is_trusted(demo):
     """A repo id needs all 40 digits of a commit, unless a moving one is accepted explicitly."""
     find, sha = demo.settings.find_source, "0123456789" * 4
-    assert find({"SANTA_MODEL": "org/santa", "SANTA_REVISION": sha}).revision == sha
-    assert find({"SANTA_MODEL": "org/santa", "SANTA_ALLOW_FLOATING": "1"}).revision is None
+    assert find({"HF_SANTA_MODEL": "org/santa", "HF_SANTA_REVISION": sha}).revision == sha
+    assert find({"HF_SANTA_MODEL": "org/santa", "HF_SANTA_ALLOW_FLOATING": "1"}).revision is None
     for revision in ("main", sha[:39], sha.upper().replace("0", "A"), ""):
         with pytest.raises(demo.settings.StartError, match="not a full commit sha"):
-            find({"SANTA_MODEL": "org/santa", "SANTA_REVISION": revision})
+            find({"HF_SANTA_MODEL": "org/santa", "HF_SANTA_REVISION": revision})
 
 
 def test_pickled_weights_are_refused(demo, tmp_path):
@@ -44,7 +44,7 @@ def test_pickled_weights_are_refused(demo, tmp_path):
     (model / "model.safetensors").unlink()
     torch.save({}, model / "pytorch_model.bin")
     with pytest.raises(demo.settings.StartError, match=r"cannot be loaded: .*safetensors"):
-        demo.loading.load(demo.settings.find_source({"SANTA_MODEL": str(model)}))
+        demo.loading.load(demo.settings.find_source({"HF_SANTA_MODEL": str(model)}))
 
 
 def test_damaged_weights_are_refused(demo, tmp_path):
@@ -53,7 +53,7 @@ def test_damaged_weights_are_refused(demo, tmp_path):
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(demo.settings.StartError, match="cannot be loaded"):
-        demo.loading.load(demo.settings.find_source({"SANTA_MODEL": str(model)}))
+        demo.loading.load(demo.settings.find_source({"HF_SANTA_MODEL": str(model)}))
 
 
 def test_typed_sentinels_are_plain_text(demo, loaded):
@@ -181,9 +181,9 @@ def test_a_damaged_index_is_refused(demo, tmp_path, damage):
 
 
 def test_a_missing_index_is_refused(demo, tmp_path):
-    """SANTA_INDEX without a file is an error before the model is loaded."""
+    """HF_SANTA_INDEX without a file is an error before the model is loaded."""
     with pytest.raises(demo.settings.StartError, match="is no file"):
-        demo.settings.find_source({"SANTA_MODEL": str(tmp_path), "SANTA_INDEX": str(tmp_path / "none")})
+        demo.settings.find_source({"HF_SANTA_MODEL": str(tmp_path), "HF_SANTA_INDEX": str(tmp_path / "none")})
 
 
 def test_zero_gpu_lends_its_gpu_to_the_writing_alone(monkeypatch):

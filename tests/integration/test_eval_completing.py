@@ -42,7 +42,7 @@ def _complete(place, out, *more, model="model", task="humaneval-py", problems="p
 def test_shards_of_a_model_merge_to_the_unsharded_run(place, tmp_path, monkeypatch, capsys):
     """Three shards completed, merged, scored in three shards and merged again give the unsharded files and scores."""
     monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
-    more = ("--n", 2, "--batch-size", 2)
+    more = ("--samples", 2, "--batch-size", 2)
     assert 0 == _complete(place, tmp_path / "whole.jsonl", *more)
     assert "step=complete task=humaneval-py form=starcoder shard=0/1 problems=4 rows=8" in capsys.readouterr().out
     parts = [tmp_path / f"c{i}.jsonl" for i in range(3)]
@@ -68,10 +68,10 @@ def test_the_batch_size_changes_no_text(place, tmp_path):
     """Completions are the same one by one and five at a time."""
     texts = []
     for size in (1, 5):
-        _complete(place, tmp_path / f"{size}.jsonl", "--n", 2, "--batch-size", size)
+        _complete(place, tmp_path / f"{size}.jsonl", "--samples", 2, "--batch-size", size)
         texts.append((tmp_path / f"{size}.jsonl").read_bytes())
     assert texts[0] == texts[1]
-    _complete(place, tmp_path / "other.jsonl", "--n", 2, "--seed", 1)
+    _complete(place, tmp_path / "other.jsonl", "--samples", 2, "--seed", 1)
     assert texts[0] != (tmp_path / "other.jsonl").read_bytes()
 
 
@@ -118,7 +118,7 @@ def test_docstrings_are_completed_and_scored(tmp_path, place, capsys):
 
 def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
     """Scoring with other problems than were completed is an error before anything runs."""
-    _complete(place, tmp_path / "c.jsonl", "--n", 1, "--limit", 2)
+    _complete(place, tmp_path / "c.jsonl", "--samples", 1, "--limit", 2)
     changed = [json.loads(line) for line in (place / "p.jsonl").read_text().splitlines()]
     (tmp_path / "p.jsonl").write_text("".join(json.dumps({**row, "tests": "pass"}) + "\n" for row in changed))
     words = ("--problems", tmp_path / "p.jsonl", "--out", tmp_path / "r.json")
@@ -132,7 +132,7 @@ def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
     [
         (("--task", "humaneval-cobol"), "task 'humaneval-cobol' is unknown"),
         (("--shard", "3/3"), "Write i/n"),
-        (("--n", "0"), "n=0"),
+        (("--samples", "0"), "n=0"),
         (("--batch-size", "0"), "batch_size=0"),
         (("--top-p", "2"), "top_p=2"),
         (("--form", "incoder"), "lacks <|mask:0|>"),

@@ -76,7 +76,7 @@ def test_a_missing_toolchain_is_named_with_its_cure(monkeypatch):
 
 def test_a_missing_jar_is_named_with_its_cure(monkeypatch, tmp_path):
     """A Java program that needs javatuples says so where the jar is not found."""
-    monkeypatch.setenv("SANTA_JAVATUPLES_JAR", str(tmp_path / "no.jar"))
+    monkeypatch.setenv("HF_SANTA_JAVATUPLES_JAR", str(tmp_path / "no.jar"))
     said = toolchains.missing_library(languages.LANGUAGES["java"], "import org.javatuples.*;")
     assert said is not None
     assert "apt-get install libjavatuples-java" in said

@@ -13,19 +13,19 @@ from eval_multipl_e.languages import ALIASES, LANGUAGES, language_of
 def _folder(monkeypatch, tmp_path):
     """Lets a temporary folder be the cache, though it would not be seen behind a wall."""
     monkeypatch.setattr(toolchains_prepared, "_HIDDEN", ("/dev",))
-    monkeypatch.setenv("SANTA_EVAL_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_SANTA_EVAL_CACHE", str(tmp_path))
 
 
 def test_a_cache_that_programs_could_not_see_is_refused(monkeypatch):
     """A cache in /tmp, which every program has of its own, is an error that says so."""
-    monkeypatch.setenv("SANTA_EVAL_CACHE", "/tmp/cache")
+    monkeypatch.setenv("HF_SANTA_EVAL_CACHE", "/tmp/cache")
     with pytest.raises(RuntimeError, match=r"lies in /tmp.*Name a folder elsewhere"):
         toolchains_prepared.root()
 
 
 def test_the_users_own_cache_is_the_default(monkeypatch):
     """Without a word of the user the folder is in the cache folder, or in /var/tmp where that is not to be seen."""
-    monkeypatch.delenv("SANTA_EVAL_CACHE", raising=False)
+    monkeypatch.delenv("HF_SANTA_EVAL_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/someone")
     assert Path("/var/cache/someone/hf-santa/eval") == toolchains_prepared.root()
     monkeypatch.setenv("XDG_CACHE_HOME", "/tmp/someone")
