@@ -29,7 +29,6 @@ VARIABLES = {
     "`~/.cache`). It may be deleted at any time.",
     "HF_SANTA_TRAIN_LIMIT_S": "Seconds after which the demo stops training (default 170).",
     "HF_SANTA_RETRY_WAIT_S": "Seconds that `hf-santa publish` waits before the second try; each further wait is longer (default 1).",
-    "HF_SANTA_CACHE": "Folder for what hf-santa keeps between runs (compiled search rules). Left out: `hf-santa` in the user cache folder.",
     "HF_SANTA_EVAL_CACHE": "Folder for what the metric prepares for a toolchain. Left out: `$XDG_CACHE_HOME/hf-santa/eval`, "
     "or `~/.cache/hf-santa/eval`.",
     "HF_SANTA_JAVATUPLES_JAR": "Path of `javatuples.jar`, which Java's problems need. Left out: where Debian puts it.",

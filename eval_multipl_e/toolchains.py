@@ -46,7 +46,7 @@ def _rustup_target(path: str) -> str:
 
 def find_jar(jar: str) -> str | None:
     """Where a Java library lies, or None; HF_SANTA_JAVATUPLES_JAR names a place of one's own."""
-    own = os.environ.get(f"SANTA_{jar.upper()}_JAR")
+    own = os.environ.get(f"HF_SANTA_{jar.upper()}_JAR")
     return next((path for path in ((own,) if own else _JARS[jar]) if Path(path).is_file()), None)
 
 
