@@ -52,7 +52,7 @@ peers:
 docs: setup
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
-	@echo "site out/site/index.html"
+	@echo "site out/site/index.html; with its search: $(PYTHON) -m http.server -d out/site"
 
 # Command and Debian package of each tool; what has no command of its own is asked of dpkg. Julia and Swift are not in Debian.
 TOOLS := node:nodejs npm:npm javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch bwrap:bubblewrap \

@@ -166,7 +166,7 @@ def _sentence(text: str) -> str:
 
 def _prose(text: str) -> str:
     """Text for a page: flags and markers stand in code, so that nothing of them is taken for HTML."""
-    parts = re.split(r"(`[^`]*`)", text)
+    parts = re.split(r"(`[^`]*`)", re.sub(r"(?<=[a-z]),(?=[a-z])", ", ", text))
     parts[::2] = [
         re.sub(r"(?<![\w`-])(--[a-z][\w-]*|<[^<>\s]+>)", r"`\1`", part).replace("<`<", "`<") for part in parts[::2]
     ]

@@ -197,7 +197,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
         check=False,
     )
     assert 0 == done.returncode, done.stdout + done.stderr
-    assert (tmp_path / "site" / "search" / "search_index.js").is_file()
+    assert (tmp_path / "site" / "search" / "search_index.json").is_file()
+    loads = re.compile(r"<(?:script|img|iframe|link rel=.(?:stylesheet|preconnect)).[^>]*(?:src|href)=.https?:")
+    assert [] == [page.name for page in (tmp_path / "site").rglob("*.html") if loads.search(page.read_text())]
 
 
 def test_nothing_names_a_machine_or_a_secret():
