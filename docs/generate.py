@@ -50,26 +50,16 @@ FOREIGN = {
     "GRADIO_SERVER_PORT": "The Space: port to listen on (default 7860).",
     "JAVA_HOME": "The demo also reads the sources of this JDK.",
 }
-EXIT_CODES = (
-    ("0", "The command did what it was asked for."),
-    (
-        "1",
-        (
-            "A check found something: `data redact --check` found personal data, `card` a fault, `eval doctor` a missing toolchain, "
-            "`data explain` no such file. Also the code of an unexpected error, which comes with a traceback."
-        ),
-    ),
-    (
-        "2",
-        "Something the user can change: an unknown name, a missing file, a setting out of range. One line says what.",
-    ),
-    (
-        "3",
-        "The result is incomplete: a toolchain is missing, so a language is not in the score; or training stopped early.",
-    ),
-    ("130", "Stopped by Ctrl-C. The same command goes on from there."),
-    ("141", "The program that read the output closed it, as `head` does."),
-)
+EXIT_CODES = {
+    0: "The command did what it was asked for.",
+    1: "A check found something: `data redact --check` found personal data, `card` a fault, `eval doctor` a missing toolchain, "
+    "`data explain` no such file.",
+    2: "Something that you can change: an unknown name, a missing file, a setting out of range, a full disk.",
+    3: "The result is incomplete: a toolchain is missing, so a language is not in the score; or training stopped early.",
+    70: "A fault of hf-santa. It prints a traceback without being asked, and says so; please report it.",
+    130: "Stopped by Ctrl-C. The same command goes on from there.",
+    141: "The program that read the output closed it, as `head` does.",
+}
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -507,26 +497,50 @@ def error_classes() -> list[tuple[str, ast.ClassDef]]:
     return found
 
 
+def _exit_codes(classes: list[tuple[str, ast.ClassDef]]) -> dict[str, str]:
+    """The exit code of each class: its own, or that of the first base that has one; 2 where none has."""
+    own: dict[str, str] = {}
+    bases = {node.name: [ast.unparse(base) for base in node.bases] for _, node in classes}
+    for _, node in classes:
+        for item in node.body:
+            target = item.target if isinstance(item, ast.AnnAssign) else getattr(item, "targets", [None])[0]
+            if isinstance(target, ast.Name) and target.id == "exit_code" and item.value is not None:  # type: ignore[attr-defined]
+                own[node.name] = ast.unparse(item.value)  # type: ignore[attr-defined]
+
+    def code(name: str) -> str | None:
+        if name in own and own[name].endswith(".exit_code"):
+            return code(own[name].removesuffix(".exit_code"))
+        found = [own[name]] if name in own else [code(base) for base in bases.get(name, ())]
+        return next((each for each in found if each and each != "2"), None)
+
+    return {node.name: code(node.name) or "2" for _, node in classes}
+
+
 def errors_page() -> str:
     """Return the exit codes and the error classes."""
+    classes = error_classes()
+    codes = _exit_codes(classes)
     rows = []
-    for module, node in error_classes():
-        said = (ast.get_docstring(node) or "").split("\n\n")[0]
-        rows.append(
-            [f"`{node.name}`", f"`{module}`", ", ".join(f"`{ast.unparse(b)}`" for b in node.bases), _prose(said)]
-        )
+    for module, node in classes:
+        said = _prose((ast.get_docstring(node) or "").split("\n\n")[0])
+        bases = ", ".join(f"`{ast.unparse(base)}`" for base in node.bases)
+        rows.append([f"`{node.name}`", f"`{module}`", bases, f"`{codes[node.name]}`", said])
     return page(
         "Errors and exit codes",
         "A command that fails writes one line to standard error, `hf-santa COMMAND: message`, and ends with one of these codes. "
-        "The message says what was seen, what was expected and what to do. `--debug` shows the traceback as well. An error that is "
-        "not one of the classes below is a fault of hf-santa: it shows its traceback without being asked, and says so.",
-        table(["exit code", "meaning"], [[f"`{code}`", said] for code, said in EXIT_CODES]),
-        "Results go to standard output, all else to standard error. With `--json`, standard output holds JSON and nothing else. A "
-        "command that was killed, at whatever point, can be given again: it goes on from what is whole.",
-        "## Classes",
+        "The message says what was seen, what was expected and what to do. `--debug` shows the traceback as well.",
+        table(["exit code", "meaning"], [[f"`{code}`", said] for code, said in EXIT_CODES.items()]),
+        "Results go to standard output, progress and warnings to standard error (`-q` leaves progress out, `-v` says more). With "
+        "`--json`, standard output holds JSON and nothing else. A command that was killed, at whatever point, can be given again: "
+        "it goes on from what is whole.",
+        "## In a program",
+        "Library functions print nothing. They raise the classes below, and log to `hf_santa.data`, `hf_santa.model`, `hf_santa.eval`, "
+        "`hf_santa.release` and `hf_santa.demo`:",
+        "```python\nimport logging\n\nlogging.basicConfig(level=logging.WARNING)\n"
+        'logging.getLogger("hf_santa").setLevel(logging.INFO)\n```',
         "Every error that a user can cause is the base class of its package or derives from it, so `except DataError` catches "
-        "all of the data recipes' own.",
-        table(["class", "module", "derives from", "when"], rows),
+        "all of the data recipes' own. Anything else is a fault of hf-santa.",
+        table(["class", "module", "derives from", "exit code", "when"], rows),
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from data_recipes import RECIPES
 from eval_multipl_e import LANGUAGES
+from hf_santa import door
 from hf_santa.cli import build_parser
 from hf_santa.demo import used_by
 from hf_santa.demo.steps import STEP_NAMES
@@ -95,8 +96,16 @@ def test_every_public_name_is_in_the_reference():
     assert [] == missing
 
 
-def test_every_environment_variable_is_in_the_reference():
-    """Each HF_SANTA_ name in the code is on the page, or is one that only our own processes tell each other."""
+def test_every_exit_code_is_in_the_reference():
+    """The codes of the door, and those that an error class gives, are rows of the page."""
+    page = reference("errors-and-exit-codes")
+    codes = [value for name, value in vars(door).items() if name.isupper() and isinstance(value, int)]
+    assert len(codes) >= 6
+    assert [] == [code for code in codes if f"| `{code}` |" not in page]
+
+
+def test_the_environment_variables_are_those_of_the_reference():
+    """Each HF_SANTA_ name in the code is on the page, or is one that only our own processes tell each other; no other is."""
     page = reference("environment-variables")
     internal = set(re.findall(r"HF_SANTA_\w+", re.search(r"INTERNAL = .*", (DOCS / "generate.py").read_text()).group()))
     used = {
@@ -105,7 +114,7 @@ def test_every_environment_variable_is_in_the_reference():
         for path in (ROOT / folder).rglob("*.py")
         for name in re.findall(r"\bHF_SANTA_[A-Z_]*[A-Z]\b", path.read_text())
     }
-    assert [] == sorted(name for name in used - internal if f"`{name}`" not in page)
+    assert used - internal == set(re.findall(r"^\| `(HF_SANTA_\w+)` \|", page, re.MULTILINE))
 
 
 def test_every_error_class_is_in_the_reference():
