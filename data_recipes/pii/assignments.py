@@ -56,6 +56,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(
         _BEFORE_NAME
     ).endswith(b"(")
+    is_listed = is_listed or _PROSE.search(matched) is not None  # a sentence: pass `name`
     return Assignment(
         data[start:stop].decode("utf-8", "replace"), start, stop, opened is not None, b"(" in matched, is_listed
     )

@@ -25,7 +25,7 @@ def audit_lines(
     guess can be tested only by who has the key.
 
     >>> next(audit_lines("x = 'bob@corp.io'", [Finding(5, 16, "EMAIL_ADDRESS", "email")], seed=0))
-    '{"type": "EMAIL_ADDRESS", "rule": "email", "offset": 5, "length": 11, "digest": "e34f17b1912d87a0", "policy": 3}'
+    '{"type": "EMAIL_ADDRESS", "rule": "email", "offset": 5, "length": 11, "digest": "e34f17b1912d87a0", "policy": 4}'
     """
     secret = chosen_key(key, seed).secret
     for finding in findings:

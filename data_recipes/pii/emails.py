@@ -12,6 +12,7 @@ from pathlib import Path
 from string import ascii_letters, digits
 
 from data_recipes.errors import DataError
+from data_recipes.pii.emails_spelt_out import has_spelt_out, spelt_out_spans
 from data_recipes.pii.finding import Span
 
 # Vowel signs and other marks belong to words of Indic, Thai, Arabic and Hebrew script; `\w` leaves them out.
@@ -32,8 +33,11 @@ _ESCAPE = re.compile(r"(?:(?<=\\)(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[0-7]{1,3}|[
 _LINE_ESCAPE = re.compile(r"[nrt]")
 _FORMAT = re.compile(r"%[-+0-9.]*[a-z]\b")
 _NAMED_FORMAT = re.compile(r"%\([^()]{1,40}\)\Z")
-_URL_USER = re.compile(r"(?<=[A-Za-z0-9])://[^\s/'\"<>@]*\Z")
+_URL_USER = re.compile(r"(?<=[A-Za-z0-9])://[^\s/?#'\"<>@]*\Z")
 _REPOSITORY_USERS = frozenset({"git", "hg", "svn"})
+_FORGE = re.compile(
+    r"(?:[\w-]+\.)*(?:git|github|gitlab|bitbucket|codeberg|gitee|sourcehut|sr|ssh|hg|svn)\b", re.IGNORECASE
+)
 _RESERVED_DOMAIN = re.compile(r"(?:\A|\.)(?:example\.(?:com|net|org)|example|invalid|localhost|test)\Z")
 # Of the letters q and j alone the redactor makes top-level domains, and local parts before an IP address.
 _PERSON = re.compile(r"[^\W\d_qjQJ]")
@@ -52,23 +56,37 @@ _PRIVATE_DOMAINS = "// ===BEGIN PRIVATE DOMAINS==="
 
 def has_email_candidate(text: str) -> bool:
     """Whether a text may hold an e-mail address; a quick look that misses none."""
-    return "@" in text and _AT.search(text) is not None
+    return ("@" in text and _AT.search(text) is not None) or has_spelt_out(text)
 
 
 def email_spans(text: str) -> Iterator[Span]:
-    """The e-mail addresses of a text.
+    """Yield the e-mail addresses of a text in order, also those that are spelt out (`bob at corp dot io`).
 
     Left out: user parts of URLs and repositories, calls and matrix products, package versions, domains without a
     top-level domain of the public suffix list, and the names reserved for examples.
     """
+    spelt_out = iter(spelt_out_spans(text, _is_top_level))
+    following = next(spelt_out, None)
+    for span in _plain_spans(text):
+        while following and following.end <= span.start:
+            yield following
+            following = next(spelt_out, None)
+        yield span
+    if following:
+        yield following
+    yield from spelt_out
+
+
+def _plain_spans(text: str) -> Iterator[Span]:
     for found in _AT.finditer(text):
         at, after = found.span()
         end = _domain_end(text, after)
         if end is None:
             continue
         start = _local_start(text, at, is_ascii_domain=text[after:end].isascii())
-        if start is None or _is_no_address(text, start, at):
+        if start is None or _is_no_address(text, start, at, end):
             continue
+        start = _with_apostrophe(text, start, end)
         if text[after] != "[" or _PERSON.search(text, start, at):
             yield Span(start, end, "email")
 
@@ -173,17 +191,27 @@ def _literal_end(text: str, start: int) -> int | None:
     """Where an address literal such as [192.0.2.1] or [IPv6:2001:db8::1] ends."""
     found = _LITERAL.match(text, start)
     try:
-        ipaddress.ip_address(found[1] if found else "")
+        address = ipaddress.ip_address(found[1] if found else "")
     except ValueError:
         return None
-    return found.end() if found else None
+    is_nobodys = address.is_loopback or address.is_unspecified or address.is_link_local
+    return found.end() if found and not is_nobodys else None
 
 
-def _is_no_address(text: str, start: int, at: int) -> bool:
+def _with_apostrophe(text: str, start: int, end: int) -> int:
+    """Return where an address begins that has an apostrophe after its first letter, as O'Brien's has."""
+    begin = start - 2
+    if begin < 0 or text[start - 1] != "'" or text[begin] not in "oOdDmM" or text[end : end + 1] == "'":
+        return start
+    return start if begin and (text[begin - 1].isalnum() or text[begin - 1] in "._%+-'") else begin
+
+
+def _is_no_address(text: str, start: int, at: int, end: int) -> bool:
     if text[start - 1 : start] == "/" and text[start - 2 : start - 1] != "/":
         return True
-    if text[start:at].lower() in _REPOSITORY_USERS:
-        return True
+    if text[start:at].lower() in _REPOSITORY_USERS:  # a person's own domain may have one: Ann <git@ann.dev>
+        is_person = text[start - 1 : start] == "<" and text[end : end + 1] == ">"
+        return not is_person or _FORGE.match(text, at + 1) is not None
     slashes = text.rfind("://", max(0, start - _CONTEXT_CHARS), start)
     return slashes > 0 and _URL_USER.match(text, slashes, start) is not None
 

@@ -8,6 +8,7 @@ from data_recipes.pii.find import find_pii
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction_key import RedactionKey, chosen_key
 from data_recipes.pii.replacements import POLICY_VERSION, STYLES, Replacements, is_replacement
+from data_recipes.pii.tags import TAG_FORMS, TagWriter
 
 __all__ = ["POLICY_VERSION", "STYLES", "Redacted", "redact", "redact_findings", "redact_with"]
 
@@ -36,7 +37,7 @@ def redact(
 
     Styles: `santacoder` writes the report's formats (five letters at example.com, a private address of the same
     family, 32 of a-z and 0-9 for a key, another body in a private key's lines); `starcoder` writes `<EMAIL>`, `<KEY>`,
-    `<PASSWORD>`, `<NAME>`, with IP addresses as before; `preserve` keeps every value's length and, place by place,
+    `<PASSWORD>`, `<NAME>` (escaped in markup, quoted in a shell), with IP addresses as before; `preserve` keeps every value's length and, place by place,
     its class of character. `types` are those of `find_pii`, whose default is the default here.
 
     In a text the same value gets the same replacement and, tags aside, different values get different ones. The
@@ -118,8 +119,11 @@ def _replaced(text: str, findings: Sequence[Finding], replacements: Replacements
     parts: list[str] = []
     places: list[tuple[int, int]] = []
     end = grown = 0
+    writer = TagWriter(text)
     for finding in findings:
         new = replacements.of(finding.type, text[finding.start : finding.end])
+        if new in TAG_FORMS:
+            new = writer.written(new, finding.start, finding.end)
         parts += (text[end : finding.start], new)
         start, end = finding.start + grown, finding.end
         places.append((start, start + len(new)))

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from string import ascii_lowercase, digits
 
 from data_recipes.errors import DataError
@@ -17,16 +17,16 @@ from data_recipes.pii.replacements_same_length import (
     same_shape_email,
     same_shape_key,
 )
+from data_recipes.pii.tags import TAG_FORMS, TAGS
 
-POLICY_VERSION = 3
-"""Raised whenever the same text and key give another redacted text; part of every draw and of every log line."""
+POLICY_VERSION = 4
+"""Raised whenever the same text and key give another redacted text; part of every log line."""
 
 STYLES = ("santacoder", "starcoder", "preserve")
-TAGS: Mapping[str, str] = {"EMAIL_ADDRESS": "<EMAIL>", "KEY": "<KEY>", "PASSWORD": "<PASSWORD>", "USERNAME": "<NAME>"}
-"""The tags of style `starcoder`; IP addresses have none."""
-
+_DRAW_VERSION = 3  # raised only where the same value and key give another replacement
 _KEY_CHARS, _KEY_LENGTH, _MARK_LENGTH = ascii_lowercase + digits, 32, 6
 _USER, _USER_LENGTH = "user", 14
+_WIDEST_IPV4 = 12
 _PRIVATE_IPV4 = ipaddress.IPv4Network("172.16.0.0/12")
 _PRIVATE_IPV6 = ipaddress.IPv6Network("fd00::/8")
 _MAX_DRAWS = 64
@@ -51,8 +51,8 @@ class Replacements:
     def of(self, kind: str, value: str) -> str:
         """The replacement of a value of this type; an address keeps its mask."""
         if kind == "IP_ADDRESS" and "/" in value:
-            address, slash, mask = value.partition("/")
-            return self.of(kind, address) + slash + mask
+            address, _, mask = value.partition("/")
+            return with_mask(self.of(kind, address), address, int(mask))
         if (kind, value) not in self._drawn:
             self._drawn[kind, value] = self._draw(kind, value)
         return self._drawn[kind, value]
@@ -72,7 +72,7 @@ class Replacements:
         shape = re.sub(r"[a-z]", "a", re.sub(r"[0-9]", "0", value)) if self._style == "preserve" else ""
         drawn = ""
         for attempt in range(1 if shape in self._full else _MAX_DRAWS):
-            message = f"{POLICY_VERSION}\0{kind}\0{level}\0{attempt}\0{value}".encode("utf-8", "surrogatepass")
+            message = f"{_DRAW_VERSION}\0{kind}\0{level}\0{attempt}\0{value}".encode("utf-8", "surrogatepass")
             block = hmac.digest(self._key, message, hashlib.sha256)
             drawn = make(value, hashlib.shake_256(block).digest(len(value) + 64), level)
             if drawn not in self._taken or drawn in TAGS.values():
@@ -94,7 +94,23 @@ def is_replacement(kind: str, value: str) -> bool:
     if is_block(value):
         return is_replaced_block(value)
     is_marked = len(value) in {_KEY_LENGTH, _USER_LENGTH} and value == _marked(value[:-_MARK_LENGTH])
-    return is_marked or value in TAGS.values() or is_same_shape_key(value)
+    return is_marked or value in TAG_FORMS or is_same_shape_key(value)
+
+
+def with_mask(drawn: str, original: str, mask: int) -> str:
+    """Return an address with a mask; where the original has no host bits, the result has none, so it stays a network.
+
+    >>> with_mask("172.17.2.53", "93.184.216.0", 24), with_mask("172.17.2.53", "93.184.216.34", 24)
+    ('172.17.2.0/24', '172.17.2.53/24')
+    """
+    try:
+        ipaddress.ip_network(f"{original}/{mask}")
+    except ValueError:
+        return f"{drawn}/{mask}"
+    if mask < _WIDEST_IPV4 and ":" not in drawn:
+        drawn = "10.0.0.0"
+    address = ipaddress.ip_network(f"{drawn}/{mask}", strict=False).network_address
+    return f"{address}/{mask}"
 
 
 def _without_mask(kind: str, value: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import re
 from string import ascii_lowercase, ascii_uppercase, digits
 
+from data_recipes.pii.emails_spelt_out import PARTS, is_spelt_out
 from data_recipes.pii.key_blocks import ESCAPE
 
 _TOKEN = re.compile(rf"({ESCAPE})|.", re.DOTALL)
@@ -45,6 +46,11 @@ def is_same_shape_key(value: str) -> bool:
 
 def same_shape_email(value: str, stream: bytes) -> str:
     """An address whose last label, or whose local part before an IP address, is of the letters q and j: nobody's."""
+    if is_spelt_out(value):
+        words, signs = PARTS.split(value), PARTS.findall(value)
+        drawn = [_drawn(word, stream[8 * at :], _CONSONANTS) for at, word in enumerate(words[:-1])]
+        drawn.append(_drawn(words[-1], stream[-64:], _NO_TOP_LEVEL))
+        return "".join(f"{word}{sign}" for word, sign in zip(drawn, [*signs, ""], strict=True))
     local, _, domain = value.rpartition("@")
     rest = stream[len(local) :]
     if domain.startswith("["):

@@ -1,5 +1,6 @@
 """Where e-mail and IP addresses stand in source code, and what only looks like one."""
 
+import ipaddress
 import time
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from data_recipes.pii.addresses import DNS_SERVERS, ip_spans
 from data_recipes.pii.emails import email_spans
 from data_recipes.pii.find import Scan
 from data_recipes.pii.key_engine import BACKENDS, key_engine
+from data_recipes.pii.redaction import redact
 
 ADDRESSES = [
     ("name='a@b.co'", "a@b.co"),
@@ -168,3 +170,32 @@ def test_hostile_repetition_stays_linear(pattern):
     started = time.monotonic()
     assert [*email_spans(text), *ip_spans(text)] == []
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("style", ["santacoder", "starcoder", "preserve"])
+@pytest.mark.parametrize("text", ["93.184.216.0/24", "93.184.208.0/20", "93.0.0.0/8", "5.9.12.34/32"])
+def test_a_network_stays_a_network(text, style):
+    """The replacement of a network has no host bits, so `ip_network` reads it; it is not found again."""
+    once = redact(f"cidr = '{text}'", style=style).text
+    network = ipaddress.ip_network(once.split("'")[1])
+    assert (network.prefixlen, str(network) == text) == (int(text.rpartition("/")[2]), False)
+    assert redact(once, style=style).text == once
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("https://corp.io?email=bob@corp.io", ["bob@corp.io"]),
+        ("mail: bob at corp dot io", ["bob at corp dot io"]),
+        ("bob [at] corp.io, ann (at) corp (dot) io", ["bob [at] corp.io", "ann (at) corp (dot) io"]),
+        ("Ann <git@ann.dev>", ["git@ann.dev"]),
+        ("git@github.com:a/b.git <git@github.com>", []),
+        ("user@[::1] user@[127.0.0.1]", []),
+        ("o'brien@corp.io", ["o'brien@corp.io"]),
+        ("'bob@corp.io' b'bob@corp.io'", ["bob@corp.io", "bob@corp.io"]),
+        ("meet at the corner dot com, Array[at].io", []),
+    ],
+)
+def test_addresses_in_queries_in_words_and_with_apostrophes(text, found):
+    """An address in a URL's query, one that is spelt out and one of O'Brien are found whole; look-alikes are not."""
+    assert [text[span.start : span.end] for span in email_spans(text)] == found

@@ -79,7 +79,7 @@ def test_a_store_can_not_be_searched_with_guesses(tmp_path, write_stack):
     """By default no seed among the first thousand gives a replacement that the store holds, and no file tells the key."""
     import pyarrow.parquet as pq
 
-    run(write_stack(tmp_path / "stack"), tmp_path / "store", report=lambda _line: None)
+    run(write_stack(tmp_path / "stack"), tmp_path / "store")
     (shard,) = (tmp_path / "store" / "data").glob("python-*.parquet")
     published = "".join(pq.read_table(shard)["content"].to_pylist())
     assert "@example.com" in published

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from data_recipes.errors import DataError
 from data_recipes.pii.key_blocks import is_replaced_block, replaced_block, tagged_block
 from data_recipes.pii.redaction_key import RedactionKey
-from data_recipes.pii.replacements import STYLES, TAGS, Replacements, is_replacement
+from data_recipes.pii.replacements import STYLES, Replacements, is_replacement
 from data_recipes.pii.replacements_same_length import same_shape_address
+from data_recipes.pii.tags import TAGS
 
 TOKEN = "ghp_" + "a1B2" * 9
 BODY = ["MIIEpAIBAAKCAQEA7bq0x9K+abcdEFGHijkl/xyz0123456789ABCDEFGHIJKLmn", "//9+ab8CdMMMxyz0123456789==", "QUJD"]

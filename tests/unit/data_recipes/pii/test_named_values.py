@@ -1,0 +1,125 @@
+"""Keys, passwords and user names known by their names: what is one in any notation, and what never is."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_recipes.pii.find import find_pii
+from data_recipes.pii.redaction import redact
+from tests.fixtures.key_samples import sample
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bench" / "detectors"))
+
+from framework_secrets import KEYS, PASSWORDS  # beside the bench, not installed
+
+ALL = ("KEY", "PASSWORD")
+HEX = "".join(random.Random(3).choices("0123456789abcdef", k=64))
+WORD = "s0l9mpfujrsvb19hg7tbs7fv"
+BODY = "cRiCPXCEbAx0HUAk0YxfFEVLFJxdd60s3Gg1K5QfMW3"
+
+
+def values(text, types):
+    return [text[found.start : found.end] for found in find_pii(text, types)]
+
+
+def hits(template, types, seeds=5):
+    """How often the value of a template is found, by the report's rule of 80 %."""
+    right = 0
+    for seed in range(seeds):
+        text, value = sample(template, seed)
+        right += any(
+            value in found or (found in value and len(found) > 0.8 * len(value)) for found in values(text, types)
+        )
+    return right
+
+
+def test_secrets_are_found_as_frameworks_store_them():
+    """At least 90 % of the keys of a hundred kinds are found; a kind that is never found is one of the known two."""
+    found = {name: hits(template, ("KEY",)) for name, template in KEYS.items()}
+    assert len(KEYS) >= 100
+    assert sum(found.values()) >= 0.9 * 5 * len(KEYS)
+    assert {name for name, count in found.items() if not count} <= {"magento-crypt-key"}
+
+
+def test_passwords_are_found_as_programs_store_them():
+    """At least 85 % of the passwords of fifty kinds are found."""
+    found = {name: hits(template, ALL) for name, template in PASSWORDS.items()}
+    assert sum(found.values()) >= 0.85 * 5 * len(PASSWORDS), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export type GoogleDocsV1Node = GoogleDocsV1DocumentNode;",
+        f'betsy = "{WORD}"',
+        "ASIAANDPACIFICREGION",
+        f'{{"version": "{HEX}", "signature": "{HEX}"}}',
+        f'"./a.d.ts": {{"version":"{HEX[:32]}","signature":"{HEX[32:]}","affectsGlobalScope":true}}',
+        "getCredentials('shopOAuth2Api')",
+        f"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ{BODY}{BODY} bob@host",
+        f'deploy_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{BODY}"',
+        f'auth_key: "AAAAC3NzaC1lZDI1NTE5AAAAI{BODY}"',
+        "token: string;",
+        "const apiKey = process.env.API_KEY2;",
+        "password = config.database.password1",
+        "this.token = createTokenForUser2And3(user);",
+        "key: sha256ToBase64Url,",
+        "secret = SecretManagerServiceClient2x1()",
+        "  token: ${{ secrets.GITHUB_TOKEN_2024 }}",
+        'cache_key = "q7RkX0aPz2LmWc9dq7RkX0aPz2LmWc9d"',
+        'password_label = "Password8!x"',
+        "LOG('guessed %r container type (pass `asn1Spec` to guide)')",
+        "['proxy', 'proxy_user', 'proxy_pass1', 'other_2']",
+        "    </SecretAccessKey>\n      <Expiration>\n        2013-05-14T23:00:23Z\n      </Expiration>",
+    ],
+)
+def test_identifiers_hashes_and_public_keys_are_no_secrets(text):
+    """A vendor's or a secret's name in front of a program's own words, a hash or a public key finds nothing."""
+    assert values(text, ALL) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("SECRET_KEY_BASE=" + HEX * 2 + "\n", HEX * 2),
+        (f"        - name: DB_TOKEN\n          value: {BODY}\n", BODY),
+        ("machine corp.io login bob password maple1999!\n", "maple1999!"),
+        ("password = 'maple1999!'\r\n", "maple1999!"),
+        ("password='maple1999!'", "maple1999!"),
+        ("\ufeffDB_PASSWORD=maple1999!", "maple1999!"),
+        ("# 😀\nDB_PASSWORD=maple1999!  # note", "maple1999!"),
+        ('x = "{\\"password\\": \\"maple1999!\\"}"', "maple1999!"),
+    ],
+)
+def test_the_value_is_delimited_exactly(text, value):
+    """The find is the value from its first to its last character, whatever is around it."""
+    assert values(text, ALL) == [value]
+
+
+@pytest.mark.parametrize("style", ["santacoder", "starcoder", "preserve"])
+def test_named_values_are_redacted_once(style):
+    """A second run over files with all kinds of secrets changes nothing, and no value is left."""
+    for template in [*KEYS.values(), *PASSWORDS.values()]:
+        text, value = sample(template, 7)
+        once = redact(text, style=style, types=ALL)
+        assert redact(once.text, style=style, types=ALL).text == once.text, text
+        assert not once.findings or value not in once.text
+        assert once.text.count("\n") == text.count("\n")
+
+
+def test_user_names_are_found_where_they_are_asked_for():
+    """A user name in a literal, an element or a login file is one; roles and words of programs are none."""
+    found = values(
+        "username = 'jsmith7'\n<username>deploy42</username>\nmachine x.io login kbrown9 password y\n", ["USERNAME"]
+    )
+    assert found == ["jsmith7", "deploy42", "kbrown9"]
+    for text in (
+        "user = 'root'",
+        'shape: "User", name: "x1"',
+        "username: str",
+        "role === `user` ? `user1`",
+        "user = get_user()",
+    ):
+        assert values(text, ["USERNAME"]) == [], text
