@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +33,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_index(command("index", "the index with which the Space looks for training data in its output"))
     redact = command("redact", "find or replace e-mail addresses, public IP addresses and keys in files")
     add_redact_arguments(redact)
-    redact.set_defaults(func=_guarded(redact_command))
+    redact.set_defaults(func=redact_command)
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         help="take a sample of at most so many MB of a language; may be repeated",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
-    parser.set_defaults(func=_guarded(_rows))
+    parser.set_defaults(func=_rows)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +81,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="drop files that hold a string of this benchmark (.jsonl or .jsonl.gz); may be repeated",
     )
-    parser.add_argument("--tokenizer", metavar="PATH", help="tokenizer.json or its folder, for recipe fertility")
+    parser.add_argument("--tokenizer", metavar="PATH", help="tokenizer.json or its folder (for recipe fertility)")
     parser.add_argument(
         "--filter",
         choices=list(filters("store")),
@@ -101,7 +100,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
     _add_executor(parser)
-    parser.set_defaults(func=_guarded(_run))
+    parser.set_defaults(func=_run)
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
@@ -119,14 +118,14 @@ def _add_executor(parser: argparse.ArgumentParser) -> None:
 def _add_stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
     _add_json(parser)
-    parser.set_defaults(func=_guarded(_stats))
+    parser.set_defaults(func=_stats)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
     parser.add_argument("hexsha", metavar="HEXSHA", help="the file's hexsha, or its first digits")
     _add_json(parser)
-    parser.set_defaults(func=_guarded(_explain))
+    parser.set_defaults(func=_explain)
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
@@ -138,7 +137,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", metavar="N", type=_at_least(0), default=5, help="rows to show (default: 5)")
     parser.add_argument("--to", metavar="FILE", help="write the rows to this .parquet or .jsonl file")
     _add_json(parser)
-    parser.set_defaults(func=_guarded(_load))
+    parser.set_defaults(func=_load)
 
 
 def _add_am_i_in(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +145,7 @@ def _add_am_i_in(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER", help="a user or organisation, or USER/REPOSITORY")
     parser.add_argument("--paths", action="store_true", help="list every file")
     _add_json(parser)
-    parser.set_defaults(func=_guarded(_am_i_in))
+    parser.set_defaults(func=_am_i_in)
 
 
 def _add_index(parser: argparse.ArgumentParser) -> None:
@@ -155,11 +154,13 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: the store's default)")
     parser.add_argument("--max-mb", metavar="MB", type=float, default=16, help="size of the file at most (default: 16)")
     _add_json(parser)
-    parser.set_defaults(func=_guarded(_index))
+    parser.set_defaults(func=_index)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else on stdout")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -183,21 +184,6 @@ def _sample(text: str) -> tuple[str, int]:
     if not lang or not megabytes.replace(".", "", 1).isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not LANGUAGE=MB, for example Python=20")
     return lang, int(float(megabytes) * 1e6)
-
-
-def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """The command, with the room's errors as one line on stderr and exit code 2."""
-
-    def guarded(args: argparse.Namespace) -> int:
-        from data_recipes.errors import DataError, StoreError
-
-        try:
-            return command(args)
-        except (DataError, StoreError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-
-    return guarded
 
 
 def _rows(args: argparse.Namespace) -> int:

@@ -14,16 +14,22 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = subparsers.add_parser("eval", help="complete, run and score programs (MultiPL-E)")
     commands = parser.add_subparsers(dest="eval_command", required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="show the toolchains and the sandbox of this machine")
-    doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    doctor.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     doctor.set_defaults(func=_doctor)
     _add_complete(commands)
     _add_score(commands)
     merge = commands.add_parser("merge", help="put the shards of completing or scoring together, after checking them")
-    merge.add_argument("files", type=Path, nargs="+", help="completions (.jsonl) or results (.json) of all shards")
+    merge.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="completions (.jsonl) or results (.json) of all shards"
+    )
     merge.add_argument("--out", type=Path, required=True, help="the file to write")
     merge.set_defaults(func=_merge)
     report = commands.add_parser("report", help="show scores beside the published ones, with pictures, for the Hub")
-    report.add_argument("results", type=Path, nargs="+", help="results of `score` or `merge` of one model")
+    report.add_argument(
+        "results", metavar="RESULTS", type=Path, nargs="+", help="results of `score` or `merge` of one model"
+    )
     report.add_argument("--model-name", required=True, help="the name shown in the table and in the model index")
     report.add_argument("--out", type=Path, required=True, help="the folder to write, best the model's repository")
     report.add_argument("--card", type=Path, help="a README.md into whose front matter the scores are put")
@@ -39,19 +45,19 @@ def _add_problems(parser: argparse.ArgumentParser) -> None:
 
 def _add_complete(commands: Any) -> None:
     parser = commands.add_parser("complete", help="let a model complete the problems of a task; goes on after a kill")
-    parser.add_argument("--model", required=True, help="a model folder or a repository")
+    parser.add_argument("--model", required=True, help="a model folder, or a repository on the Hub")
     parser.add_argument(
         "--task", required=True, help="humaneval-CODE, mbpp-CODE, infill, docstring or docstring-LANGUAGE"
     )
     _add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="completions as JSON lines, a row a sample")
-    parser.add_argument(
-        "--samples", type=int, help="samples of each problem (default: the report's, 200; 1 for the others)"
-    )
+    parser.add_argument("--samples", type=int, help="programs a problem (default: the report's, 200; 1 for the others)")
     parser.add_argument(
         "--temperature", type=float, help="0 is greedy (default: the report's, 0.2 or 0; use 0.8 for pass@10 and 100)"
     )
-    parser.add_argument("--top-p", type=float, default=0.95, help="share of the likeliest drawn from (default: 0.95)")
+    parser.add_argument(
+        "--top-p", type=float, default=0.95, help="share of the likeliest tokens drawn from (default: 0.95)"
+    )
     parser.add_argument(
         "--max-new-tokens", type=int, metavar="N", help="longest answer (default: 512, infill 25, docstring 128)"
     )
@@ -78,9 +84,15 @@ def _add_complete(commands: Any) -> None:
 def _add_score(commands: Any) -> None:
     parser = commands.add_parser("score", help="score a task's completions (set HF_ALLOW_CODE_EVAL=1)")
     parser.add_argument(
-        "completions", type=Path, help="what `complete` wrote, or rows of name, language and completions"
+        "completions",
+        metavar="COMPLETIONS",
+        type=Path,
+        help="what `complete` wrote, or rows of name, language and completions",
     )
-    parser.add_argument("--task", help="as in `complete`; the one the completions were made for if left out")
+    parser.add_argument(
+        "--task",
+        help="humaneval-CODE, mbpp-CODE, infill, docstring or docstring-LANGUAGE; the one the completions were made for if left out",
+    )
     _add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="where results.json goes")
     parser.add_argument(
@@ -103,7 +115,9 @@ def _add_score(commands: Any) -> None:
         "--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
-    parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     parser.set_defaults(func=_score)
 
 
@@ -140,7 +154,7 @@ def _doctor(args: argparse.Namespace) -> int:
     if lacking:
         print(f"left out of every score here: {', '.join(lacking)}")
     print(f"sandbox: {way or 'none works here; allow user namespaces, or pass --sandbox none for trusted programs'}")
-    return 0 if way and not lacking else 1
+    return 0 if way and not lacking else 3
 
 
 def _complete(args: argparse.Namespace) -> int:
@@ -149,6 +163,7 @@ def _complete(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.shards import Shard
     from eval_multipl_e.suite.tasks import read_task, task_of
 
+    _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1)
     task = task_of(args.task)
     shard = Shard.parse(args.shard)
     problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
@@ -219,6 +234,7 @@ def _score(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.shards import Shard, digest, read_settings, write_whole
     from eval_multipl_e.suite.tasks import Task, read_task, task_of
 
+    _check(args, workers=1, timeout_s=0.1)
     settings = read_settings(args.completions)
     name = args.task or (settings or {}).get("task")
     if name is None and args.problems is None:
@@ -289,6 +305,18 @@ def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:
         print(f"{key:<28}{result[key]:8.4f}   95 % {low:.4f} to {high:.4f}")
     if "counts" in result:
         print(f"counts: {', '.join(f'{name} {count}' for name, count in result['counts']['all'].items())}")
+
+
+def _check(args: argparse.Namespace, **least: float) -> None:
+    """Refuse numbers that can't be meant and an --out that can't be written, before any work is done."""
+    for name, lowest in least.items():
+        value = getattr(args, name)
+        if value is not None and not value >= lowest:
+            raise EvalError(f"--{name.replace('_', '-')} is {value}. Give {lowest} or more.")
+    out = Path(args.out)
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise EvalError(f"--out {out} can't be written. Name a file in a folder that you may write to.")
 
 
 def _joined(problems: list[dict[str, Any]], completions: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ def run(command: Command, arguments: argparse.Namespace, name: str) -> int:
         arguments: Those of the command; `debug`, `quiet` and `verbose` are the door's own.
         name: What the user typed, for example `hf-santa data run`.
     """
-    with _logging(arguments), Interruption(name) as interruption:
+    with _logging(arguments, name), Interruption(name) as interruption:
         try:
             code = command(arguments)
             sys.stdout.flush()
@@ -132,9 +132,22 @@ def _without_token(text: str) -> str:
     return text.replace(token, "(token)") if token else text
 
 
+class _Lines(logging.Formatter):
+    """Progress as it is; warnings and errors after the command's name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("%(message)s")
+        self._name = name
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for a record."""
+        line = super().format(record)
+        return f"{self._name}: {line}" if record.levelno >= logging.WARNING else line
+
+
 @contextlib.contextmanager
-def _logging(arguments: argparse.Namespace) -> Iterator[None]:
-    """Show what the rooms log, plainly on standard error: progress by default, warnings under -q, everything under -v."""
+def _logging(arguments: argparse.Namespace, name: str) -> Iterator[None]:
+    """Show what the rooms log on standard error: progress by default, warnings under -q, everything under -v."""
     level = logging.INFO
     if getattr(arguments, "quiet", False):
         level = logging.WARNING
@@ -142,7 +155,7 @@ def _logging(arguments: argparse.Namespace) -> Iterator[None]:
         level = logging.DEBUG
     logger, handler = logging.getLogger("hf_santa"), logging.StreamHandler()
     before = logger.level, logger.propagate
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Lines(name))
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -87,7 +88,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], SantaConfig,
         config = SantaConfig(**read_nanotron_config(folder), **_special_ids(tokenizer))
         return read_nanotron(folder, config), config, tokenizer
     raw = read_config(folder)
-    config = SantaConfig(**canonical_fields(raw))
+    config = _config_of(raw, folder)
     state = read_weights(folder)
     return (to_canonical(state, config) if is_original(raw) else _canonical(state, config)), config, folder
 
@@ -101,6 +102,22 @@ def layout_of(folder: Path) -> str:
     if is_nanotron(folder):
         return "nanotron"
     return "original (GPT2LMHeadCustomModel)" if is_original(read_config(folder)) else "canonical (GPTBigCode)"
+
+
+def _config_of(raw: dict[str, Any], folder: Path) -> SantaConfig:
+    """Return the configuration that a config.json describes, or say what in it can't be right."""
+    kind = raw.get("model_type")
+    if kind not in {"gpt_bigcode", "gpt2"}:
+        raise ModelError(f"{folder} holds a model of type {kind!r}, expected 'gpt_bigcode' or SantaCoder's own 'gpt2'.")
+    try:
+        return SantaConfig(**canonical_fields(raw))
+    except ModelError:
+        raise
+    except (TypeError, ValueError, StrictDataclassError) as error:  # what transformers' own checks raise
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{folder / 'config.json'} can't be right: {reason}. Save or download the model again."
+        ) from error
 
 
 def _special_ids(tokenizer: Path) -> dict[str, Any]:

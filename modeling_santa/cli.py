@@ -17,28 +17,34 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = subparsers.add_parser("model", help="look at, convert and try a SantaCoder model")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="show layout, size and memory of a model folder")
-    info.add_argument("folder", type=Path, help="a saved model, in any published layout")
+    info.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, in any published layout")
     info.set_defaults(func=_info)
     convert = commands.add_parser(
         "convert", help="write a model in the canonical layout, the original one or nanotron's"
     )
     convert.add_argument(
-        "src", type=Path, help="a saved model in any published layout, or the checkpoints of `hf-santa train`"
+        "src",
+        type=Path,
+        metavar="MODEL",
+        help="a saved model in any published layout, or the checkpoints of `hf-santa train`",
     )
-    convert.add_argument("out", type=Path, help="the folder to write; it must not exist")
+    convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
     convert.add_argument(
         "--layout", choices=("canonical", "original", "nanotron"), default="canonical", help="default: canonical"
     )
     convert.set_defaults(func=_convert)
     complete = commands.add_parser("complete", help="go on with a text, streaming")
-    complete.add_argument("model", help="a model folder or a repository")
-    complete.add_argument("prompt", nargs="?", default="-", help="the text, or - for standard input (default)")
+    complete.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
+    complete.add_argument(
+        "prompt", metavar="PROMPT", nargs="?", default="-", help="the text, or - for standard input (default)"
+    )
     _add_sampling(complete)
     complete.set_defaults(func=_complete)
     infill = commands.add_parser("infill", help="fill the gap in a text, streaming; only the middle is printed")
-    infill.add_argument("model", help="a model folder or a repository")
+    infill.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
     infill.add_argument(
         "file",
+        metavar="FILE",
         nargs="?",
         default="-",
         help=f"a file with {MARKERS[0]} where the gap is, or - for standard input (default)",

@@ -20,12 +20,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     train.set_defaults(func=_in_one_line("train", _train))
     pack = commands.add_parser("pack", help="encode a corpus into shards; a killed run goes on where it was")
     _add_source(pack)
-    pack.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help="folder with tokenizer.json")
+    pack.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help="tokenizer.json or its folder")
     pack.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus folder to write or go on with")
-    pack.add_argument("--workers", type=int, metavar="N", help="threads (default: all cores)")
+    pack.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
     pack.set_defaults(func=_in_one_line("pack", _pack))
     info = commands.add_parser("info", help="show a tokenizer folder or a corpus folder, and check it")
-    info.add_argument("folder", type=Path, help="what `tokenizer train` or `tokenizer pack` wrote")
+    info.add_argument("folder", type=Path, metavar="FOLDER", help="what `tokenizer train` or `tokenizer pack` wrote")
     info.set_defaults(func=_in_one_line("info", _info))
 
 
@@ -33,7 +33,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=Path, metavar="SOURCE", help="a dataset folder, .parquet or .jsonl files, or a source tree"
     )
-    parser.add_argument("--recipe", metavar="NAME", help="recipe of a dataset folder (default: its first)")
+    parser.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: its first)")
     parser.add_argument("--column", default="content", metavar="NAME", help="column of the text (default: content)")
 
 
@@ -83,7 +83,7 @@ def _pack(arguments: argparse.Namespace) -> str:
     tokenizer = load_tokenizer(arguments.tokenizer)
     if reason := Encoder(tokenizer).reason:
         print(f"hf-santa tokenizer pack: {reason}; `tokenizers` encodes, several times as long.", file=sys.stderr)
-    about = pack(_Read(arguments), tokenizer, arguments.out, threads=arguments.workers, resume=True)
+    about = pack(_Read(arguments), tokenizer, arguments.out, threads=arguments.threads, resume=True)
     per_token = about["text_bytes"] / about["tokens"]
     return (
         f"files={about['documents']} bytes={about['text_bytes']} tokens={about['tokens']} shards={about['shards']} "

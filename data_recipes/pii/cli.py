@@ -23,7 +23,9 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE,TYPE",
         help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME",
     )
-    parser.add_argument("--key-file", metavar="FILE", help="draw the replacements with this secret (default: random)")
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
+    )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
     )

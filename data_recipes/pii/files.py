@@ -1,7 +1,7 @@
 """Redaction of files in place, as a command and as a pre-commit check."""
 
+import logging
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from data_recipes.pii.report import Report
 
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DIFF_LINES = 3
+
+_LOG = logging.getLogger("hf_santa.data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,12 @@ def redact_files(paths: Iterable[str], options: Options) -> int:
         try:
             text = _read(name)
         except (OSError, UnicodeError) as error:
-            print(f"error: {name}: not readable as UTF-8 text ({error}). Pass UTF-8 text files.", file=sys.stderr)
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            _LOG.error("%s: can't be read (%s). Check the path, or leave this file out.", name, reason)
             failed += 1
             continue
         if text is None:
-            print(f"skipped: {name}: a binary file (it holds a NUL byte)", file=sys.stderr)
+            _LOG.warning("%s: skipped, a binary file (it holds a NUL byte)", name)
             continue
         result = redact(text, key=options.key, style=options.style, types=options.types)
         found += len(result.findings)

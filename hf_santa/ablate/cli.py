@@ -27,7 +27,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--tokens", type=int, metavar="N", help="tokens a model reads (default: by scale)")
     parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
     parser.add_argument(
-        "--samples", type=int, default=2, metavar="N", help="programs a problem, 0 for none (default: 2)"
+        "--samples", type=int, default=2, metavar="N", help="programs a problem (default: 2; 0 for none)"
     )
     parser.add_argument("--stars", type=Path, metavar="FILE", help="JSON object of path prefixes and star counts")
     parser.set_defaults(func=_ablate)

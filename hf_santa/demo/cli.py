@@ -37,10 +37,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="N",
         help=f"tokens to train on (default: {TRAIN_TOKENS})",
     )
-    parser.add_argument("--samples", type=int, default=5, metavar="N", help="completions a problem (default: 5)")
+    parser.add_argument("--samples", type=int, default=5, metavar="N", help="programs a problem (default: 5)")
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
     parser.add_argument("--port", type=int, default=7860, help="port of the Space under --serve (default: 7860)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     parser.set_defaults(func=run)
 
 

@@ -15,16 +15,16 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "canonical folder, OUT/model. Run the same command again after a kill: it goes on from there.",
         epilog="example: hf-santa finetune --model santacoder --source ~/code --out out/mine --lora",
     )
-    parser.add_argument("--model", type=Path, required=True, help="the folder of a SantaCoder model")
+    parser.add_argument("--model", type=Path, required=True, help="a model folder")
     parser.add_argument(
         "--source", type=Path, required=True, help="a source tree, parquet rows, or a folder that `data run` wrote"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
-    parser.add_argument("--recipe", default="near_dedup", help="recipe of the files (default: near_dedup)")
+    parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
     parser.add_argument("--lora", action="store_true", help="train low-rank adapters, merged at the end (needs peft)")
     parser.add_argument("--lora-rank", type=int, default=16, metavar="N", help="rank of the adapters (default: 16)")
     parser.add_argument("--keep-adapter", action="store_true", help="with --lora, also write OUT/adapter")
-    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps (default: by --epochs)")
+    parser.add_argument("--steps", type=int, metavar="N", help="stop after N steps (default: by --epochs)")
     parser.add_argument("--epochs", type=float, default=1.0, metavar="N", help="passes over the text (default: 1)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="sequences a step (default: 8)")
     parser.add_argument("--lr", type=float, default=5e-5, help="highest learning rate (default: 5e-5)")

@@ -46,8 +46,10 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="DIR",
         help="a demo's output (default: out/demo)",
     )
-    stage.add_argument("--model", type=Path, metavar="DIR", help="another model: what save_pretrained wrote")
-    stage.add_argument("--tokenizer", type=Path, metavar="DIR", help="its tokenizer (default: in the model's folder)")
+    stage.add_argument("--model", type=Path, metavar="DIR", help="a model folder, in place of the demo's")
+    stage.add_argument(
+        "--tokenizer", type=Path, metavar="DIR", help="tokenizer.json or its folder (default: the model's)"
+    )
     stage.add_argument("--store", type=Path, metavar="DIR", help="another store of `hf-santa data run`")
     stage.add_argument("--measures", type=Path, metavar="FILE", help="the training's measures.json, for the card")
     stage.add_argument(
@@ -88,7 +90,7 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--private", action="store_true", help="make new repositories private")
     parser.add_argument("--replace", action="store_true", help="write over a repository that something else made")
     parser.add_argument(
-        "--model-revision", metavar="SHA", help="the model's commit that the Space runs (default: the published one)"
+        "--model-revision", metavar="SHA", help="the model's commit (default, for the Space: the published one)"
     )
     parser.add_argument(
         "--allow-floating", action="store_true", help="accept a --model-revision that is not a full commit"
@@ -97,7 +99,9 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--attempts", type=int, default=5, metavar="N", help="tries of what fails for a while (default: 5)"
     )
-    parser.add_argument("--json", action="store_true", help="print the plan or the result as JSON on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     parser.set_defaults(func=_publish)
 
 

@@ -91,13 +91,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises:
         ValueError: the file is missing, or has not the five special tokens.
     """
-    path = folder / "tokenizer.json"
+    path = folder if folder.is_file() else folder / "tokenizer.json"
     if not path.is_file():
-        raise ModelError(f"load_tokenizer: {path} does not exist. Train one with train_tokenizer first.")
-    tokenizer = Tokenizer.from_file(str(path))
+        raise ModelError(f"{path} does not exist. Name the folder that `hf-santa tokenizer train` wrote.")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise ModelError(f"{path} is no tokenizer ({error}). Train or download it again.") from error
     missing = [token for token in TOKENS.in_id_order() if tokenizer.token_to_id(token) is None]
     if missing:
-        raise ModelError(f"load_tokenizer: {path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
+        raise ModelError(f"{path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
     tokenizer.encode_special_tokens = True
     return tokenizer
 

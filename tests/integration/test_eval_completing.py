@@ -132,8 +132,8 @@ def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
     [
         (("--task", "humaneval-cobol"), "task 'humaneval-cobol' is unknown"),
         (("--shard", "3/3"), "Write i/n"),
-        (("--samples", "0"), "n=0"),
-        (("--batch-size", "0"), "batch_size=0"),
+        (("--samples", "0"), "--samples is 0"),
+        (("--batch-size", "0"), "--batch-size is 0"),
         (("--top-p", "2"), "top_p=2"),
         (("--form", "incoder"), "lacks <|mask:0|>"),
         (("--problems", "nothing.jsonl"), "nothing.jsonl"),

@@ -29,7 +29,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--schema", choices=("0.4", "head"), default="0.4", help="nanotron's release or its git head (default: 0.4)"
     )
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="the packed corpus")
-    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="the tokenizer it was packed with")
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="DIR", help="tokenizer.json or its folder: what the corpus was packed with"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for checkpoints/, loss.jsonl and config.yaml")
     parser.add_argument(
         "--gpus",

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import data_recipes
-from data_recipes import cli
+from hf_santa.cli import main
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -28,10 +28,7 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy(monkeypa
 
 
 def _command(*arguments):
-    parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["data", *arguments])
-    return args.func(args)
+    return main(["data", *map(str, arguments)])
 
 
 def test_redact_checks_shows_and_changes_files(tmp_path, capsys):
@@ -56,5 +53,5 @@ def test_redact_names_files_that_are_no_text(tmp_path, capsys):
     (tmp_path / "bad.bin").write_bytes(b"\xff\xfe")
     (tmp_path / "good.py").write_text("# bob@corp.io\n")
     assert _command("redact", str(tmp_path / "bad.bin"), str(tmp_path / "good.py")) == 2
-    assert "bad.bin: not readable as UTF-8" in capsys.readouterr().err
+    assert "bad.bin: can't be read (it is not UTF-8 text)" in capsys.readouterr().err
     assert "bob" not in (tmp_path / "good.py").read_text()

@@ -1,15 +1,14 @@
 """What a store says of a file and of a user, through the command line."""
 
-import argparse
 import json
 
 import pyarrow.parquet as pq
 import pytest
 
-from data_recipes import cli
 from data_recipes.filters.permissions import Permissions
 from data_recipes.pipeline import run
 from data_recipes.store.explain import explain, files_of_user
+from hf_santa.cli import main
 
 
 def _quiet(_line):
@@ -27,13 +26,10 @@ def store(tmp_path_factory, write_stack):
 
 
 def _command(*arguments):
-    parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers(required=True))
     try:
-        args = parser.parse_args(["data", *map(str, arguments)])
+        return main(["data", *map(str, arguments)])
     except SystemExit as error:  # what argparse refuses
         return error.code
-    return args.func(args)
 
 
 def _sha(store, path=None, reason=None):

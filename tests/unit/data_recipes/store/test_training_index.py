@@ -1,6 +1,5 @@
 """The index of training text: what it finds, what it leaves out, how large it is."""
 
-import argparse
 import itertools
 import json
 
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes import cli
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
 from data_recipes.store.training_index import MULTIPLIER, normalised, passage_hashes, write_seen_index
+from hf_santa.cli import main
 from tests.fixtures.funnel import write_bare_store
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -98,9 +97,6 @@ def test_the_size_is_bounded_by_a_stride(tmp_path):
 )
 def test_a_wrong_argument_is_one_line(store, tmp_path, capsys, arguments, words):
     """A recipe that the store lacks, and a size that is none, end with exit code 2 and what was found."""
-    parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(["data", "index", str(store), str(tmp_path / "i"), *arguments])
-    assert 2 == args.func(args)
+    assert 2 == main(["data", "index", str(store), str(tmp_path / "i"), *arguments])
     assert words in capsys.readouterr().err
     assert not (tmp_path / "i").exists()

@@ -1,0 +1,48 @@
+"""The command line keeps its word: one meaning a flag, no abbreviations, inputs and outputs named apart."""
+
+import argparse
+
+import pytest
+
+from hf_santa.cli import build_parser, commands_of
+
+# These mean the same everywhere (what is written, what is read, …), said in the words of each command.
+_SAID_OF_EACH_COMMAND = {"--batch-size", "--device", "--dry-run", "--out", "--seed", "--source"}
+
+
+def commands():
+    return list(commands_of(build_parser()))
+
+
+def test_a_flag_takes_a_value_everywhere_or_nowhere():
+    """The same name is a switch in every command or takes a value in every command."""
+    seen = {}
+    for command in commands():
+        for action in command._actions:
+            for name in action.option_strings:
+                seen.setdefault(name, {}).setdefault(action.nargs != 0, []).append(command.prog)
+    assert {} == {name: kinds for name, kinds in seen.items() if len(kinds) > 1}
+
+
+def test_a_flag_has_one_meaning():
+    """The same name has the same help in every command, but for the words of those that are listed here."""
+    seen = {}
+    for command in commands():
+        for action in command._actions:
+            for name in action.option_strings:
+                seen.setdefault(name, set()).add(
+                    (action.help or "").partition(" (")[0].partition(";")[0].partition(":")[0].partition(", ")[0]
+                )
+    assert {} == {name: helps for name, helps in seen.items() if len(helps) > 1 and name not in _SAID_OF_EACH_COMMAND}
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.prog)
+def test_places_are_named_for_what_they_are(command):
+    """OUT is only ever written; every positional argument is in capitals; no option may be abbreviated."""
+    for action in command._actions:
+        if not action.option_strings and not isinstance(action, argparse._SubParsersAction):
+            shown = action.metavar or action.dest
+            assert shown == shown.upper(), f"{command.prog} {shown}"
+            assert shown != "OUT" or "write" in action.help or "folder" in action.help
+    assert not command.allow_abbrev
+    assert {"--debug", "--quiet", "--verbose"} <= set(command._option_string_actions)
