@@ -11,7 +11,14 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
-BOOSTS = {"get-started": 1.5, "guides": 2.0, "decisions": 0.4, "changelog.md": 0.3, "contributing.md": 0.5}
+BOOSTS = {
+    "reference": 0.7,
+    "get-started": 1.5,
+    "guides": 2.0,
+    "decisions": 0.15,
+    "changelog.md": 0.3,
+    "contributing.md": 0.5,
+}
 
 
 def from_root(name: str) -> str:

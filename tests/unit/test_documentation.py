@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -138,6 +139,13 @@ def test_the_reference_is_what_the_code_writes():
     assert 0 == done.returncode, done.stderr
 
 
+def test_every_extra_is_on_the_page_about_installing():
+    """Each extra of pyproject.toml but those for developers has its row."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (DOCS / "get-started" / "install.md").read_text()
+    assert [] == [name for name in extras if name not in {"dev", "docs"} and f"| `{name}` |" not in page]
+
+
 def blocks(page, language):
     return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -175,6 +183,14 @@ def test_the_python_on_a_page_imports_what_there_is(page):
             if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES:
                 module = importlib.import_module(node.module)
                 assert [] == [each.name for each in node.names if not hasattr(module, each.name)]
+
+
+@pytest.mark.parametrize("name", ["redact", "near-dedup"])
+def test_the_python_of_a_guide_runs(name, capsys):
+    """The blocks of guides that need no files run as they stand, and print something."""
+    for text in blocks(DOCS / "guides" / f"{name}.md", "python"):
+        exec(compile(text, name, "exec"), {})
+        assert capsys.readouterr().out.strip()
 
 
 def test_the_readme_shows_the_four_lines_as_they_are_run():
