@@ -21,7 +21,7 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--types",
         metavar="TYPE,TYPE",
-        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME",
+        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME",
     )
     parser.add_argument(
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"

@@ -10,6 +10,8 @@ from data_recipes.pii.emails import email_spans, has_email_candidate
 from data_recipes.pii.finding import DEFAULT_TYPES, TYPES, Finding, Span
 from data_recipes.pii.key_engine import KeyEngine, key_engine
 from data_recipes.pii.named_values import is_surely_random
+from data_recipes.pii.names import may_hold_name, name_spans
+from data_recipes.pii.replacements import is_replacement
 
 RANDOM_PASSWORD = "random-password"  # noqa: S105  # the name of a rule
 """The rule of a key that is called a password."""
@@ -26,6 +28,8 @@ class Scan:
         """Whether the text may hold a find of this type; a quick look that misses none."""
         if kind == "EMAIL_ADDRESS":
             return has_email_candidate(self._text)
+        if kind == "NAME":
+            return may_hold_name(self._text)
         rules, gates = self._candidates
         if kind == "IP_ADDRESS":
             return bool(gates)
@@ -39,6 +43,8 @@ class Scan:
             return self._emails
         if kind == "IP_ADDRESS":
             return self._addresses
+        if kind == "NAME":
+            return self._names
         if kind not in self._keys:
             self._keys[kind] = self._of_type(kind)
         return self._keys[kind]
@@ -54,6 +60,10 @@ class Scan:
     @cached_property
     def _emails(self) -> list[Span]:
         return list(email_spans(self._text))
+
+    @cached_property
+    def _names(self) -> list[Span]:
+        return [s for s in name_spans(self._text) if not is_replacement("NAME", self._text[s.start : s.end])]
 
     @cached_property
     def _addresses(self) -> list[Span]:
@@ -118,7 +128,7 @@ def _scan(text: str, engine: KeyEngine) -> Scan:
 def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     """Return the personal data in a text, in order and without overlap.
 
-    PASSWORD and USERNAME are found only where they are asked for. A password that a machine drew is a KEY where
+    PASSWORD, USERNAME and NAME are found only where they are asked for. A password that a machine drew is a KEY where
     PASSWORD is not asked for.
 
     >>> find_pii("author = 'bob@corp.io'")

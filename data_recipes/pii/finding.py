@@ -6,7 +6,7 @@ from typing import NamedTuple
 DEFAULT_TYPES = ("EMAIL_ADDRESS", "IP_ADDRESS", "KEY")
 """The types that are found unless others are asked for."""
 
-TYPES = (*DEFAULT_TYPES, "PASSWORD", "USERNAME")
+TYPES = (*DEFAULT_TYPES, "PASSWORD", "USERNAME", "NAME")
 """The types that can be found."""
 
 

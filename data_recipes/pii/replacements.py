@@ -25,7 +25,7 @@ POLICY_VERSION = 4
 STYLES = ("santacoder", "starcoder", "preserve")
 _DRAW_VERSION = 3  # raised only where the same value and key give another replacement
 _KEY_CHARS, _KEY_LENGTH, _MARK_LENGTH = ascii_lowercase + digits, 32, 6
-_USER, _USER_LENGTH = "user", 14
+_USER, _USER_LENGTH, _NAME_LENGTH = "user", 14, 12
 _WIDEST_IPV4 = 12
 _PRIVATE_IPV4 = ipaddress.IPv4Network("172.16.0.0/12")
 _PRIVATE_IPV6 = ipaddress.IPv6Network("fd00::/8")
@@ -91,6 +91,8 @@ def is_replacement(kind: str, value: str) -> bool:
     """
     if kind in {"EMAIL_ADDRESS", "IP_ADDRESS"}:
         return False
+    if kind == "NAME":
+        return value in TAG_FORMS or is_same_shape_key(value) or _is_person(value)
     if is_block(value):
         return is_replaced_block(value)
     is_marked = len(value) in {_KEY_LENGTH, _USER_LENGTH} and value == _marked(value[:-_MARK_LENGTH])
@@ -132,6 +134,7 @@ def _maker(style: str, kind: str, value: str) -> _Maker:
         "EMAIL_ADDRESS": _same_shape_email if is_kept_shape else _email,
         "IP_ADDRESS": _same_shape_address if is_kept_shape else _private_address,
         "USERNAME": _user,
+        "NAME": _person,
     }.get(kind, _key)
 
 
@@ -156,6 +159,18 @@ def _key(value: str, stream: bytes, level: int) -> str:
 def _user(value: str, stream: bytes, level: int) -> str:
     del value, level
     return _marked(_USER + _letters(stream[: _USER_LENGTH - _MARK_LENGTH - len(_USER)]))
+
+
+def _person(value: str, stream: bytes, level: int) -> str:
+    """Return a name that is nobody's: a word as it is for a login or a folder, two words with capitals for a person."""
+    del level
+    word = _marked(_letters(stream[: _NAME_LENGTH - _MARK_LENGTH], ascii_lowercase))
+    return f"Person {word.capitalize()}" if " " in value or not value.islower() else f"person{word}"
+
+
+def _is_person(value: str) -> bool:
+    word = value.removeprefix("Person ").removeprefix("person").lower()
+    return value[:6].lower() == "person" and len(word) == _NAME_LENGTH and word == _marked(word[:-_MARK_LENGTH])
 
 
 def _block(value: str, stream: bytes, level: int) -> str:

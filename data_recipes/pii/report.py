@@ -20,6 +20,7 @@ _NAMES = {
     "KEY": "key",
     "PASSWORD": "password",
     "USERNAME": "user name",
+    "NAME": "name of a person",
 }
 
 

@@ -15,7 +15,7 @@ from data_recipes.pii.replacements import STYLES
 PII_COLUMNS: Mapping[str, str] = {"EMAIL_ADDRESS": "pii_emails", "IP_ADDRESS": "pii_ip_addresses", "KEY": "pii_keys"}
 """The column with the number of redactions of each type that is found by default."""
 
-OTHER_COLUMNS: Mapping[str, str] = {"PASSWORD": "pii_passwords", "USERNAME": "pii_usernames"}
+OTHER_COLUMNS: Mapping[str, str] = {"PASSWORD": "pii_passwords", "USERNAME": "pii_usernames", "NAME": "pii_names"}
 """The columns of the types that are found only where they are asked for."""
 
 LOG_COLUMN = "pii_log"

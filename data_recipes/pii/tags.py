@@ -3,7 +3,13 @@
 import re
 from collections.abc import Mapping
 
-TAGS: Mapping[str, str] = {"EMAIL_ADDRESS": "<EMAIL>", "KEY": "<KEY>", "PASSWORD": "<PASSWORD>", "USERNAME": "<NAME>"}
+TAGS: Mapping[str, str] = {
+    "EMAIL_ADDRESS": "<EMAIL>",
+    "KEY": "<KEY>",
+    "PASSWORD": "<PASSWORD>",
+    "USERNAME": "<NAME>",
+    "NAME": "<NAME>",
+}
 """The tags of style `starcoder`; IP addresses have none."""
 
 _MARKUP = re.compile(r"\ufeff?\s*(?:<\?xml|<!DOCTYPE|<!--|<[A-Za-z][\w:.-]*[\s>/])", re.IGNORECASE)
