@@ -21,7 +21,7 @@ _START_S = 180
 
 # Formats of others, and pages that only our own programs read.
 _NOT_OURS = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "adapter_config.json"}
-_INTERNAL = {"report.json", "progress.json", "manifest.json"}
+_INTERNAL = {"report.json", "progress.json", "manifest.json", "settings.json"}
 _STATUSES = {"OK", "AssertionError", "Exception", "SyntaxError", "ReferenceError", "Timeout", "ToolMissing"}
 _DATA = {
     *RECIPES,
@@ -103,7 +103,7 @@ def fields_of(value):
     if isinstance(value, dict):
         for name, inner in value.items():
             yield name
-            yield from fields_of(inner)
+            yield from () if name == "licenses" else fields_of(inner)  # below it stand names of licences
     elif isinstance(value, list):
         for inner in value[:50]:
             yield from fields_of(inner)
@@ -116,7 +116,7 @@ def unexplained_fields(folder):
     found = {}
     for path in sorted(Path(folder).rglob("*.json")):
         parts = path.relative_to(folder).parts
-        if path.name in _NOT_OURS | _INTERNAL or any(part.startswith(".") for part in parts):
+        if path.name in _NOT_OURS | _INTERNAL or any(part.startswith(".") or part == "checkpoints" for part in parts):
             continue
         for name in fields_of(json.loads(path.read_text())):
             is_data = name in _DATA or "/" in name or "." in name or name.rpartition("_")[0] in RECIPES
