@@ -110,7 +110,7 @@ def test_a_thousand_programs_leave_nothing_behind(monkeypatch):
     children = subprocess.run(
         ["ps", "ww", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True, check=False
     )
-    assert len([line for line in children.stdout.splitlines() if "box.forkserver" in line]) == 1
+    assert len([line for line in children.stdout.splitlines() if "box.sandbox_forkserver" in line]) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")

@@ -165,7 +165,8 @@ def test_a_solution_passes_and_a_changed_one_does_not(code, kind):
 
 
 @pytest.mark.parametrize(
-    "name", ["completions", "estimator", "execution", "infilling", "languages", "sandbox", "seccomp"]
+    "name",
+    ["execution", "languages", "sandbox", "sandbox_seccomp", "scoring_estimator", "suite.infilling", "suite.problems"],
 )
 def test_the_examples_in_the_words_are_true(name):
     """Every example in a docstring gives what it shows."""
