@@ -3,20 +3,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench toolchains docs space peers clean
+.PHONY: setup tools demo test check bench toolchains docs space peers clean
 
 # torch comes first and alone: asked for by another package, it may arrive with gigabytes of CUDA libraries.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "hf-santa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
 	  echo "Name another one: make demo PYTHON=python3.11"; exit 1; }
 	@echo "Setting up .venv: one to three minutes, once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	@$(PIP) torch
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+# What only tests, checks, benches and the documentation need.
+.venv/tools: .venv/installed
+	@echo "Adding the tools for tests and checks: a minute, once."
+	@$(PIP) --editable '.[dev]'
 	@touch $@
 
 setup: .venv/installed
+
+tools: .venv/tools
 
 demo: setup
 	@$(BIN)/hf-santa demo $(ARGS)
@@ -32,15 +41,15 @@ else
 	@export HF_SANTA_MODEL=../../out/demo/model HF_SANTA_INDEX=../../out/demo/training.index; $(SPACE)
 endif
 
-test: setup
+test: tools
 	@$(BIN)/pytest $(ARGS)
 
-check: setup
+check: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup
+bench: tools
 	@for file in $$(ls tests/bench/*.py | grep -v _peer.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # They pin other versions than ours of what both need, so they live apart.
@@ -49,7 +58,7 @@ peers:
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/detectors/peers.txt
 
 # The reference from the code, then the site in out/site; a broken link or a page outside the navigation is an error.
-docs: setup
+docs: tools
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo "site out/site/index.html; with its search: $(PYTHON) -m http.server -d out/site"

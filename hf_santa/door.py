@@ -39,26 +39,32 @@ _OF_THE_MACHINE = frozenset(
         *("ENOTEMPTY", "EPERM", "EROFS", "ENXIO", "EADDRINUSE"),
     )
 )
-_EXTRAS = {  # packages that only some commands need, and the extra that brings each
+_EXTRA_OF_PACKAGE = {  # for what only some settings of a command need
     "accelerate": "finetune",
-    "datasets": "data",
     "datatrove": "scale",
-    "evaluate": "eval",
     "gradio": "space",
-    "hyperscan": "redact",
+    "huggingface_hub": "hub",
+    "hyperscan": "pii",
     "nanotron": "train",
-    "numba": "data",
-    "numpy": "data",
     "peft": "finetune",
     "presidio_analyzer": "presidio",
-    "pyarrow": "data",
     "pygments": "bigcode",
-    "re2": "redact",
-    "safetensors": "model",
-    "tldextract": "redact",
-    "tokenizers": "model",
-    "torch": "model",
-    "transformers": "model",
+}
+_EXTRA_OF_COMMAND = {  # for everything else that is missing; the longest beginning counts
+    "hf-santa": "all",
+    "hf-santa data": "data",
+    "hf-santa data redact": "redact",
+    "hf-santa eval": "metric",
+    "hf-santa eval complete": "model",
+    "hf-santa finetune": "finetune",
+    "hf-santa model": "model",
+    "hf-santa tokenizer": "model",
+    "hf-santa train": "train",
+}
+_PACKAGES = {
+    *_EXTRA_OF_PACKAGE,
+    *("datasets", "datasketch", "evaluate", "llvmlite", "numba", "pyarrow", "re2", "safetensors", "tldextract"),
+    *("tokenizers", "torch", "transformers"),
 }
 
 
@@ -88,20 +94,21 @@ def _told(error: Exception, name: str, *, is_debug: bool) -> int:
     """Print what happened and return the exit code."""
     if is_debug:
         traceback.print_exception(error)
-    message, code = _explained(error)
+    message, code = _explained(error, name)
     if code == FAULT and not is_debug:
         traceback.print_exception(error)
     print(f"{name}: {_without_token(message)}", file=sys.stderr)
     return code
 
 
-def _explained(error: Exception) -> tuple[str, int]:
+def _explained(error: Exception, name: str) -> tuple[str, int]:
     """Return the line for an error, and the exit code."""
     if isinstance(error, _known_errors()):
         return str(error), getattr(error, "exit_code", USER_MISTAKE)
-    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _PACKAGES:
+        extra = _EXTRA_OF_PACKAGE.get(package) or _extra_of(name)
         return (
-            f"this command needs the package {error.name!r}, which is not installed. "
+            f"this command needs the package {package!r}, which is not installed. "
             f"Install it with: pip install 'hf-santa[{extra}]'"
         ), USER_MISTAKE
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
@@ -109,6 +116,12 @@ def _explained(error: Exception) -> tuple[str, int]:
         return f"{place}{error.strerror}. {_advice(error.errno)}", USER_MISTAKE
     sentence = "This is a fault of hf-santa, not of yours: please report it with the lines above."
     return f"{type(error).__name__}: {error}. {sentence}", FAULT
+
+
+def _extra_of(command: str) -> str:
+    words = command.split()
+    beginnings = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((_EXTRA_OF_COMMAND[found] for found in beginnings if found in _EXTRA_OF_COMMAND), "all")
 
 
 def _advice(number: int | None) -> str:

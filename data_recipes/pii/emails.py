@@ -224,7 +224,7 @@ def _top_level_domains() -> frozenset[str]:
     """
     spec = find_spec("tldextract")
     if spec is None or spec.origin is None:
-        raise DataError("find_pii: package 'tldextract' is not installed. Run pip install 'hf-santa[pii]'.")
+        raise DataError("package 'tldextract' is not installed. Install it with: pip install 'hf-santa[redact]'")
     text = Path(spec.origin).with_name(".tld_set_snapshot").read_text("utf-8").partition(_PRIVATE_DOMAINS)[0]
     suffixes = (line.split(None, 1)[0] for line in text.splitlines() if line.strip() and not line.startswith("//"))
     return frozenset(suffix.rpartition(".")[2] for suffix in suffixes)

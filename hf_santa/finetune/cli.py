@@ -1,6 +1,7 @@
 """The command `hf-santa finetune`."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
@@ -38,6 +39,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    for package in ("accelerate", *(("peft",) if arguments.lora else ())):  # needed only after minutes of work
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     from hf_santa.finetune.run import Request, run
 
     fields = {name: getattr(arguments, name) for name in Request.__dataclass_fields__}
