@@ -1,11 +1,16 @@
 """A key/value cache that grows in steps, so that it is not copied for every new token."""
 
+from inspect import signature
 from typing import Any, TypeGuard
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.masking_utils import create_causal_mask
 
+# transformers 5.24 renamed what it passes, and what a model returns, from `past_key_values`. Older versions pass as `cache`
+# something else: an engine's paged cache, which belongs to the attention function.
+CACHE_NAME = "cache" if "cache" in signature(create_causal_mask).parameters else "past_key_values"
 STEP = 256  # tokens by which the room grows; at most one step is empty
 
 
@@ -57,6 +62,23 @@ class GrowingCache(DynamicCache):
     def __init__(self, config: Any) -> None:
         super().__init__(config=config)
         self.layers = [GrowingLayer() for _ in range(config.num_hidden_layers)]
+
+
+def one_cache(
+    past_key_values: Cache | None, cache: Cache | None, kwargs: dict[str, Any]
+) -> tuple[Cache | None, dict[str, Any]]:
+    """Return the cache under whichever name it came, and the arguments for the attention.
+
+    Raises:
+        ValueError: both names are used where they mean the same.
+    """
+    if cache is None:
+        return past_key_values, kwargs
+    if CACHE_NAME != "cache" and not isinstance(cache, Cache):
+        return past_key_values, {**kwargs, "cache": cache}
+    if past_key_values is not None:
+        raise ValueError("SantaModel: give one of past_key_values and cache, which are two names of one thing.")
+    return cache, kwargs
 
 
 def _has_room(room: torch.Tensor | None, seen: torch.Tensor, new: torch.Tensor) -> TypeGuard[torch.Tensor]:

@@ -8,11 +8,15 @@ import platform
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-INT4_GROUP = 32  # inputs that share a scale and a zero in int4 weights
+CPU_INFO = Path("/proc/cpuinfo")
+QUANTISED = ("int8", "int4")
+NARROW_ROWS = 4  # up to here torch's own product of half-precision rows is faster than widening the weight
+MKL_ROWS = 128  # from here on MKL is faster than oneDNN with AVX2
 ROWS = (1, 2, 5)  # a kernel for one row is often another one than that for several
 
 
@@ -33,9 +37,8 @@ def has_fast_bf16() -> bool:
     Measured: 2.2 times the speed of float32 on AMD Zen 5, a quarter of it on an Intel CPU that has AVX512-BF16 but no
     AMX. Without /proc (not Linux) the answer is no, and only speed depends on it.
     """
-    cpu = Path("/proc/cpuinfo")
     try:
-        words = set(cpu.read_text(encoding="utf-8", errors="replace").split())
+        words = set(CPU_INFO.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return False
     is_wide = "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
@@ -69,9 +72,15 @@ def int4_packed(steps: torch.Tensor) -> torch.Tensor:
     return packed
 
 
+def int4_group(in_features: int) -> int:
+    """Return how many inputs share a scale and a zero in int4 weights: 64 where they divide so, else 32."""
+    return 32 if in_features % 64 else 64
+
+
 def int4_product(x: torch.Tensor, packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    """Return x @ ((steps - 8) * scale + zero).T, with a scale and a zero for each group of inputs of an output."""
-    y: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, INT4_GROUP, scales_and_zeros)
+    """Return x @ ((steps - 8) * scale + zero).T, with a scale and a zero (groups, outputs, 2) for each group of inputs."""
+    group = x.shape[1] // len(scales_and_zeros)
+    y: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, group, scales_and_zeros)
     return y
 
 
@@ -88,13 +97,108 @@ def has_kernel(kernel: str, dtype: torch.dtype) -> bool:
         return False
 
 
+@cache
+def int4_layout() -> tuple[int, bool] | None:
+    """Return how the int4 kernel orders its weight, found by packing one: (outputs in a block, halved), or None.
+
+    A block holds, input by input, one byte for two outputs: where halved, for outputs n and n + size / 2, else for 2n and
+    2n + 1. The lower output is in the lower four bits.
+    """
+    if not has_kernel("int4", torch.bfloat16):
+        return None
+    steps = (torch.arange(128 * 64, device="cpu") * 7 // 3 % 16).view(128, 64)
+    packed = int4_packed(steps)
+    for size in (64, 32, 16):
+        both = packed.view(-1, 64, size // 2)
+        for is_halved in (True, False):
+            found = torch.stack([both & 15, both >> 4], dim=2 if is_halved else 3).flatten(2)
+            if torch.equal(steps, found.transpose(1, 2).reshape(128, 64).long()):
+                return size, is_halved
+    return None
+
+
+def why_not(mode: str, dtype: torch.dtype) -> str | None:
+    """Return why a mode of `optimize_for_cpu` cannot or should not run on this CPU in a dtype, or None if it pays."""
+    if mode == "default":
+        return None
+    if dtype not in (torch.float32, torch.bfloat16):
+        return f"it needs float32 or bfloat16, not {dtype}"
+    if not has_kernel(mode, torch.bfloat16 if mode in QUANTISED else dtype):
+        return f"this CPU ({isa()}) has no kernel for it in {dtype}"
+    return _slower_because(mode, dtype)
+
+
+def _slower_because(mode: str, dtype: torch.dtype) -> str | None:
+    """Return why a mode that runs would be slower than the model as it is, by what was measured, or None."""
+    if mode in QUANTISED and not is_x86():
+        return "it was never measured on this kind of CPU and may be slower"
+    if mode in QUANTISED and isa() not in ("AVX2", "AVX512"):
+        return "torch's kernel for it uses no vectors here and is several times slower"
+    if mode == "packed" and dtype == torch.float32 and is_x86() and isa() != "AVX512":
+        return "without AVX-512 packed float32 weights are read slower, .8 times for one row"
+    return None
+
+
+def capabilities() -> dict[str, Any]:
+    """Return what this CPU has and what follows from it, as plain data (strings, numbers, lists) for printing.
+
+    "kernels" has a row for each kernel and dtype, "modes" one for each dtype and mode of `optimize_for_cpu`: what
+    computes it and, where the mode is refused, why. The first call takes some hundredths of a second.
+    """
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return {
+        "isa": isa(),
+        "threads": torch.get_num_threads(),
+        "fast_bfloat16": has_fast_bf16(),
+        "kernels": [
+            {"kernel": kernel, "dtype": name, "works": has_kernel(kernel, dtype)}
+            for kernel in PROBES
+            for name, dtype in dtypes.items()
+        ],
+        "modes": [
+            {
+                "dtype": name,
+                "mode": mode,
+                "computed_by": _computed_by(mode, dtype),
+                "refused_because": why_not(mode, dtype),
+            }
+            for name, dtype in dtypes.items()
+            for mode in ("default", "packed", *QUANTISED)
+        ],
+    }
+
+
+def _computed_by(mode: str, dtype: torch.dtype) -> str:
+    """Return in words which kernel multiplies, for a mode and dtype."""
+    if why_not(mode, dtype):
+        return _computed_by("default", dtype)
+    if mode == "packed":
+        return "oneDNN, weights in its own order"
+    if mode in QUANTISED:
+        return f"torch's {mode} kernel for few rows, in bfloat16; the exact or widened weight for many"
+    if dtype == torch.float32:
+        by_rows = f"oneDNN up to {MKL_ROWS - 1} rows, MKL for more" if has_fast_mkl() else "oneDNN"
+        return by_rows if has_kernel("dense", dtype) else "torch's own product"
+    if has_kernel("dense", dtype):
+        return "oneDNN"
+    return f"torch's own product up to {NARROW_ROWS} rows; for more, weights widened to float32 block by block"
+
+
+@cache
+def has_fast_mkl() -> bool:
+    """Return whether many rows of float32 are faster by MKL than by oneDNN: on an x86 CPU without AVX-512.
+
+    Measured on AMD Zen 3: 128 rows 37 against 45 ms, 512 rows 124 against 177 (a weight of 8192 x 2048, with GELU). On
+    AMD Zen 5, which has AVX-512, oneDNN is 2.2 times as fast as MKL for 512 rows.
+    """
+    return is_x86() and isa() != "AVX512" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+
+
 def _is_right(product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], dtype: torch.dtype) -> bool:
     """Return whether a product of small whole numbers, which every dtype holds exactly, comes out as it should."""
-    weight = (torch.arange(64 * 96, device="cpu") * 7 % 15 - 7).view(64, 96)
-    weight[:, ::INT4_GROUP], weight[:, 1::INT4_GROUP] = -8, 7  # so that the steps of int4 are 1
-    weight[:, 0] = 127 if product is _int8_probe else -8  # and those of int8
+    weight = (torch.arange(64 * 128, device="cpu") * 7 % 15 - 7).view(64, 128)
     for rows in ROWS:
-        x = (torch.arange(rows * 96, device="cpu") * 5 % 7 - 3).view(rows, 96)
+        x = (torch.arange(rows * 128, device="cpu") * 5 % 7 - 3).view(rows, 128)
         expected, found = (x @ weight.T).float(), product(x.to(dtype), weight.to(dtype)).float()
         if found.shape != expected.shape or not torch.allclose(expected, found, rtol=1e-2, atol=1e-2):
             return False
@@ -117,7 +221,7 @@ def _int8_probe(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _int4_probe(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    groups = (weight.shape[1] // INT4_GROUP, len(weight))
+    groups = (weight.shape[1] // int4_group(weight.shape[1]), len(weight))
     scales_and_zeros = torch.stack([x.new_ones(groups), x.new_zeros(groups)], dim=-1)
     return int4_product(x, int4_packed(weight.float() + 8), scales_and_zeros)
 

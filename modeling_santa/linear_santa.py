@@ -12,13 +12,11 @@ from functools import cache
 import torch
 from torch import nn
 
-from .capabilities_santa import has_kernel, is_x86, isa, pointwise
+from .capabilities_santa import MKL_ROWS, NARROW_ROWS, has_fast_mkl, has_kernel, pointwise
 
 PLAIN = (torch.Tensor, nn.Parameter)  # not a subclass, which would want to see the operation
 HALF = (torch.bfloat16, torch.float16)
 BLOCK = 2**20  # numbers of a weight that are widened at once: 4 MiB of float32 stay in the processor's cache
-NARROW_ROWS = 4  # up to here torch's own product of half-precision rows is faster than widening the weight
-MKL_ROWS = 128  # from here on MKL is faster than oneDNN with AVX2
 
 
 def is_cpu_inference(*tensors: torch.Tensor) -> bool:
@@ -110,16 +108,6 @@ def widened_linear(
         block_bias = None if bias is None else bias[start : start + rows].float()
         y[:, start : start + rows] = linear(wide, block, block_bias, fused_gelu=fused_gelu)
     return y.view(*x.shape[:-1], out_features)
-
-
-@cache
-def has_fast_mkl() -> bool:
-    """Return whether many rows of float32 are faster by MKL than by oneDNN: on an x86 CPU without AVX-512.
-
-    Measured on AMD Zen 3: 128 rows 37 against 45 ms, 512 rows 124 against 177 (a weight of 8192 x 2048, with GELU). On
-    AMD Zen 5, which has AVX-512, oneDNN is 2.2 times as fast as MKL for 512 rows.
-    """
-    return is_x86() and isa() != "AVX512" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 
 
 @cache

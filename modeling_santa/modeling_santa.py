@@ -9,13 +9,12 @@ state dicts interchange. Source: report section 5.1.
 
 import math
 import os
-from inspect import signature
 from typing import Any, Self, Unpack
 
 import torch
 import transformers.initialization as init
 from torch import nn
-from transformers import DynamicCache, GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import DynamicCache, GenerationMixin, PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
@@ -27,16 +26,14 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .attention_santa import can_fold, eager_attention, folded_attention
-from .cache_santa import GrowingCache
+from .cache_santa import CACHE_NAME, GrowingCache, one_cache
 from .configuration_santa import SantaConfig
-from .cpu_santa import CpuMode, OptimisedLinear, optimize_for_cpu
+from .cpu_santa import OptimisableModel
 from .infill_santa import InfillMixin
 from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
 from .linear_santa import SantaLinear, is_cpu_inference
+from .packed_santa import OptimisedLinear
 
-# transformers 5.24 renamed what it passes, and what a model returns, from `past_key_values`. Older versions pass as `cache`
-# something else: an engine's paged cache, which belongs to the attention function.
-CACHE_NAME = "cache" if "cache" in signature(create_causal_mask).parameters else "past_key_values"
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
@@ -165,7 +162,7 @@ class SantaBlock(GradientCheckpointingLayer):
         return y_BTC
 
 
-class SantaPreTrainedModel(PreTrainedModel):
+class SantaPreTrainedModel(OptimisableModel):
     """What SantaModel and SantaForCausalLM share: configuration, initialisation, capabilities."""
 
     config: SantaConfig
@@ -257,7 +254,7 @@ class SantaModel(SantaPreTrainedModel):
     def positions(self, seen: int, new: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
         """Return position ids (1 or B, T): each row counts its own tokens, so padding on the left shifts nothing."""
         if attention_mask is None or attention_mask.dim() != 2:
-            return torch.arange(seen, seen + new, device=self.wte.weight.device).unsqueeze(0)
+            return torch.arange(seen, seen + new, device=self.wpe.weight.device).unsqueeze(0)
         positions_BS = attention_mask.long().cumsum(-1) - 1
         return positions_BS.clamp(min=0)[:, seen : seen + new]
 
@@ -331,23 +328,6 @@ class SantaModel(SantaPreTrainedModel):
         return BaseModelOutputWithPast(last_hidden_state=self.ln_f(x_BTC), **{CACHE_NAME: past_key_values})
 
 
-def one_cache(
-    past_key_values: Cache | None, cache: Cache | None, kwargs: dict[str, Any]
-) -> tuple[Cache | None, dict[str, Any]]:
-    """Return the cache under whichever name it came, and the arguments for the attention.
-
-    Raises:
-        ValueError: both names are used where they mean the same.
-    """
-    if cache is None:
-        return past_key_values, kwargs
-    if CACHE_NAME != "cache" and not isinstance(cache, Cache):
-        return past_key_values, {**kwargs, "cache": cache}
-    if past_key_values is not None:
-        raise ValueError("SantaModel: give one of past_key_values and cache, which are two names of one thing.")
-    return cache, kwargs
-
-
 class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
     """SantaCoder with its language modelling head, tied to the token embedding.
 
@@ -364,15 +344,6 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         self.transformer = SantaModel(config)
         self.lm_head = SantaLinear(config.n_embd, config.vocab_size, bias=False)
         self.post_init()
-
-    def optimize_for_cpu(self, mode: CpuMode = "packed") -> Self:
-        """Make inference on a CPU faster, in place: "packed", "int8", "int4", or "off" again; see `cpu_santa`."""
-        return optimize_for_cpu(self, mode)
-
-    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Write the canonical folder; undoes `optimize_for_cpu` first."""
-        optimize_for_cpu(self, "off")
-        super().save_pretrained(*args, **kwargs)
 
     def _prepare_cache_for_generation(
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any

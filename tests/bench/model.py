@@ -3,13 +3,17 @@
 The variants take turns in one process, token by token; each figure is the median of the rounds, and each ratio is
 native / ours. Caches are filled with random numbers, so that a long context costs no prefill.
 
-    python tests/bench/model.py [--dtypes bf16 fp32] [--modes default packed int8 int4] [--rounds 7] [--layers 24]
+    python tests/bench/model.py [--dtypes bf16 fp32] [--modes default packed int8 int4 …] [--rounds 7] [--layers 24]
+
+`int8-alone` and `int4-alone` are the modes without the exact weights (`keep_exact=False`). A mode that this CPU's table
+of capabilities refuses is named with the reason, and left out.
 
 With `--llama PYTHON`, an interpreter that has llama-cpp-python and gguf, llama.cpp's q8_0 and q4_0 stand in the same
 rows of the bfloat16 table; its batch of 8 is read at 128 tokens only.
 """
 
 import argparse
+import copy
 import statistics
 import subprocess
 import sys
@@ -21,11 +25,12 @@ import torch
 from transformers import DynamicCache, GPTBigCodeForCausalLM
 
 from modeling_santa import SantaConfig, SantaForCausalLM, optimize_for_cpu
-from modeling_santa.cache_santa import GrowingCache
+from modeling_santa.cache_santa import CACHE_NAME, GrowingCache
+from modeling_santa.capabilities_santa import isa, why_not
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 DECODING = ((1, 128), (1, 1900), (8, 128), (8, 1500))
-QUANTISED = ("int8", "int4")
+MODES = ("default", "packed", "int8", "int4", "int8-alone", "int4-alone")
 
 
 def filled(cache: DynamicCache, config: SantaConfig, batch: int, tokens: int, dtype: torch.dtype) -> DynamicCache:
@@ -40,15 +45,18 @@ def filled(cache: DynamicCache, config: SantaConfig, batch: int, tokens: int, dt
 def in_turn(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the median seconds of each call, all calls in each round, after one round of warming up.
 
-    A call that returns a float has measured itself.
+    A call that returns a float has measured itself. With one thread they are seconds of the processor and the least of
+    the rounds, which a busy machine changes little.
     """
+    is_alone = torch.get_num_threads() == 1
+    clock = time.process_time if is_alone else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
         for name, call in calls.items():
-            started = time.perf_counter()
+            started = clock()
             found = call()
-            seconds[name].append(found if isinstance(found, float) else time.perf_counter() - started)
-    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+            seconds[name].append(found if isinstance(found, float) else clock() - started)
+    return {name: (min if is_alone else statistics.median)(times[1:]) for name, times in seconds.items()}
 
 
 def read_bandwidth() -> float:
@@ -110,7 +118,15 @@ def bench(dtype_name: str, modes: list[str], layers: int, rounds: int, llama: Ll
         models[mode].load_state_dict(native.state_dict(), assign=True)
         models[mode].tie_weights()
         if mode != "default":
-            optimize_for_cpu(models[mode], mode)
+            kind, _, alone = mode.partition("-")
+            if reason := why_not(kind, dtype):
+                print(f"{dtype_name} {mode}: refused: {reason}")
+                del models[mode]
+                continue
+            if alone:  # its weights are let go: they must be no one else's
+                models[mode] = copy.deepcopy(models[mode])
+            optimize_for_cpu(models[mode], kind, keep_exact=not alone)
+        print(f"{dtype_name} {mode}: {models[mode].get_memory_footprint() / 1e6:,.0f} MB of weights and buffers")
     prompt = torch.randint(0, config.vocab_size, (1, 512))
     calls = {name: lambda m=m: m(prompt, logits_to_keep=1) for name, m in models.items()}
     calls |= llama.calls("prefill 512") if llama else {}
@@ -121,7 +137,7 @@ def bench(dtype_name: str, modes: list[str], layers: int, rounds: int, llama: Ll
         for name, model in models.items():
             empty = DynamicCache(config=config) if name == "native" else GrowingCache(config)
             cache = filled(empty, config, batch, context, dtype)
-            calls[name] = lambda m=model, c=cache, t=token: m(t, past_key_values=c, use_cache=True)
+            calls[name] = lambda m=model, c={CACHE_NAME: cache}, t=token: m(t, **c, use_cache=True)
         calls |= llama.calls(f"decode {batch} {context}") if llama and batch * context <= 1900 else {}
         before = read_bandwidth()
         seconds = in_turn(calls, rounds)
@@ -155,7 +171,7 @@ def main() -> int:
     """Run the tables that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
-    parser.add_argument("--modes", nargs="+", default=["default", "packed", *QUANTISED])
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--llama", metavar="PYTHON", help="an interpreter with llama-cpp-python and gguf")
@@ -164,12 +180,11 @@ def main() -> int:
     name = next(
         (line.split(":")[1].strip() for line in cpu.read_text().splitlines() if "model name" in line), "unknown"
     )
-    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {arguments.layers} layers")
+    print(f"{name}, {isa()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {arguments.layers} layers")
     with torch.no_grad():
         for dtype_name in arguments.dtypes:
-            modes = [mode for mode in arguments.modes if dtype_name == "bf16" or mode not in QUANTISED]
             llama = Llama(arguments.llama, arguments.layers) if arguments.llama and dtype_name == "bf16" else None
-            bench(dtype_name, modes, arguments.layers, arguments.rounds, llama)
+            bench(dtype_name, arguments.modes, arguments.layers, arguments.rounds, llama)
             if llama:
                 llama.process.kill()
         cache_bytes()

@@ -1,11 +1,13 @@
 """A kernel is used only where it was tried and gave the right numbers; else something that always works."""
 
+import json
+
 import pytest
 import torch
 from transformers import GPTBigCodeForCausalLM
 
 from modeling_santa import capabilities_santa, linear_santa
-from modeling_santa.capabilities_santa import has_kernel
+from modeling_santa.capabilities_santa import capabilities, has_kernel, int4_layout
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.linear_santa import SantaLinear, widened_linear
 from modeling_santa.modeling_santa import SantaForCausalLM
@@ -143,3 +145,31 @@ def test_half_precision_chooses_the_native_class_s_tokens(dtype, seed):
     chosen = torch.cat(logits, dim=1).argmax(-1)
     assert 64 < is_clear.sum()
     assert torch.equal(text[:, 40:][is_clear], chosen[is_clear])
+
+
+def test_the_order_of_int4_weights_is_found():
+    """Unpacking by the layout that was found gives every step back, for a weight of any number of blocks."""
+    size, is_halved = int4_layout()
+    steps = torch.randint(0, 16, (256, 96), generator=torch.Generator().manual_seed(0))
+    both = capabilities_santa.int4_packed(steps).view(-1, 96, size // 2)
+    found = torch.stack([both & 15, both >> 4], dim=2 if is_halved else 3).flatten(2).transpose(1, 2)
+    assert torch.equal(steps, found.reshape(256, 96).long())
+
+
+def test_the_table_is_plain_data_and_agrees_with_the_kernels():
+    """It can be written as JSON, has every dtype and mode once, and refuses what has no kernel."""
+    table = json.loads(json.dumps(capabilities()))
+    assert len(table["modes"]) == len({(row["dtype"], row["mode"]) for row in table["modes"]}) == 12
+    assert all(row["refused_because"] is None for row in table["modes"] if row["mode"] == "default")
+    works = {(row["kernel"], row["dtype"]): row["works"] for row in table["kernels"]}
+    for row in table["modes"]:
+        if row["mode"] == "packed" and row["refused_because"] is None:
+            assert works["packed", row["dtype"]]
+        if row["dtype"] == "float16" and row["mode"] != "default":
+            assert "needs float32 or bfloat16" in row["refused_because"]
+
+
+def test_a_machine_without_proc_has_no_fast_bfloat16(monkeypatch, tmp_path):
+    """Only speed depends on it: nothing is raised."""
+    monkeypatch.setattr(capabilities_santa, "CPU_INFO", tmp_path / "none")
+    assert capabilities_santa.has_fast_bf16.__wrapped__() is False
