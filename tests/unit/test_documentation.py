@@ -228,10 +228,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 
 def test_nothing_names_a_machine_or_a_secret():
-    """No absolute home or work path and no token in a tracked text file."""
+    """No absolute home or work path and no token in a tracked text file; the tests of names have made-up homes."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    pattern = re.compile(r"(?<![\w.])/(?:work|home/\w+|root|Users)/\w|hf_[A-Za-z]{30,}|ghp_[A-Za-z0-9]{36}")
+    secret = re.compile(r"hf_[A-Za-z]{30,}|ghp_[A-Za-z0-9]{36}")
+    place = re.compile(r"(?<![\w.])/(?:work|home/\w+|root|Users)/\w")
     for name in filter(None, listed.split("\0")):
         text = (ROOT / name).read_bytes().decode("utf-8", "replace")
-        found = [line for line in text.splitlines() if pattern.search(line)]
+        patterns = [secret] if name == "tests/unit/data_recipes/pii/test_names.py" else [secret, place]
+        found = [line for line in text.splitlines() for pattern in patterns if pattern.search(line)]
         assert [] == [line for line in found if "re.compile" not in line], name
