@@ -52,7 +52,7 @@ FOREIGN = {
 }
 EXIT_CODES = {
     0: "The command did what it was asked for.",
-    1: "A check found something: `data redact --check` found personal data, `card` a fault, `eval doctor` a missing toolchain, "
+    1: "A check found something: `data redact --check` found personal data, `card` a fault, "
     "`data explain` no such file.",
     2: "Something that you can change: an unknown name, a missing file, a setting out of range, a full disk.",
     3: "The result is incomplete: a toolchain is missing, so a language is not in the score; or training stopped early.",

@@ -122,39 +122,11 @@ def _add_score(commands: Any) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from concurrent.futures import ThreadPoolExecutor
+    from eval_multipl_e.suite.machine import lines_of, look
 
-    from .execution import toolchain_problem
-    from .languages import LANGUAGES
-    from .sandbox import available
-    from .toolchains import missing_tool, toolchain_version
-
-    way = available()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = pool.map(lambda code: toolchain_problem(code, "auto" if way else "none"), LANGUAGES)
-        rows = [
-            {
-                "language": row.code,
-                "name": row.name,
-                "version": toolchain_version(row.code),
-                "problem": problem,
-                "install": row.install,
-                "was_run": row.is_run_here,
-            }
-            for row, problem in zip(LANGUAGES.values(), problems, strict=True)
-        ]
-    if args.json:
-        print(json.dumps({"toolchains": rows, "sandbox": way}, indent=2))
-        return 0 if way and not any(row["problem"] for row in rows) else 1
-    for row in rows:
-        print(f"{row['language']:<8}{row['name']:<12}{row['version'] or 'missing: ' + str(row['install'])}")
-        if row["problem"] and not missing_tool(LANGUAGES[str(row["language"])]):
-            print(f"        {row['problem']}")
-    lacking = [str(row["language"]) for row in rows if row["problem"]]
-    if lacking:
-        print(f"left out of every score here: {', '.join(lacking)}")
-    print(f"sandbox: {way or 'none works here; allow user namespaces, or pass --sandbox none for trusted programs'}")
-    return 0 if way and not lacking else 3
+    found = look()
+    print(json.dumps(found, indent=2) if args.json else "\n".join(lines_of(found)))
+    return 0 if found["is_complete"] else 3
 
 
 def _complete(args: argparse.Namespace) -> int:

@@ -198,6 +198,7 @@ def _start_python(role: str, channel: socket.socket, root: str) -> "subprocess.P
     command = [python, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent), role, str(channel.fileno())]
     return subprocess.Popen(
         command,
+        start_new_session=True,  # Ctrl-C is for us; the server goes when its channel closes
         env=environment(()),
         cwd=root,
         stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import data_recipes.cli
 import eval_multipl_e.cli
 import hf_santa.ablate.cli
 import hf_santa.demo.cli
+import hf_santa.doctor
 import hf_santa.finetune.cli
 import hf_santa.publishing.cli
 import modeling_santa.cli
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         hf_santa.finetune.cli,
         hf_santa.ablate.cli,
         hf_santa.publishing.cli,
+        hf_santa.doctor,
     ):
         room.add_commands(subparsers)
     for command in commands_of(parser):

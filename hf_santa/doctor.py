@@ -1,0 +1,167 @@
+"""`hf-santa doctor`: what this installation and this machine can do, and what follows from it."""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from hf_santa import __version__
+
+_PARTS = {  # extra: a package that only it, or what is built on it, brings
+    "redact": "google-re2",
+    "pii": "hyperscan",
+    "presidio": "presidio-analyzer",
+    "data": "pyarrow",
+    "metric": "evaluate",
+    "model": "torch",
+    "space": "gradio",
+    "finetune": "accelerate",
+    "train": "nanotron",
+    "scale": "datatrove",
+    "hub": "huggingface_hub",
+}
+_KERNELS = {"dense": "plain weights", "packed": 'mode "packed"', "int8": 'mode "int8"', "int4": 'mode "int4"'}
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `doctor` to the command line."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="show what this installation and this machine can do",
+        description="Show versions, extras, processor, memory, the model's kernels for each number format, the metric's "
+        "toolchains and its sandbox. Exit code 3 if something that can be installed is missing.",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
+    parser.set_defaults(func=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from eval_multipl_e.suite.machine import lines_of, look
+
+    found: dict[str, Any] = {"installation": installation(), "machine": machine(), "model": kernels(), "metric": look()}
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        for title, lines in {
+            "Installation": _installation_lines(found["installation"]),
+            "Machine": [f"{name.replace('_', ' '):<20}{value}" for name, value in found["machine"].items()],
+            "Model on this processor": _kernel_lines(found["model"]),
+            "Metric": lines_of(found["metric"]),
+        }.items():
+            print("\n".join([title, *(f"  {line}" for line in lines), ""]))
+    is_whole = found["metric"]["is_complete"] and not found["installation"]["out_of_range"]
+    return 0 if is_whole else 3
+
+
+def installation() -> dict[str, Any]:
+    """Return versions, the extras that are installed, and packages outside of the range that was tried."""
+    extras = {extra: _version(package) for extra, package in _PARTS.items()}
+    return {
+        "hf_santa": __version__,
+        "python": platform.python_version(),
+        "extras": extras,
+        "out_of_range": _out_of_range(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores that may be used, and memory in GB."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "processor": f"{platform.machine()}, {_processor()}",
+        "cores": os.cpu_count() or 1,
+        "cores_usable": min(usable, _quota() or usable),
+        "memory_gb": _memory_gb(),
+    }
+
+
+def kernels() -> dict[str, Any] | None:
+    """Return which of the model's kernels work on this processor for each number format, or None without torch."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    from modeling_santa.capabilities_santa import has_fast_bf16, has_kernel, isa
+
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    table = {name: {kernel: has_kernel(kernel, dtype) for kernel in _KERNELS} for name, dtype in formats.items()}
+    return {"instructions": isa(), "threads": torch.get_num_threads(), "kernels": table, "fast_bf16": has_fast_bf16()}
+
+
+def _installation_lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"hf-santa {found['hf_santa']}, Python {found['python']}"]
+    for extra, version in found["extras"].items():
+        shown = f"{_PARTS[extra]} {version}" if version else f"not installed: pip install 'hf-santa[{extra}]'"
+        lines.append(f"{extra:<20}{shown}")
+    lines += [f"{row['package']} {row['version']} is outside of {row['range']}" for row in found["out_of_range"]]
+    return lines
+
+
+def _kernel_lines(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return ["torch is not installed: pip install 'hf-santa[model]'"]
+    lines = [f"instructions        {found['instructions']}, {found['threads']} threads"]
+    for dtype, works in found["kernels"].items():
+        missing = [_KERNELS[kernel] for kernel, is_there in works.items() if not is_there]
+        lines.append(f"{dtype:<20}{'every kernel works' if not missing else 'no kernel for ' + ', '.join(missing)}")
+    if not found["fast_bf16"]:
+        lines.append("bfloat16 saves memory here, but no time: model.float() is faster where memory allows")
+    return lines
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _out_of_range() -> list[dict[str, str]]:
+    """Return the installed packages that our own requirements do not allow."""
+    if importlib.util.find_spec("packaging") is None:
+        return []
+    from packaging.requirements import Requirement
+
+    try:
+        lines = importlib.metadata.requires("hf-santa") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    found = {}
+    for requirement in map(Requirement, lines):
+        version = _version(requirement.name)
+        if version and not requirement.specifier.contains(version, prereleases=True):
+            found[requirement.name] = {
+                "package": requirement.name,
+                "version": version,
+                "range": str(requirement.specifier),
+            }
+    return [found[name] for name in sorted(found)]
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(errors="replace") if info.is_file() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return named[1] if named else platform.processor() or sys.platform
+
+
+def _quota() -> int | None:
+    """Return the processors that a container may use, rounded up, or None where nothing limits it."""
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    words = limit.read_text().split() if limit.is_file() else ["max"]
+    return None if words[0] == "max" else max(1, -(-int(words[0]) // int(words[1])))
+
+
+def _memory_gb() -> float:
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return round(min(size, int(text) if text.isdigit() else size) / 1e9, 1)
