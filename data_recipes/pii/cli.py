@@ -6,8 +6,14 @@ import argparse
 def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `data redact` to its parser."""
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", help="text files, changed in place; binary ones are skipped"
+        "files",
+        metavar="PATH",
+        nargs="*",
+        help="text files and folders, changed in place, or - for standard input; binary files are skipped",
     )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--staged", action="store_true", help="check what Git has staged for the next commit")
+    what.add_argument("--since", metavar="COMMIT", help="check what the commits after this one brought")
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 on a find")
     parser.add_argument("--diff", action="store_true", help="change nothing; print what would change")
     parser.add_argument("--report", metavar="HTML", help="write a page that shows every find in its lines")
@@ -23,6 +29,13 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE,TYPE",
         help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME",
     )
+    parser.add_argument("--json", action="store_true", help="print the finds as JSON")
+    parser.add_argument("--sarif", metavar="FILE", help="write the finds as SARIF 2.1.0, for code hosts")
+    parser.add_argument("--baseline", metavar="FILE", help="leave out the finds that this file knows")
+    parser.add_argument("--write-baseline", metavar="FILE", help="write the finds of today to such a file")
+    parser.add_argument("--allow", metavar="TXT", help="a file with values, one a line, that are no finds")
+    parser.add_argument("--rules", metavar="TOML", help="rules for keys besides those of this package")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores from 200 files on)")
     parser.add_argument(
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
     )
@@ -33,7 +46,8 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
 
 def redact_command(args: argparse.Namespace) -> int:
     """Run `data redact`; return 0, or 1 if `--check` found something."""
-    from data_recipes.pii.files import Options, redact_files
+    from data_recipes.errors import DataError
+    from data_recipes.pii.files import Options, check_git, redact_files
     from data_recipes.pii.redaction_key import key_of_run
 
     options = Options(
@@ -44,7 +58,24 @@ def redact_command(args: argparse.Namespace) -> int:
         is_diff=args.diff,
         report=args.report,
         log=args.log,
+        rules=args.rules,
+        allow=args.allow,
+        baseline=args.baseline,
+        write_baseline=args.write_baseline,
+        is_json=args.json,
+        sarif=args.sarif,
+        jobs=args.jobs,
     )
+    if args.jobs is not None and args.jobs < 1:
+        raise DataError(f"--jobs {args.jobs}: expected at least 1.")
+    if args.json and args.diff:
+        raise DataError("--json and --diff are both given. Choose one.")
+    if args.staged or args.since is not None:
+        if len(args.files) > 1 or args.diff:
+            raise DataError("--staged and --since check a repository. Pass its folder or nothing, without --diff.")
+        return check_git(args.files[0] if args.files else ".", args.since, options)
+    if not args.files:
+        raise DataError("no files. Pass files, folders or - for standard input, or --staged or --since COMMIT.")
     return redact_files(args.files, options)
 
 

@@ -1,26 +1,44 @@
-"""Redaction of files in place, as a command and as a pre-commit check."""
+"""Find or replace personal data in files, as a command, in CI and before a commit."""
 
 import logging
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 from data_recipes.pii.audit_log import audit_lines
-from data_recipes.pii.lines import TextLines, hunks
-from data_recipes.pii.redaction import Redacted, redact
-from data_recipes.pii.redaction_key import RedactionKey
+from data_recipes.pii.diff import diff_lines
+from data_recipes.pii.find import find_pii
+from data_recipes.pii.finding import DEFAULT_TYPES, Finding
+from data_recipes.pii.key_engine import KeyEngine
+from data_recipes.pii.key_rules import key_rules, load_rules
+from data_recipes.pii.redaction import Redacted, redact_with
+from data_recipes.pii.redaction_key import RedactionKey, process_key
 from data_recipes.pii.report import Report
-
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_DIFF_LINES = 3
+from data_recipes.pii.reported import (
+    Place,
+    as_json,
+    as_sarif,
+    baseline_text,
+    not_allowed,
+    places_of,
+    read_baseline,
+    read_values,
+    shown,
+    unknown,
+)
+from data_recipes.pii.sources import Source, encoded, file_names, read_file, since, staged
 
 _LOG = logging.getLogger("hf_santa.data")
+_MANY = 200
+"""From so many files on, all cores are used unless a number of processes is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are redacted; `is_check` and `is_diff` change none."""
+    """How files are looked at; `is_check` and `is_diff` change none."""
 
     key: RedactionKey | None = None
     style: str = "santacoder"
@@ -29,114 +47,162 @@ class Options:
     is_diff: bool = False
     report: str | None = None
     log: str | None = None
+    rules: str | None = None
+    allow: str | None = None
+    baseline: str | None = None
+    write_baseline: str | None = None
+    is_json: bool = False
+    sarif: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found in one source, or why it can't be looked at."""
+
+    source: Source
+    text: str = ""
+    encoding: str = "utf-8"
+    result: Redacted | None = None
+    failure: str = ""
 
 
 def redact_files(paths: Iterable[str], options: Options) -> int:
     """Redact text files in place and print each find as `path:line:column: type (rule)`, never its value.
 
-    `is_diff` prints the lines that would change, and `report` names an HTML page to write: these two do show the
-    values. `log` names a file for the audit log. Files with a NUL byte are skipped with a word on stderr; bytes that
-    are not UTF-8 stay as they are. Returns 2 where a file can't be read, else 1 where `is_check` found something,
-    else 0.
+    Folders are looked through, in a Git repository without what Git ignores; `-` is standard input, whose redacted text
+    goes to standard output. `is_diff` prints the lines that would change, and `report` names an HTML page to write:
+    these two do show the values. Files with a NUL byte are skipped with a word on stderr; bytes that are not UTF-8 stay
+    as they are, and UTF-16 stays UTF-16. Returns 2 where a file can't be read, else 1 where `is_check` found something
+    that the baseline does not know, else 0.
     """
-    found = failed = 0
-    report, log = Report(options.style), list[str]()
-    for name in paths:
-        try:
-            text = _read(name)
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            _LOG.error("%s: can't be read (%s). Check the path, or leave this file out.", name, reason)
-            failed += 1
-            continue
-        if text is None:
-            _LOG.warning("%s: skipped, a binary file (it holds a NUL byte)", name)
-            continue
-        result = redact(text, key=options.key, style=options.style, types=options.types)
-        found += len(result.findings)
-        if options.report:
-            report.add(name, text, result)
-        if options.log:
-            log += audit_lines(text, result.findings, key=options.key, path=name)
-        _deliver(name, text, result, options)
-    _write_pages(options, report, log)
+    names = list(file_names(list(paths)))
+    return _run(_map(partial(_look_at, options=options), names, options.jobs), options)
+
+
+def check_git(folder: str, commit: str | None, options: Options) -> int:
+    """Look at what is staged in a repository or, with `commit`, at what the commits after it brought; change nothing."""
+    sources = staged(Path(folder)) if commit is None else since(Path(folder), commit)
+    return _run((_seen(source, options) for source in sources), replace(options, is_check=True))
+
+
+def _run(seen: Iterable[_Seen], options: Options) -> int:
+    _finder.cache_clear()  # the files of rules and values may be others than in an earlier call
+    _find_of(options)
+    known = read_baseline(options.baseline)
+    report, log, places, failed = Report(options.style), list[str](), list[Place](), list[str]()
+    for one in seen:
+        if one.failure:
+            advice = "Check the path, or leave this file out."
+            _LOG.error("%s: can't be read (%s). %s", shown(one.source.name), one.failure, advice)
+            failed.append(shown(one.source.name))
+        elif one.result is None:
+            _LOG.warning("%s: skipped, a binary file (it holds a NUL byte)", shown(one.source.name))
+        else:
+            new = unknown(places_of(one.source.name, one.text, one.result.findings), known)
+            known.subtract(
+                (place.path, place.rule) for place in places_of(one.source.name, one.text, one.result.findings)
+            )
+            places += new
+            if options.report:
+                report.add(one.source.name, one.text, one.result)
+            if options.log:
+                log += audit_lines(one.text, one.result.findings, key=options.key, path=one.source.name)
+            _deliver(one, one.result, new, options)
+    if options.is_json:
+        print(as_json(places, failed))
+    _write_pages(options, report, log, places)
     if failed:
         return 2
-    return 1 if options.is_check and found else 0
+    return 1 if options.is_check and places and not options.write_baseline else 0
 
 
-def _read(name: str) -> str | None:
-    """The text of a file, with other bytes than UTF-8 as lone surrogates; None for a binary file."""
-    data = Path(name).read_bytes()
-    if data.startswith(_BYTE_ORDER_MARKS):
-        raise UnicodeError("it begins as UTF-16 does")
-    return None if b"\0" in data else data.decode("utf-8", "surrogateescape")
+def _look_at(name: str, options: Options) -> _Seen:
+    try:
+        source = read_file(name)
+    except OSError as error:
+        return _Seen(Source(name, b""), failure=error.strerror or str(error))
+    return _seen(source, options)
 
 
-def _deliver(name: str, text: str, result: Redacted, options: Options) -> None:
+def _seen(source: Source, options: Options) -> _Seen:
+    if source.is_binary:
+        return _Seen(source)
+    try:
+        text, encoding = source.decoded()
+    except UnicodeError:
+        return _Seen(source, failure="it is not UTF-16 text")
+    find = _find_of(options)
+    result = redact_with(find, text, key=options.key or process_key(), style=options.style)
+    return _Seen(source, text, encoding, result)
+
+
+def _find_of(options: Options) -> Callable[[str], list[Finding]]:
+    return _finder(options.rules, options.allow, tuple(options.types or DEFAULT_TYPES))
+
+
+@cache
+def _finder(rules: str | None, allow: str | None, types: tuple[str, ...]) -> Callable[[str], list[Finding]]:
+    """Return what finds in a text with the rules of a file besides those of this package, without what is allowed."""
+    engine = None if rules is None else KeyEngine((*load_rules(rules), *key_rules()))
+    allowed = read_values(allow)
+
+    def find(text: str) -> list[Finding]:
+        return not_allowed(text, find_pii(text, types, engine=engine), allowed)
+
+    return find
+
+
+def _map(look: Callable[[str], _Seen], names: list[str], jobs: int | None) -> Iterator[_Seen]:
+    """Yield what is seen in each file, in their order, with several processes where that pays."""
+    count = jobs if jobs is not None else (os.cpu_count() or 1) if len(names) >= _MANY else 1
+    if count <= 1 or len(names) < 2:
+        yield from map(look, names)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(min(count, len(names)), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(look, names, chunksize=max(1, min(64, len(names) // (4 * count))))
+
+
+def _deliver(one: _Seen, result: Redacted, new: Sequence[Place], options: Options) -> None:
+    is_stdin = one.source.path is None and not options.is_check and not options.is_diff
+    if is_stdin and not options.is_json:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(encoded(result.text, one.encoding))
+        return
     if not result.findings:
         return
     if options.is_diff:
-        _print_diff(name, text, result)
+        print("\n".join(diff_lines(one.source.name, one.text, result)))
         return
-    lines = TextLines(text)
-    for finding in result.findings:
-        print(f"{_shown(name)}:{lines.place(finding.start)}: {finding.type} ({finding.rule})")
-    if not options.is_check:
-        _overwrite(Path(name), result.text)
+    if not options.is_json:
+        for place in new:
+            print(place.text())
+    if not options.is_check and one.source.path is not None:
+        _overwrite(one.source.path, encoded(result.text, one.encoding))
 
 
-def _overwrite(path: Path, text: str) -> None:
+def _overwrite(path: Path, data: bytes) -> None:
     """Replace a file's bytes in one step; a link stays one, permissions stay what they are."""
     from data_recipes.disk.files import replacing
 
     target = path.resolve()
     with replacing(target) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+        temporary.write_bytes(data)
         temporary.chmod(target.stat().st_mode & 0o7777)
 
 
-def _write_pages(options: Options, report: Report, log: list[str]) -> None:
-    if options.report or options.log:
-        from data_recipes.disk.files import write_text
-
-        if options.report:
-            write_text(Path(options.report), report.html())
-        if options.log:
-            write_text(Path(options.log), "".join(f"{line}\n" for line in log))
-
-
-def _print_diff(name: str, text: str, result: Redacted) -> None:
-    """A unified diff. Redaction never adds or removes a line, so no lines need to be matched."""
-    before, after = TextLines(text), TextLines(result.text)
-    print(f"--- {_shown(name)}\n+++ {_shown(name)}")
-    touched = sorted(
-        {line for f in result.findings for line in range(before.number(f.start), before.number(f.end - 1) + 1)}
+def _write_pages(options: Options, report: Report, log: list[str], places: Sequence[Place]) -> None:
+    pages = (
+        (options.report, report.html),
+        (options.log, lambda: "".join(f"{line}\n" for line in log)),
+        (options.sarif, lambda: as_sarif(places)),
+        (options.write_baseline, lambda: baseline_text(places)),
     )
-    changed = {number for number in touched if before.line(number) != after.line(number)}
-    last = len(before) if before.line(len(before) - 1) else len(before) - 1
-    for first, end in hunks(iter(sorted(changed)), _DIFF_LINES, last):
-        print(f"@@ -{first + 1},{end - first} +{first + 1},{end - first} @@")
-        number = first
-        while number < end:
-            group = number
-            while group < end and group in changed:
-                group += 1
-            for mark, lines in (("-", before), ("+", after)):
-                for line in range(number, group):
-                    _print_line(mark, lines, line)
-            if group == number:
-                _print_line(" ", before, number)
-                group += 1
-            number = group
+    for name, text in pages:
+        if name:
+            from data_recipes.disk.files import write_text
 
-
-def _print_line(mark: str, lines: TextLines, number: int) -> None:
-    print(mark + _shown(lines.line(number)))
-    if number == len(lines) - 1:
-        print("\\ No newline at end of file")
-
-
-def _shown(text: str) -> str:
-    """The text as any terminal can print it."""
-    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+            write_text(Path(name), text())

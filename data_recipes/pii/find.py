@@ -125,11 +125,13 @@ def _scan(text: str, engine: KeyEngine) -> Scan:
     return Scan(text, engine)
 
 
-def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
+def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES, *, engine: KeyEngine | None = None) -> list[Finding]:
     """Return the personal data in a text, in order and without overlap.
 
     PASSWORD, USERNAME and NAME are found only where they are asked for. A password that a machine drew is a KEY where
     PASSWORD is not asked for.
+
+    `engine` holds other rules for keys than those of this package.
 
     >>> find_pii("author = 'bob@corp.io'")
     [Finding(start=10, end=21, type='EMAIL_ADDRESS', rule='email')]
@@ -139,7 +141,7 @@ def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES) -> list[Finding]:
     """
     if unknown := [name for name in types if name not in TYPES]:
         raise DataError(f"find_pii: type {unknown[0]!r} is not available. Types of this version: {', '.join(TYPES)}.")
-    seen = scan(text)
+    seen = scan(text, engine)
     spans = sorted(
         (start, end, kind, rule)
         for kind in set(types)

@@ -49,9 +49,9 @@ def test_redact_checks_shows_and_changes_files(tmp_path, capsys):
 
 
 def test_redact_names_files_that_are_no_text(tmp_path, capsys):
-    """A file that is not UTF-8 is named on stderr, with exit code 2; the others are still done."""
-    (tmp_path / "bad.bin").write_bytes(b"\xff\xfe")
+    """A file that is no text is named on stderr, with exit code 2; the others are still done."""
+    (tmp_path / "bad.bin").write_bytes(b"\xff\xfea")
     (tmp_path / "good.py").write_text("# bob@corp.io\n")
     assert _command("redact", str(tmp_path / "bad.bin"), str(tmp_path / "good.py")) == 2
-    assert "bad.bin: can't be read (it is not UTF-8 text)" in capsys.readouterr().err
+    assert "bad.bin: can't be read (it is not UTF-16 text)" in capsys.readouterr().err
     assert "bob" not in (tmp_path / "good.py").read_text()

@@ -1,0 +1,136 @@
+"""The texts that `data redact` looks at: files, folders, standard input, and what Git has staged or committed."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from errno import ENOENT
+from pathlib import Path
+
+from data_recipes.errors import DataError
+
+STDIN = "-"
+_WIDE = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text with the name it is reported by; `path` is the file it can be written back to, if any."""
+
+    name: str
+    data: bytes
+    path: Path | None = None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it is no text: it has a NUL byte and no mark of UTF-16."""
+        return b"\0" in self.data and not self.data.startswith(tuple(mark for mark, _ in _WIDE))
+
+    def decoded(self) -> tuple[str, str]:
+        """Return the text and its encoding; other bytes than UTF-8 are kept as lone surrogates.
+
+        Raises:
+            UnicodeError: a mark of UTF-16 is followed by what is none.
+        """
+        for mark, encoding in _WIDE:
+            if self.data.startswith(mark):
+                return self.data.decode(encoding, "surrogatepass"), encoding
+        return self.data.decode("utf-8", "surrogateescape"), "utf-8"
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    """Return a text as the bytes of its file."""
+    return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "surrogatepass")
+
+
+def read_file(name: str) -> Source:
+    """Read a regular file, or standard input for `-`.
+
+    Raises:
+        OSError: it is no regular file (a FIFO would never end), or can't be read.
+    """
+    if name == STDIN:
+        return Source("<stdin>", sys.stdin.buffer.read())
+    path = Path(name)
+    if not name:
+        raise FileNotFoundError(ENOENT, "No such file or directory")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")
+    return Source(name, path.read_bytes(), path)
+
+
+def file_names(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the files of a list of files and folders; in a Git repository those that Git does not ignore."""
+    for name in paths:
+        if name not in {"", STDIN} and Path(name).is_dir():
+            yield from _files_of(Path(name))
+        else:
+            yield name
+
+
+def _files_of(folder: Path) -> Iterator[str]:
+    try:
+        listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    except DataError:
+        for root, folders, files in os.walk(folder):
+            folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+            yield from (str(path) for name in sorted(files) if _is_regular(path := Path(root, name)))
+        return
+    for name in sorted(set(listed.decode("utf-8", "surrogateescape").split("\0")) - {""}):
+        if _is_regular(path := folder / name):  # neither a submodule nor a link that leads nowhere
+            yield str(path)
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def staged(folder: Path) -> Iterator[Source]:
+    """Yield what is staged for the next commit of the repository that holds a folder."""
+    names = _git(
+        folder, "diff", "--cached", "--name-only", "-z", "--diff-filter=ACMR", "--no-ext-diff", "--ignore-submodules"
+    )
+    for name in names.decode("utf-8", "surrogateescape").split("\0"):
+        if name:
+            yield Source(name, _git(folder, "cat-file", "blob", f":{name}"))
+
+
+def since(folder: Path, commit: str) -> Iterator[Source]:
+    """Yield every version of a file that the commits after `commit` added or changed, each content once."""
+    _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    commits = _git(folder, "rev-list", "--reverse", f"{commit}..HEAD", "--").decode().split()
+    seen: set[str] = set()
+    for number in commits:
+        fields = (
+            _git(folder, "diff-tree", "-r", "-m", "-z", "--root", "--no-commit-id", "--diff-filter=ACMR", number)
+            .decode("utf-8", "surrogateescape")
+            .split("\0")
+        )
+        for about, name in zip(fields[::2], fields[1::2], strict=False):
+            _, mode, _, blob, *_ = about.split()
+            if mode.startswith("100") and blob not in seen:
+                seen.add(blob)
+                yield Source(f"{number[:12]}:{name}", _git(folder, "cat-file", "blob", blob))
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """Return what a Git command prints.
+
+    Raises:
+        DataError: Git is not installed, the folder is in no repository, or a name is unknown to it.
+    """
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise DataError(f"data redact: git can't be run ({error.strerror}). Install Git, or pass files.") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = said[-1] if said else f"{arguments[-1]} is not known there"
+        raise DataError(f"data redact: git {arguments[0]} failed in {folder}: {reason}")
+    return done.stdout
