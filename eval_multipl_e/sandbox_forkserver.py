@@ -363,7 +363,8 @@ def main() -> None:
     """`serve FD` is the fork server; `obey FD` the first process inside a wall that bubblewrap has built."""
     role, fd = sys.argv[-2:]
     if role == "serve":
-        serve(int(fd))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # its owner has gone: so does it
+            serve(int(fd))
         return
     sandbox_syscalls.hide_memory()
     os.umask(0o022)
