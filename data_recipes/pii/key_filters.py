@@ -66,6 +66,8 @@ def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
         return not _CAPITALS.fullmatch(value) or looks_random(value)
     if rule.kind == "password":
         return _is_password(value)
+    if rule.kind == "named" and value.isalpha() and not is_certain(value):
+        return False
     return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
 
 

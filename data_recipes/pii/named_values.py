@@ -46,6 +46,7 @@ _SAYS_NONE = re.compile(
     r"|dummy",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"\)\(|\),|\}\)|=>|===|&&|\|\||\(0,|[a-z]\(")  # minified
 _CONSTANT = re.compile(r"[A-Z_]+\Z")
 _TYPE_NAME = re.compile(
     r"(?:u?int|float|utf|str|string|varchar|char|text|sha|md|aes|base|vec|bool)[0-9]{1,3}\Z", re.IGNORECASE
@@ -124,7 +125,7 @@ def _is_secret_hex(core: str, name: str, *, is_strong: bool) -> bool:
 def _is_symbolic(core: str, hard: set[str], *, is_strong: bool) -> bool:
     """Return whether a value with symbols is random and no expression, format or sentence."""
     letters, digits = sum(map(str.isalpha, core)), sum(map(str.isdigit, core))
-    if len(core) < 12 or not letters or digits + len(hard) < 4:
+    if len(core) < 12 or not letters or digits + len(hard) < 4 or (not is_strong and _CODE.search(core)):
         return False
     longest = max(map(len, re.findall("[a-z]+", core)), default=0)
     return longest < 7 + len(core) // _LONG and likeness_to_words(core) < (-0.15 if is_strong else -0.3) * letters

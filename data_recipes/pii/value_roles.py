@@ -28,6 +28,10 @@ _PUBLIC = re.compile(
     r"|md5|integrity|etag|commit|revision|fingerprint|page|next|cursor|continuation|placeholder|dummy|css|style|query"
     r"|react|tree|object|lookup|shortcut|keyboard|hot"
 )
+# An identifier that everyone sees, or a number by which a request is told from its repetition.
+_IDENTIFIES = re.compile(
+    r"(?:^|_)(?:key|client|app)_?id$|client_request_token$|change_token$|action_token$|idempotency|row_key$"
+)
 _STRONG = re.compile(
     r"(?:^|_)[a-z]{0,12}(?:secret|token|apikey|secretkey|accesskey|authkey|privatekey|appkey|clientkey|masterkey|pepper"
     r"|salt|credentials?|creds?|passphrase|psk|hmac|encrypt|jwt)$"
@@ -55,7 +59,7 @@ def role_of(name: str, *, is_user: bool = False) -> str | None:
     ('strong', 'weak', 'PASSWORD', None)
     """
     words = name_words(name)
-    if not words or _ABOUT.fullmatch(words[-1]):
+    if not words or _ABOUT.fullmatch(words[-1]) or _IDENTIFIES.search("_".join(words)):
         return None
     core = _core(words)
     if is_user:

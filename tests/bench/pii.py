@@ -31,7 +31,10 @@ from data_recipes.pii.presidio import pii_registry
 DETECTORS = Path(__file__).with_name("detectors")
 sys.path.insert(0, str(DETECTORS))
 
-from pii_cases import Case, all_cases  # noqa: E402  # beside this file, not installed
+from framework_secrets import KEYS, PASSWORDS  # noqa: E402  # beside this file, not installed
+from pii_cases import Case, all_cases  # noqa: E402  # likewise
+
+from tests.fixtures.key_samples import sample  # noqa: E402  # the root of the project is on the path since pii_cases
 
 Spans = list[tuple[int, int, str]]
 Batch = Callable[[Sequence[str]], tuple[list[Spans], float]]
@@ -125,6 +128,25 @@ def scores(cases: Sequence[Case], found: Sequence[Spans], kind: str) -> dict[str
     return {"P": precision, "R": recall, "F1": f1, "neg": negatives / totals["negative"], **by_source}
 
 
+def stored_secrets(table: dict[str, str], seeds: int = 20) -> list[Case]:
+    """Secrets as frameworks and programs store them, so many of each kind."""
+    cases = []
+    for name, template in table.items():
+        for seed in range(seeds):
+            text, value = sample(template, seed)
+            start = text.index(value)
+            cases.append(Case("KEY", name, text, (start, start + len(value))))
+    return cases
+
+
+def recall_by_kind(cases: Sequence[Case], found: Sequence[Spans]) -> float:
+    """Return the mean over the kinds of the share whose value is found, whatever type it is found as."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for case, spans in zip(cases, found, strict=True):
+        hits[case.source].append(any(right(case, span) for span in spans))
+    return statistics.mean(statistics.mean(values) for values in hits.values())
+
+
 def sources(megabytes: float) -> list[str]:
     """Files of this interpreter's libraries and, where they are installed, of the JDK and of npm, shuffled."""
     paths = [*Path(sysconfig.get_path("stdlib")).rglob("*.py")]
@@ -164,13 +186,20 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     ours = {f"ours ({name})": engine(pii_registry(backend=name)) for name in ("hyperscan", "re2", "re")}
-    detectors = {**ours, "presidio": presidio(), **dict(peers())}
+    others = dict(peers())
+    detectors = {**ours, "presidio": presidio(), **others}
     cases = all_cases(args.cases)
     for kind in TYPES:
         print(f"\n{kind}: {sum(c.type == kind and c.span is not None for c in cases)} positives")
         for name, detect in detectors.items():
             table = scores(cases, detect([case.text for case in cases])[0], kind)
             print(f"  {name:<18}" + "  ".join(f"{column} {value:.3f}" for column, value in table.items()))
+    ours_all = engine(pii_registry(("KEY", "PASSWORD")))
+    for title, table in (("keys", KEYS), ("passwords", PASSWORDS)):
+        stored = stored_secrets(table)
+        print(f"\n{title} as {len(table)} frameworks and programs store them, 20 each: mean recall")
+        for name, detect in {"ours": ours["ours (re2)"], "ours, with passwords": ours_all, **others}.items():
+            print(f"  {name:<22}{recall_by_kind(stored, detect([case.text for case in stored])[0]):.3f}")
     texts = sources(args.megabytes)
     print(f"\nMB/s on {args.megabytes} MB of source, three types, one thread (presidio: two types, the others: keys)")
     found = speeds(detectors, texts, args.rounds)
