@@ -46,31 +46,9 @@ def line_tasks(files: Sequence[dict[str, Any]], *, count: int, seed: int) -> lis
     return [tasks[i] for i in keep]
 
 
-def around_gap(tokenizer: Any, prefix: str, suffix: str, room: int) -> tuple[str, str]:
-    """Return as many whole lines around a gap as fit into `room` tokens, the nearest first."""
-    before = prefix.splitlines(keepends=True)[-room:]
-    after = suffix.splitlines(keepends=True)[:room]
-    costs = (
-        [len(ids) for ids in tokenizer(before[::-1] + after, add_special_tokens=False, verbose=False)["input_ids"]]
-        if before or after
-        else []
-    )
-    sides = [costs[: len(before)], costs[len(before) :]]
-    taken, left = [0, 0], room
-    while True:
-        open_sides = [i for i in (0, 1) if taken[i] < len(sides[i]) and sides[i][taken[i]] <= left]
-        if not open_sides:
-            break
-        side = min(open_sides, key=lambda i: taken[i])
-        left -= sides[side][taken[side]]
-        taken[side] += 1
-    return "".join(before[len(before) - taken[0] :]), "".join(after[: taken[1]])
-
-
 def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]]) -> list[str]:
     """Return the model's greedy middle of each task."""
-    room = model.config.n_positions - LINE_TOKENS - 8
-    gaps = [around_gap(tokenizer, task["prefix"], task["suffix"], room) for task in tasks]
+    gaps = [(task["prefix"], task["suffix"]) for task in tasks]
     order = sorted(range(len(gaps)), key=lambda i: sum(map(len, gaps[i])))
     found = [""] * len(gaps)
     for start in range(0, len(order), BATCH):

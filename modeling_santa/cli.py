@@ -99,36 +99,56 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _complete(arguments: argparse.Namespace) -> int:
+    _check_sampling(arguments)
     prompt = _text_of("-") if arguments.prompt == "-" else arguments.prompt
-    model, tokenizer = _open(arguments)
-    inputs = tokenizer(prompt, return_tensors="pt", split_special_tokens=True, return_token_type_ids=False)
-    length = inputs["input_ids"].shape[1]
-    if not length:
+    if not prompt:
         raise ModelError("the prompt is empty. Give some text, as an argument or on standard input.")
-    if length + arguments.max_new_tokens > model.config.n_positions:
-        raise ModelError(
-            f"a prompt of {length} tokens and --max-new-tokens {arguments.max_new_tokens} exceed the context of "
-            f"{model.config.n_positions}. Shorten the prompt or lower --max-new-tokens."
-        )
-    model.generate(
-        **inputs.to(model.device), **_settings(arguments, tokenizer), max_new_tokens=arguments.max_new_tokens
-    )
+    _write(arguments, prompt, None)
     return 0
 
 
 def _infill(arguments: argparse.Namespace) -> int:
+    _check_sampling(arguments)
     text = _text_of(arguments.file)
     found = [marker for marker in MARKERS for _ in range(text.count(marker))]
     if len(found) != 1:
         raise ModelError(f"{len(found)} gap markers found, expected one. Put {MARKERS[0]} where the gap is.")
     prefix, suffix = text.split(found[0])
-    model, tokenizer = _open(arguments)
-    settings = _settings(arguments, tokenizer)
-    limit = arguments.max_new_tokens
-    middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=limit, allow_truncated=True, **settings)
-    if middle.is_truncated:
-        print(f"\nhf-santa model infill: cut at --max-new-tokens {limit}", file=sys.stderr)
+    if _write(arguments, prefix, suffix) == "length":
+        print(f"hf-santa model infill: cut at --max-new-tokens {arguments.max_new_tokens}", file=sys.stderr)
     return 0
+
+
+def _check_sampling(arguments: argparse.Namespace) -> None:
+    """Refuse settings out of range before a model is opened."""
+    from modeling_santa.stream_santa import check_settings
+
+    check_settings(max_new_tokens=arguments.max_new_tokens, temperature=arguments.temperature, top_p=arguments.top_p)
+
+
+def _write(arguments: argparse.Namespace, prefix: str, suffix: str | None) -> str | None:
+    """Print an answer as it is written; return why it ended."""
+    model, tokenizer = _open(arguments)
+    finish = None
+    for chunk in model.stream(
+        tokenizer,
+        prefix,
+        suffix,
+        max_new_tokens=arguments.max_new_tokens,
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+    ):
+        print(chunk.text, end="", flush=True)
+        finish = chunk.finish
+    print()
+    if chunk.left_out:
+        print(
+            f"hf-santa model: {chunk.left_out} tokens of the text, those farthest from the gap, did not fit into the "
+            f"context of {model.config.n_positions}",
+            file=sys.stderr,
+        )
+    return finish
 
 
 def _text_of(file: str) -> str:
@@ -169,15 +189,3 @@ def _opened(arguments: argparse.Namespace) -> tuple[Any, Any]:
     elif model.dtype == torch.float16:
         model = model.float()  # exact; a CPU computes float16 many times slower
     return model.optimize_for_cpu(arguments.optimize), AutoTokenizer.from_pretrained(arguments.model)
-
-
-def _settings(arguments: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """Return generate's settings, with a streamer that prints each word as it comes."""
-    import torch
-    from transformers import TextStreamer
-
-    torch.manual_seed(arguments.seed)
-    streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-    if arguments.temperature <= 0:
-        return {"streamer": streamer, "do_sample": False, "temperature": None, "top_p": None}
-    return {"streamer": streamer, "do_sample": True, "temperature": arguments.temperature, "top_p": arguments.top_p}

@@ -9,7 +9,7 @@ Source: report section 5.1; bigcode-project/Megatron-LM megatron/data/gpt_datase
 
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .errors_santa import ModelError
 
@@ -47,6 +47,39 @@ class FimTokens:
 
 
 TOKENS = FimTokens()
+DIALECTS = {
+    "santacoder": TOKENS,
+    "starcoder": FimTokens(prefix="<fim_prefix>", middle="<fim_middle>", suffix="<fim_suffix>", pad="<fim_pad>"),
+}
+# StarCoder's tokens of repositories and files; where a vocabulary has them they end an answer, too.
+OTHER_ENDS = ("<file_sep>", "<filename>", "<reponame>", "<repo_name>", "<gh_stars>")
+
+
+def ids_of_sentinels(tokenizer: Any) -> dict[str, int]:
+    """Return the ids of the five special tokens, by SantaCoder's spelling, in any of the known dialects.
+
+    Raises:
+        ModelError: the tokenizer lacks one of them in every dialect.
+    """
+    vocabulary = tokenizer.get_vocab()
+    found: dict[str, int] = {}
+    for spelled in zip(*(tokens.in_id_order() for tokens in DIALECTS.values()), strict=True):
+        known = [vocabulary[token] for token in spelled if token in vocabulary]
+        if known:
+            found[spelled[0]] = known[0]
+    missing = [token for token in TOKENS.in_id_order() if token not in found]
+    if missing:
+        raise ModelError(f"infill: the tokenizer lacks {', '.join(missing)}. Use the tokenizer of a SantaCoder model.")
+    return {token: found[token] for token in TOKENS.in_id_order()}
+
+
+def end_ids_of(tokenizer: Any) -> list[int]:
+    """Return the ids of all tokens that end an answer: every known special token, and the tokenizer's own end."""
+    vocabulary = tokenizer.get_vocab()
+    spelled = [token for tokens in DIALECTS.values() for token in tokens.in_id_order()]
+    ids = {vocabulary[token] for token in (*spelled, *OTHER_ENDS) if token in vocabulary}
+    own = getattr(tokenizer, "eos_token_id", None)
+    return sorted(ids if own is None else ids | {own})
 
 
 @dataclass(frozen=True)

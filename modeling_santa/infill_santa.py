@@ -1,29 +1,56 @@
 """Infilling: the middle between a prefix and a suffix, one or many at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
 
 from .errors_santa import ModelError
-from .fim_santa import TOKENS, FimMode, FimParts
+from .fim_santa import TOKENS, FimMode, end_ids_of, ids_of_sentinels
+from .stream_santa import (
+    Chunk,
+    Completer,
+    Draw,
+    Finish,
+    OnlyTokens,
+    Stop,
+    check_settings,
+    decode,
+    encode_text,
+    prompt_ids,
+    room_for_prompt,
+    stream,
+)
 
 
 class Middle(str):
-    """An infilled middle: a plain string that also knows whether it was cut off."""
+    """An infilled middle: a plain string that also knows why it ended.
 
-    __slots__ = ("is_truncated",)
-    is_truncated: bool
+    `finish` is "end" (the model ended it), "stop" (a stop string or a stopping criterion did) or "length"
+    (`max_new_tokens` were reached); `is_truncated` says that it is "length".
+    """
 
-    def __new__(cls, text: str, *, is_truncated: bool) -> Self:
+    __slots__ = ("finish",)
+    finish: Finish
+
+    def __new__(cls, text: str, *, is_truncated: bool = False, finish: Finish | None = None) -> Self:
         """Return `text` with the fact attached."""
         middle = super().__new__(cls, text)
-        middle.is_truncated = is_truncated
+        middle.finish = finish or ("length" if is_truncated else "end")
         return middle
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        """Return what makes an equal middle, for copies and pickles."""
+        return (str(self),), {"finish": self.finish}
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether `max_new_tokens` cut the middle off."""
+        return self.finish == "length"
 
 
 class MiddleStreamer:
-    """Passes the tokens of a middle on to another streamer: not the prompt, and nothing from the first end token on."""
+    """Pass the tokens of a middle on to another streamer: not the prompt, and nothing from the first end token on."""
 
     def __init__(self, target: Any, end_ids: Sequence[int]) -> None:
         self.target, self.end_ids = target, frozenset(end_ids)
@@ -32,13 +59,17 @@ class MiddleStreamer:
             target.put(torch.empty(0, dtype=torch.long))
 
     def put(self, value: torch.Tensor) -> None:
-        """Take the prompt, once, and then a token at a time."""
+        """Take the prompt, once, and then one token or several at a time."""
         if self.is_prompt:
             self.is_prompt = False
             return
-        self.is_over = self.is_over or int(value.reshape(-1)[-1]) in self.end_ids
-        if not self.is_over:
-            self.target.put(value)
+        if self.is_over:
+            return
+        ids = value.reshape(-1)
+        end = next((at for at, token in enumerate(ids.tolist()) if token in self.end_ids), None)
+        self.is_over = end is not None
+        if len(ids[:end]):
+            self.target.put(ids[:end])
 
     def end(self) -> None:
         """Tell the other streamer that the text is whole."""
@@ -46,11 +77,19 @@ class MiddleStreamer:
 
 
 class InfillMixin:
-    """Gives a causal model `infill`; expects `generate`, `config` and `device` as transformers' models have them."""
+    """Gives a causal model `infill`, `stream` and `completer`; expects `generate`, `config` and `device`."""
 
     config: Any
     device: Any
     generate: Any
+
+    def stream(self, tokenizer: Any, prefix: str, suffix: str | None = None, **settings: Any) -> Iterator[Chunk]:
+        """Yield the text for a gap, or after a prefix, as it is written. See `stream_santa.stream` for the settings."""
+        return stream(self, tokenizer, prefix, suffix, **settings)
+
+    def completer(self, tokenizer: Any) -> Completer:
+        """Return a completion session for a text that is being edited: it reads only what changed since its last call."""
+        return Completer(self, tokenizer)
 
     @torch.no_grad()
     def infill(
@@ -62,88 +101,101 @@ class InfillMixin:
         mode: FimMode = "psm",
         max_new_tokens: int | None = None,
         allow_truncated: bool = False,
+        seed: int | None = None,
         **generate_kwargs: Any,
-    ) -> Middle | list[Middle]:
+    ) -> Middle | list[Middle] | list[list[Middle]]:
         """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
 
         Generation ends at any special token and only the middle is returned. Special tokens spelled out in the
-        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. Greedy unless
-        `do_sample=True` and its settings are passed. A `streamer` of transformers (for one gap) gets the tokens of the
-        middle as they come, and nothing of the prompt or the special tokens; a `TextIteratorStreamer` is read while
-        `infill` runs in another thread.
+        caller's text are encoded as plain text. `max_new_tokens` is 256, or what the context leaves. A prompt too long
+        for the context loses what stands farthest from the gap. Greedy unless `do_sample=True` or a `generation_config`
+        is passed; with a `seed` each gap draws by `temperature` and `top_p` from random numbers of its own. With
+        `num_return_sequences` above 1, a list of samples stands in place of each middle. `stop_strings` end a middle and
+        are no part of it. A `streamer` of transformers (for one gap) gets the tokens of the middle as they come, and
+        nothing of the prompt or the special tokens; a `TextIteratorStreamer` is read while `infill` runs in another
+        thread.
 
         Raises:
-            ValueError: lists of different lengths, a streamer for more than one gap, a prompt that leaves no room in
-                the context, or a middle that reached `max_new_tokens` without an end, unless `allow_truncated`; each
-                result's `is_truncated` says which.
+            ModelError: lists of different lengths, a setting out of range, a streamer for more than one answer, no room
+                for a prompt, or a middle that reached `max_new_tokens` without an end, unless `allow_truncated`; each
+                result's `finish` says why it ended.
         """
         prefixes, suffixes = ([side] if isinstance(side, str) else list(side) for side in (prefix, suffix))
         if len(prefixes) != len(suffixes):
             raise ModelError(
                 f"infill: {len(prefixes)} prefixes but {len(suffixes)} suffixes. Give one suffix a prefix."
             )
+        check_settings(mode=mode, max_new_tokens=max_new_tokens)
         if not prefixes:
             return []
-        ids_of = special_ids(tokenizer)
-        end_ids, pad_id = list(ids_of.values()), ids_of[TOKENS.pad]
-        prompts = [
-            _encode_segments(tokenizer, FimParts(mode, before, "", after), ids_of)
-            for before, after in zip(prefixes, suffixes, strict=True)
-        ]
+        sentinels, end_ids = ids_of_sentinels(tokenizer), end_ids_of(tokenizer)
+        pad_id = sentinels[TOKENS.pad]
+        gaps = list(zip(prefixes, suffixes, strict=True))
+        longest = 3 + max(len(encode_text(tokenizer, a)) + len(encode_text(tokenizer, b)) for a, b in gaps)
+        room, max_new_tokens = room_for_prompt(self.config.n_positions, max_new_tokens, longest)
+        prompts = [prompt_ids(tokenizer, before, after, room, mode=mode)[0] for before, after in gaps]
         longest = max(map(len, prompts))
-        if max_new_tokens is None:
-            max_new_tokens = max(1, min(256, self.config.n_positions - longest))
-        if longest + max_new_tokens > self.config.n_positions:
-            raise ModelError(
-                f"infill: a prompt of {longest} tokens and max_new_tokens={max_new_tokens} exceed the context of "
-                f"n_positions={self.config.n_positions}. Shorten prefix or suffix, or lower max_new_tokens."
-            )
         input_ids = torch.tensor([[pad_id] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        settings = {"do_sample": False, "eos_token_id": end_ids, "pad_token_id": pad_id, **generate_kwargs}
-        if settings.get("streamer") is not None:
-            if len(prompts) > 1:
-                raise ModelError(
-                    f"infill: a streamer takes one gap, not {len(prompts)}. Leave it out, or loop over the gaps."
-                )
-            settings["streamer"] = MiddleStreamer(settings["streamer"], end_ids)
+        settings = _settings(tokenizer, generate_kwargs, end_ids, pad_id, len(prompts), seed)
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
-        middles = [_decode_middle(tokenizer, row, end_ids) for row in out[:, longest:].tolist()]
+        rows = getattr(out, "sequences", out)[:, longest:].tolist()
+        stops = Stop(_texts(generate_kwargs.get("stop_strings")))
+        middles = [_middle(tokenizer, row, end_ids, stops, max_new_tokens) for row in rows]
         if not allow_truncated and any(middle.is_truncated for middle in middles):
             raise ModelError(
                 f"infill: the completion reached max_new_tokens={max_new_tokens} without {TOKENS.end_of_text}; "
                 "the middle may be cut. Raise max_new_tokens or pass allow_truncated=True."
             )
-        return middles[0] if isinstance(prefix, str) else middles
+        count = len(middles) // len(prompts)
+        if count == 1:
+            return middles[0] if isinstance(prefix, str) else middles
+        samples = [middles[at : at + count] for at in range(0, len(middles), count)]
+        return samples[0] if isinstance(prefix, str) else samples
 
 
 def special_ids(tokenizer: Any) -> dict[str, int]:
-    """Return the ids of the five special tokens, by SantaCoder's spelling.
-
-    A tokenizer that spells them with underscores, as StarCoder's does, is accepted too.
-
-    Raises:
-        ValueError: the tokenizer lacks one of them in both spellings.
-    """
-    vocabulary = tokenizer.get_vocab()
-    found = {token: vocabulary.get(token, vocabulary.get(token.replace("-", "_"))) for token in TOKENS.in_id_order()}
-    missing = [token for token, token_id in found.items() if token_id is None]
-    if missing:
-        raise ModelError(f"infill: the tokenizer lacks {', '.join(missing)}. Use the tokenizer of a SantaCoder model.")
-    return found
+    """Return the ids of the five special tokens, by SantaCoder's spelling; see `fim_santa.ids_of_sentinels`."""
+    return ids_of_sentinels(tokenizer)
 
 
-def _encode_segments(tokenizer: Any, parts: FimParts, ids_of: dict[str, int]) -> list[int]:
-    """Return the ids of a FIM prompt; text is encoded as text even where it spells a special token."""
-    ids: list[int] = []
-    for token, text in parts.segments():
-        ids.append(ids_of[token])
-        ids += tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return ids
+def _texts(stops: str | Sequence[str] | None) -> Sequence[str]:
+    return [stops] if isinstance(stops, str) else stops or ()
 
 
-def _decode_middle(tokenizer: Any, ids: list[int], end_ids: list[int]) -> Middle:
-    """Return the text before the first special token; truncated if there is none."""
+def _settings(
+    tokenizer: Any, given: dict[str, Any], end_ids: list[int], pad_id: int, gaps: int, seed: int | None
+) -> dict[str, Any]:
+    """Return generate's settings: ours, and over them what the caller passed."""
+    settings: dict[str, Any] = {"eos_token_id": end_ids, "pad_token_id": pad_id, **given}
+    settings["logits_processor"] = [OnlyTokens(len(tokenizer)), *(given.get("logits_processor") or [])]
+    if "generation_config" not in given:
+        settings.setdefault("do_sample", False)
+    if given.get("stop_strings"):
+        settings["tokenizer"] = tokenizer
+    count = given.get("num_return_sequences") or 1
+    if seed is not None:
+        temperature, top_p = (settings.pop(name, 1.0) or 1.0 for name in ("temperature", "top_p"))
+        check_settings(temperature=temperature, top_p=top_p)
+        if count != 1 or not settings.pop("do_sample", False):
+            raise ModelError("infill: a seed needs do_sample=True and one sample a gap. Call model.stream for several.")
+        draw = Draw([f"{seed}/{i}" for i in range(gaps)], temperature=temperature, top_p=top_p, n_tokens=len(tokenizer))
+        settings |= {"do_sample": False, "logits_processor": [*settings["logits_processor"], draw]}
+    if settings.get("streamer") is not None:
+        if gaps * count > 1:
+            raise ModelError(
+                f"infill: a streamer takes one gap, not {gaps * count}. Leave it out, or loop over the gaps."
+            )
+        settings["streamer"] = MiddleStreamer(settings["streamer"], end_ids)
+    return settings
+
+
+def _middle(tokenizer: Any, ids: list[int], end_ids: list[int], stops: Stop, most: int) -> Middle:
+    """Return the text before the first special token or stop string, and why it ended."""
     end = next((at for at, token_id in enumerate(ids) if token_id in end_ids), None)
-    text = tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
-    return Middle(text, is_truncated=end is None)
+    text = decode(tokenizer, ids[:end], is_whole=end is not None)
+    size, is_stopped = stops.decided(text)
+    if is_stopped:
+        return Middle(text[:size], finish="stop")
+    finish: Finish = "end" if end is not None else "length" if len(ids) >= most else "stop"
+    return Middle(text, finish=finish)

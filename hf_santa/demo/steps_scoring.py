@@ -64,24 +64,8 @@ def _sampler(model: Any, tokenizer: Any) -> Callable[[list[str], int], list[list
 
 def _infill(model: Any, tokenizer: Any, task: dict[str, str]) -> dict[str, Any]:
     """Return the model's greedy middle for one masked line, and whether it was cut off."""
-    room = model.config.n_positions - LINE_TOKENS - 3
-    prefix, suffix = nearest_lines(tokenizer, task["prefix"], task["suffix"], room)
-    middle = model.infill(tokenizer, prefix, suffix, max_new_tokens=LINE_TOKENS, allow_truncated=True)
+    middle = model.infill(tokenizer, task["prefix"], task["suffix"], max_new_tokens=LINE_TOKENS, allow_truncated=True)
     return {"generated": str(middle), "is_truncated": middle.is_truncated}
-
-
-def nearest_lines(tokenizer: Any, prefix: str, suffix: str, room: int) -> tuple[str, str]:
-    """Return as many whole lines around the gap as fit into `room` tokens; the far ends of both sides go first."""
-    before, after = prefix.splitlines(keepends=True), suffix.splitlines(keepends=True)
-    while before or after:
-        sides = "".join(before), "".join(after)
-        if sum(map(len, tokenizer(list(sides))["input_ids"])) <= room:
-            return sides
-        if len(before) >= len(after):
-            before.pop(0)
-        else:
-            after.pop()
-    return "", ""
 
 
 def score_the_completions(out: Path, settings: dict[str, Any]) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 import gradio as gr
 from api import offer_api
-from examples import COMPLETE, EDITOR_LANGUAGE, EXAMPLES, INFILL, MODES, is_untouched
 from generation import Writer
 from markup import CARET, header, progress, refusal, small_print, status, training_data, view
 from prompt import MARKERS, MAX_SEED, MAX_TEMPERATURE, Prompt, RequestError, Settings, completion_prompt, find_markers
 from prompt import infill_prompt as prompt_with_gap
 from seen import SeenIndex
+
+from examples import COMPLETE, EDITOR_LANGUAGE, EXAMPLES, INFILL, MODES, is_untouched
 
 QUEUE_SIZE = 20
 DEFAULTS = Settings()

@@ -82,7 +82,7 @@ def test_infill_prints_the_middle_alone(folder, tmp_path, capsys):
     expected = SantaForCausalLM.from_pretrained(folder).infill(
         _tokenizer(folder), "def f_1(a, b):\n    return ", "\n", max_new_tokens=4, allow_truncated=True
     )
-    assert expected.strip() == said.out.strip()
+    assert f"{expected}\n" == said.out
     assert expected.is_truncated == ("cut at --max-new-tokens 4" in said.err)
 
 
@@ -98,7 +98,12 @@ def _tokenizer(folder):
         (("infill", "{folder}"), "no gap", "0 gap markers found, expected one"),
         (("infill", "{folder}"), "<FILL_HERE> <FILL-HERE>", "2 gap markers found, expected one"),
         (("complete", "{folder}"), "", "the prompt is empty"),
-        (("complete", "{folder}", "--max-new-tokens", "64"), "x", "exceed the context of 64"),
+        (
+            ("complete", "{folder}", "--max-new-tokens", "64"),
+            "x",
+            "leaves no room for a prompt in the context of n_positions=64",
+        ),
+        (("complete", "{folder}", "--top-p", "0"), "x", "top_p=0.0 is out of range"),
         (("infill", "{folder}", "/no/such/file"), "", "No such file"),
         (("info", "/no/such/folder"), "", "has no config.json"),
         (("convert", "{folder}", "{folder}"), "", "exists. Name a folder that does not"),

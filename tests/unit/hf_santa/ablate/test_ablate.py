@@ -11,7 +11,7 @@ from hf_santa.ablate import intervals, page
 from hf_santa.ablate.corpora import with_stars
 from hf_santa.ablate.run import cost, summarise
 from hf_santa.ablate.variants import BASELINE, PUBLISHED_INFILL, PUBLISHED_PASS, SCALES, VARIANTS
-from hf_santa.measures import around_gap, is_held_back, line_tasks
+from hf_santa.measures import is_held_back, line_tasks
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [0.1, 0.4, 0.2], [3.0, 3.5, 2.5, 9.0, 4.0]])
@@ -147,18 +147,3 @@ def test_tasks_are_lines_of_code_of_known_languages():
     assert ["x = 1\n", "y = 2\n"] == [task["middle"] for task in tasks]
     assert all(content == task["prefix"] + task["middle"] + task["suffix"] for task in tasks)
     assert [] == line_tasks(files[1:], count=9, seed=0)
-
-
-@pytest.mark.parametrize("room", [1, 7, 20, 500])
-def test_the_nearest_lines_that_fit_are_kept(room):
-    """The sides end and begin at the gap, hold whole lines, and fit into the room."""
-
-    def tokenizer(texts, **_):
-        return {"input_ids": [list(text) for text in texts]}
-
-    prefix, suffix = "one\ntwo\nthree\n", "four\nfive\n"
-    before, after = around_gap(tokenizer, prefix, suffix, room)
-    assert prefix.endswith(before)
-    assert suffix.startswith(after)
-    assert len(before) + len(after) <= room
-    assert (room < 500) != ((before, after) == (prefix, suffix))
