@@ -1,4 +1,4 @@
-# The verbs: setup demo test check bench peers toolchains docs space. `make demo` and `make test` set everything up.
+# The verbs: setup demo test test-lesser check bench peers toolchains docs space. `make demo` and `make test` set everything up.
 # More arguments: make demo ARGS="--source ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,6 +43,14 @@ endif
 
 test: tools
 	@$(BIN)/pytest $(ARGS)
+
+# The model's tests as processors without AVX-512 and without AVX take them, and the data recipes' without compiled code.
+MODEL_TESTS := tests/unit/modeling_santa/test_*.py tests/integration/test_model_cli.py
+test-lesser: tools
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -q $(MODEL_TESTS)
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(BIN)/pytest -q $(MODEL_TESTS)
+	HF_SANTA_ENGINE=numpy $(BIN)/pytest -q tests/unit/data_recipes/filters tests/unit/data_recipes/dedup tests/unit/data_recipes/test_pipeline.py
+	NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/pytest -q tests/unit/data_recipes/engine tests/unit/data_recipes/test_pipeline.py
 
 check: tools
 	$(BIN)/ruff check .
