@@ -10,7 +10,7 @@ from .errors import EvalError
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `eval` with its commands; each parser's default `func` takes the arguments and returns an exit code."""
+    """Add `eval` with its commands; each parser's default `func` takes the arguments and returns an exit code."""
     parser = subparsers.add_parser("eval", help="complete, run and score programs (MultiPL-E)")
     commands = parser.add_subparsers(dest="eval_command", required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="show the toolchains and the sandbox of this machine")
@@ -135,9 +135,14 @@ def _complete(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.shards import Shard
     from eval_multipl_e.suite.tasks import read_task, task_of
 
-    _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1)
+    _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0)
+    if not 0 < args.top_p <= 1:
+        raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
     task = task_of(args.task)
     shard = Shard.parse(args.shard)
+    from eval_multipl_e.suite.model import device_of
+
+    device_of(args.device)
     problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
     problems = problems[: args.limit]
     settings = {
@@ -207,6 +212,9 @@ def _score(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.tasks import Task, read_task, task_of
 
     _check(args, workers=1, timeout_s=0.1)
+    shard = Shard.parse(args.shard)
+    if args.k is not None and min(args.k) < 1:
+        raise EvalError(f"--k is {min(args.k)}. Give 1 or more.")
     settings = read_settings(args.completions)
     name = args.task or (settings or {}).get("task")
     if name is None and args.problems is None:
@@ -224,7 +232,7 @@ def _score(args: argparse.Namespace) -> int:
         task.kind,
         problems,
         [row["completions"] for row in rows],
-        shard=Shard.parse(args.shard),
+        shard=shard,
         k=args.k,
         seed=args.seed,
         is_run=not args.exact_only,
@@ -248,6 +256,7 @@ def _merge(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.merge import merge_completions, merge_results
     from eval_multipl_e.suite.shards import write_whole
 
+    _check(args)
     if args.out in args.files:
         raise EvalError(f"{args.out} is one of the shards. Give another --out.")
     if all(path.suffix == ".jsonl" for path in args.files):
@@ -292,7 +301,11 @@ def _check(args: argparse.Namespace, **least: float) -> None:
 
 
 def _joined(problems: list[dict[str, Any]], completions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The problems that have completions, in the problems' order."""
+    """Return the problems in their order, each with its completions.
+
+    Raises:
+        EvalError: completions of an unknown problem, two rows for one problem, or a problem without completions.
+    """
     texts = {(row["language"], row["name"]): row["completions"] for row in completions}
     unknown = sorted(texts.keys() - {(row["language"], row["name"]) for row in problems})
     if unknown:

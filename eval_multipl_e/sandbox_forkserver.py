@@ -27,7 +27,6 @@ INSIDE_ID = 1000
 _HEADER = struct.Struct("<II")
 _REPORT = struct.Struct("<qq")
 _KINDS = ("user", "mnt", "pid", "net", "ipc", "uts")  # in the order in which they can be entered
-_SOCKET_BYTES = 1 << 16
 _WATCH_S = 0.1
 _NAMESPACES = (
     sandbox_syscalls.NEW_USER

@@ -31,10 +31,31 @@ def open_model(
 
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise EvalError(f"there is no model folder {name}. Give a folder with a config.json, or a repository.")
-    place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    place = device_of(device)
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **common)
     return model.to(place).eval(), AutoTokenizer.from_pretrained(name, **common)
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device that `--device` names; `auto` is the first GPU where there is one, else the CPU.
+
+    Raises:
+        EvalError: there is no such kind of device, or this machine lacks it.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    unknown = EvalError(f"--device is {name!r}. Give auto, cpu, cuda, cuda:N or mps.")
+    try:
+        device = torch.device(name if name != "auto" else "cuda" if count else "cpu")
+    except RuntimeError as error:
+        raise unknown from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise unknown
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise EvalError(f"--device is {name!r}, but PyTorch sees {count} CUDA devices. Give auto, cpu or one of them.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise EvalError(f"--device is {name!r}, but PyTorch has no MPS device here. Give auto or cpu.")
+    return device
 
 
 class Continuer:
