@@ -33,6 +33,7 @@ from .infill_santa import InfillMixin
 from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
 from .linear_santa import SantaLinear, is_cpu_inference
 from .packed_santa import OptimisedLinear
+from .threads_santa import threads_for_input
 
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
@@ -344,6 +345,13 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         self.transformer = SantaModel(config)
         self.lm_head = SantaLinear(config.n_embd, config.vocab_size, bias=False)
         self.post_init()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute as any module does; a small model's few tokens on one thread (see `threads_santa`)."""
+        if torch.compiler.is_compiling():
+            return super().__call__(*args, **kwargs)
+        with threads_for_input(self.config, args[0] if args else kwargs.get("input_ids")):
+            return super().__call__(*args, **kwargs)
 
     def _prepare_cache_for_generation(
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
