@@ -67,7 +67,7 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = subparsers.add_parser(
         "publish",
         help="publish staged repositories to the Hub, one commit each",
-        description="Publish what `hf-santa stage` wrote: dataset, metric, model, Space, each in one commit or none, then "
+        description="Publish what `hf-santa stage` wrote: dataset, model, metric, Space, each in one commit or none, then "
         "load each from the Hub. The token comes from HF_TOKEN or `hf auth login`. ",
         epilog="example: hf-santa publish all out/repos --namespace me --dry-run",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,7 +87,21 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--branch", default="main", metavar="BRANCH", help="branch to commit to (default: main)")
     parser.add_argument("--tag", help="tag the commits afterwards; a tag is never moved")
     parser.add_argument("--message", default="Publish with hf-santa", help="first line of the commits")
-    parser.add_argument("--private", action="store_true", help="make new repositories private")
+    seen_by = parser.add_mutually_exclusive_group()
+    seen_by.add_argument(
+        "--private",
+        dest="visibility",
+        action="store_const",
+        const="private",
+        help="make new repositories private; one that exists and is public is refused (default: what the Hub does)",
+    )
+    seen_by.add_argument(
+        "--public",
+        dest="visibility",
+        action="store_const",
+        const="public",
+        help="make new repositories private, and public once their files are there",
+    )
     parser.add_argument("--replace", action="store_true", help="write over a repository that something else made")
     parser.add_argument(
         "--model-revision", metavar="SHA", help="the model's commit (default, for the Space: the published one)"
@@ -166,7 +180,7 @@ def _published(arguments: argparse.Namespace) -> dict[str, Any]:
         tag=arguments.tag,
         model_revision=arguments.model_revision,
         is_floating_allowed=arguments.allow_floating,
-        is_private=arguments.private,
+        visibility=arguments.visibility,
         by_pull_request=arguments.pr,
         may_replace=arguments.replace,
         is_loaded_back=not arguments.no_load,

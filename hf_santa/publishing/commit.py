@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_santa.publishing.plan import Content, Plan, check_is_ours, make_plan
+from hf_santa.publishing.plan import Content, Plan, Visibility, check_is_ours, check_visibility, make_plan
 from hf_santa.repositories.kinds import Kind, ReleaseError
 
 if TYPE_CHECKING:
@@ -19,6 +19,14 @@ MAX_WAIT_S = 30.0
 _FOR_A_WHILE = {408, 409, 412, 425, 429, 500, 502, 503, 504}
 _PULLS_LOOKED_AT = 10
 T = TypeVar("T")
+
+
+class RefusedByHubError(ReleaseError):
+    """The Hub refused a request for good; the same request would be refused again."""
+
+
+class GaveUpError(ReleaseError):
+    """A request failed as often as it may be tried; it may succeed later."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class Retry:
         """Do the work, again after a failure that may pass.
 
         Raises:
-            ReleaseError: it failed for good, or too often; the message says why.
+            RefusedByHubError: it failed for good; the message says why.
+            GaveUpError: it failed too often.
         """
         for attempt in range(1, self.attempts + 1):
             try:
@@ -44,11 +53,10 @@ class Retry:
                 if reason is None:
                     raise
                 if not may_pass:
-                    raise ReleaseError(f"{what}: {reason}") from error
+                    raise RefusedByHubError(f"{what}: {reason}") from error
                 if attempt == self.attempts:
-                    raise ReleaseError(
-                        f"{what}: {reason}, {attempt} times. The head is as it was; publish again later."
-                    ) from error
+                    times = "once" if attempt == 1 else f"{attempt} times"
+                    raise GaveUpError(f"{what}: {reason}, {times}") from error
                 wait = min(self.wait_s * 2 ** (attempt - 1), MAX_WAIT_S)
                 say(f"again={what} {reason}; next try in {wait:g} s")
                 time.sleep(wait)
@@ -57,13 +65,16 @@ class Retry:
 
 @dataclass(frozen=True)
 class Target:
-    """One repository to be brought to `files`, on a branch or by a pull request to it."""
+    """One repository to be brought to `files`, on a branch or by a pull request to it.
+
+    `visibility` is None where nobody asked: then the Hub's own default holds, which an organisation may have set.
+    """
 
     kind: Kind
     repo_id: str
     revision: str
     files: dict[str, Content]
-    is_private: bool = False
+    visibility: Visibility | None = None
     by_pull_request: bool = False
     may_replace: bool = False
 
@@ -82,10 +93,50 @@ def bring(api: "HfApi", target: Target, title: str, retry: Retry, say: Callable[
     """Bring the repository to its content, by one commit or none.
 
     Raises:
-        ReleaseError: it cannot be done; the repository is as it was before.
+        ReleaseError: it cannot be done; the message says what became of the repository.
     """
     sent: list[int] = []  # the operations of commits that were sent and may have come through
-    return retry(target.repo_id, lambda: _once(api, target, title, sent), say)
+    try:
+        outcome = retry(target.repo_id, lambda: _once(api, target, title, sent), say)
+    except GaveUpError as error:
+        outcome = _after_giving_up(api, target, sent, error)
+    if target.visibility == "public":
+        try:
+            retry(target.repo_id, lambda: _open_to_all(api, target), say)
+        except ReleaseError as error:
+            raise type(error)(
+                f"{error}. The files are there at {outcome.sha[:12]}, but the repository is still private: "
+                "make it public in its settings on the Hub."
+            ) from error
+    return outcome
+
+
+def _after_giving_up(api: "HfApi", target: Target, sent: list[int], error: GaveUpError) -> Outcome:
+    """Return the outcome where the commit came through and only its answer was lost.
+
+    Raises:
+        GaveUpError: it did not, or nobody can tell; the message says which.
+    """
+    if not sent:
+        raise GaveUpError(f"{error}. No commit was sent; publish again later.") from error
+    unknown = f"{error}. Whether the commit came through is not known; publish again later, which makes no second one."
+    try:
+        plan = make_plan(api, target.kind, target.repo_id, target.revision, target.files)
+        pull = _open_pull(api, target) if plan.todo and target.by_pull_request else None
+    except Exception as failure:
+        if why(failure)[0] is None:
+            raise
+        raise GaveUpError(unknown) from error
+    if pull:
+        return Outcome(pull[0], is_new_commit=True, operations=sent[-1], pull_request=pull[1])
+    if plan.todo or plan.head is None:
+        raise GaveUpError(f"{error}. The head is as it was; publish again later.") from error
+    return Outcome(plan.head, is_new_commit=True, operations=sent[-1])
+
+
+def _open_to_all(api: "HfApi", target: Target) -> None:
+    if api.repo_info(target.repo_id, repo_type=target.kind.repo_type).private:
+        api.update_repo_settings(target.repo_id, repo_type=target.kind.repo_type, private=False)
 
 
 def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> Outcome:
@@ -94,6 +145,8 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> Outcome:
     _make_sure_it_exists(api, target)
     plan = make_plan(api, target.kind, target.repo_id, target.revision, target.files)
     assert plan.head is not None
+    if not (sent and target.visibility == "public"):  # a commit of ours in a repository that is opened afterwards
+        check_visibility(plan, target.visibility)
     if not plan.todo:
         return Outcome(plan.head, bool(sent), sent[-1] if sent else 0)
     check_is_ours(plan, may_replace=target.may_replace)
@@ -126,9 +179,9 @@ def _make_sure_it_exists(api: "HfApi", target: Target) -> None:
     kind = target.kind
     if not api.repo_exists(target.repo_id, repo_type=kind.repo_type):
         sdk = "gradio" if kind.repo_type == "space" else None
-        api.create_repo(
-            target.repo_id, repo_type=kind.repo_type, private=target.is_private, space_sdk=sdk, exist_ok=True
-        )
+        # Where public is asked for, the repository is opened after its commit: a failure leaves nothing to be seen.
+        private = None if target.visibility is None else True
+        api.create_repo(target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=sdk, exist_ok=True)
     if target.revision != "main":
         try:
             api.repo_info(target.repo_id, repo_type=kind.repo_type, revision=target.revision)
@@ -175,12 +228,16 @@ def _why_refused(error: "HfHubHTTPError") -> tuple[str, bool]:
         return f"the Hub answered {status}", True
     if status == 401 and "expired" in message:
         return f"the token has expired (401). {_LOGIN}", False
-    if status in {401, 403}:
-        return f"the Hub does not accept the token for this ({status}: {message}). {_LOGIN}", False
+    if status == 401:
+        return f"the Hub does not accept the token (401: {message}). {_LOGIN}", False
+    if status in {402, 403}:
+        return f"the Hub refuses this to the account or its token ({status}: {message}). {_RIGHTS}", False
     return f"the Hub refused it ({status}: {message})", False
 
 
 _LOGIN = "Make a token that may write to the namespace in the Hub's settings and log in again (`hf auth login`)."
+
+_RIGHTS = "Check that the token may write to the namespace, and that the account may have such a repository."
 
 
 def _first_line(error: BaseException) -> str:

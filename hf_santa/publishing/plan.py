@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 Content = Path | bytes
+Visibility = Literal["private", "public"]
 _ON_CREATION = {"README.md"}  # what the Hub itself puts into a new repository
 
 
@@ -34,6 +35,7 @@ class Plan:
     head: str | None
     changes: tuple[Change, ...]
     files: Mapping[str, Content]
+    is_private: bool | None = None  # None where there is no repository yet
 
     @property
     def todo(self) -> tuple[Change, ...]:
@@ -83,9 +85,10 @@ def make_plan(api: "HfApi", kind: Kind, repo_id: str, revision: str, files: Mapp
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        head = api.repo_info(repo_id, repo_type=kind.repo_type, revision=revision).sha
+        info = api.repo_info(repo_id, repo_type=kind.repo_type, revision=revision)
     except RepositoryNotFoundError:
         return Plan(kind, repo_id, None, tuple(Change("add", name, size_of(c)) for name, c in files.items()), files)
+    head = info.sha
     tree = api.list_repo_tree(repo_id, repo_type=kind.repo_type, revision=head, recursive=True)
     remote = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
     changes = [_change(name, content, remote.get(name)) for name, content in files.items()]
@@ -94,7 +97,30 @@ def make_plan(api: "HfApi", kind: Kind, repo_id: str, revision: str, files: Mapp
         for name, entry in remote.items()
         if name not in files and name != ".gitattributes"  # the Hub's own
     ]
-    return Plan(kind, repo_id, head, tuple(sorted(changes, key=lambda change: change.path)), files)
+    ordered = tuple(sorted(changes, key=lambda change: change.path))
+    return Plan(kind, repo_id, head, ordered, files, is_private=bool(info.private))
+
+
+def check_visibility(plan: Plan, wanted: Visibility | None) -> None:
+    """Refuse a repository that other people can see, or can't see, against what was asked for.
+
+    An empty private repository passes where public is asked for: it is opened after its commit. One that holds files
+    does not, because opening it would show its whole history.
+
+    Raises:
+        ReleaseError: the repository exists with the other visibility.
+    """
+    if wanted == "private" and plan.is_private is False:
+        raise ReleaseError(
+            f"{plan.repo_id} is public, and --private was given. Make it private in its settings on the Hub, choose "
+            f"another name (--name {plan.kind.name}=NAME), or leave out --private."
+        )
+    is_empty = all(change.action == "add" or change.path in _ON_CREATION for change in plan.changes)
+    if wanted == "public" and plan.is_private and not is_empty:
+        raise ReleaseError(
+            f"{plan.repo_id} is private and holds files, and --public was given. Make it public in its settings on the "
+            "Hub, where its whole history is then seen, or leave out --public."
+        )
 
 
 def check_is_ours(plan: Plan, *, may_replace: bool) -> None:

@@ -1,6 +1,7 @@
-"""Publishes staged repositories: dataset, metric, model, Space, each in one commit, then loads them from the Hub.
+"""Publishes staged repositories: dataset, model, metric, Space, each in one commit, then loads them from the Hub.
 
-The order makes every state in between a good one: a Space names a model's commit that is there already.
+The order makes every state in between a good one: a Space names a model's commit that is there already. Two of the
+four are Spaces, which the Hub refuses to some accounts, so these come last and a refusal does not stop the others.
 """
 
 import re
@@ -10,8 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_santa.publishing.commit import Outcome, Retry, Target, address, bring, tagged_commit
-from hf_santa.publishing.plan import Content, Plan, check_is_ours, local_files, make_plan, sha256_of
+from hf_santa.errors import IncompleteError
+from hf_santa.publishing.commit import Outcome, RefusedByHubError, Retry, Target, address, bring, tagged_commit
+from hf_santa.publishing.plan import (
+    Content,
+    Plan,
+    Visibility,
+    check_is_ours,
+    check_visibility,
+    local_files,
+    make_plan,
+    sha256_of,
+)
 from hf_santa.repositories.kinds import KINDS, PINNED, Kind, ReleaseError, repo_ids
 from hf_santa.repositories.staging import checked
 from hf_santa.repositories.verify import hub_environment, verify_on_hub
@@ -24,6 +35,10 @@ PUBLISHED = "published.json"
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 Say = Callable[[str], None]
+
+
+class PartlyPublishedError(IncompleteError, ReleaseError):
+    """The Hub refused some of the repositories; the others are published."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,7 @@ class Request:
     tag: str | None = None
     model_revision: str | None = None
     is_floating_allowed: bool = False
-    is_private: bool = False
+    visibility: Visibility | None = None  # None: the Hub's default, which an organisation may have set
     by_pull_request: bool = False
     may_replace: bool = False
     is_loaded_back: bool = True
@@ -105,7 +120,7 @@ def check_request(request: Request) -> None:
     if unknown := set(request.names) - set(KINDS):
         raise ReleaseError(f"--name {unknown.pop()}: there is no such kind. Choose from {', '.join(KINDS)}.")
     if FULL_SHA.fullmatch(request.revision):
-        raise ReleaseError("--revision is a commit; commits are made on a branch. Name a branch, such as main.")
+        raise ReleaseError("--branch is a commit; commits are made on a branch. Name a branch, such as main.")
     pinned = request.model_revision
     if pinned and not FULL_SHA.fullmatch(pinned) and not request.is_floating_allowed:
         raise ReleaseError(
@@ -130,6 +145,7 @@ def plan_all(hub: Hub, request: Request) -> list[Plan]:
         repo_id = request.ids[kind.name]
 
         plan = hub.ask(repo_id, partial(_planned, hub.api, request, kind, files))
+        check_visibility(plan, request.visibility)
         check_is_ours(plan, may_replace=request.may_replace)
         if (
             request.tag
@@ -178,6 +194,7 @@ def publish(hub: Hub, request: Request) -> dict[str, Any]:
 
     Raises:
         ReleaseError: a folder must not be published, or a repository could not be; those before it are published.
+        PartlyPublishedError: the Hub refused some of several repositories; all the others are published.
         StageError: a staged folder, or a repository on the Hub, does not open.
     """
     for kind in request.kinds:
@@ -185,33 +202,58 @@ def publish(hub: Hub, request: Request) -> dict[str, Any]:
     plans = plan_all(hub, request)
     report: dict[str, Any] = {"namespace": request.namespace, "revision": request.revision, "tag": request.tag}
     report["repos"] = {}
+    refused: dict[str, RefusedByHubError] = {}
     for plan in plans:
-        for line in plan.lines():
-            hub.say(line)
-        files, outcome = _apply(hub, request, plan, report)
-        entry = {
-            "repo": plan.repo_id,
-            "sha": outcome.sha,
-            "url": f"{address(hub.api, plan.kind, plan.repo_id)}/tree/{outcome.sha}",
-            "is_new_commit": outcome.is_new_commit,
-            "operations": outcome.operations,
-            "pull_request": outcome.pull_request,
-            "loaded": None,
-        }
-        report["repos"][plan.kind.name] = entry
-        write_json(request.folder / PUBLISHED, report)
-        done = f"commit operations={outcome.operations}" if outcome.is_new_commit else "up to date"
-        hub.say(f"published={plan.kind.name} {plan.repo_id} {outcome.sha} {done}")
-        if request.is_loaded_back:
-            digests = {name: sha256_of(content) for name, content in files.items()}
-            entry["loaded"] = _load_back(hub, request, plan, outcome.sha, digests)
-            write_json(request.folder / PUBLISHED, report)
+        if plan.kind.name == "space" and "model" in refused:
+            hub.say(f"refused={plan.kind.name} {plan.repo_id} not tried: it runs the model, which was refused")
+            continue
+        try:
+            _publish_one(hub, request, plan, report)
+        except RefusedByHubError as error:
+            refused[plan.kind.name] = error
+            hub.say(f"refused={plan.kind.name} {error}")
     if request.tag:
         for plan in plans:
-            sha = report["repos"][plan.kind.name]["sha"]
-            hub.ask(plan.repo_id, partial(_tag, hub.api, plan, request.tag, sha))
-            hub.say(f"tagged={plan.kind.name} {request.tag} {sha}")
+            if plan.kind.name in report["repos"]:
+                sha = report["repos"][plan.kind.name]["sha"]
+                hub.ask(plan.repo_id, partial(_tag, hub.api, plan, request.tag, sha))
+                hub.say(f"tagged={plan.kind.name} {request.tag} {sha}")
+    _raise_refusals(list(refused.values()), published=len(report["repos"]), planned=len(plans))
     return report
+
+
+def _raise_refusals(refused: Sequence[RefusedByHubError], *, published: int, planned: int) -> None:
+    """Raise what the Hub refused, as one error: incomplete where something was published."""
+    if not refused:
+        return
+    if not published:
+        raise refused[0]
+    reasons = " ".join(str(error) for error in refused)
+    raise PartlyPublishedError(f"{published} of {planned} repositories are published. {reasons}")
+
+
+def _publish_one(hub: Hub, request: Request, plan: Plan, report: dict[str, Any]) -> None:
+    """Commit one repository, enter it in the report, and load it back."""
+    for line in plan.lines():
+        hub.say(line)
+    files, outcome = _apply(hub, request, plan, report)
+    entry = {
+        "repo": plan.repo_id,
+        "sha": outcome.sha,
+        "url": f"{address(hub.api, plan.kind, plan.repo_id)}/tree/{outcome.sha}",
+        "is_new_commit": outcome.is_new_commit,
+        "operations": outcome.operations,
+        "pull_request": outcome.pull_request,
+        "loaded": None,
+    }
+    report["repos"][plan.kind.name] = entry
+    write_json(request.folder / PUBLISHED, report)
+    done = f"commit operations={outcome.operations}" if outcome.is_new_commit else "up to date"
+    hub.say(f"published={plan.kind.name} {plan.repo_id} {outcome.sha} {done}")
+    if request.is_loaded_back:
+        digests = {name: sha256_of(content) for name, content in files.items()}
+        entry["loaded"] = _load_back(hub, request, plan, outcome.sha, digests)
+        write_json(request.folder / PUBLISHED, report)
 
 
 def _apply(hub: Hub, request: Request, plan: Plan, report: Mapping[str, Any]) -> tuple[dict[str, Any], Outcome]:
@@ -227,7 +269,7 @@ def _apply(hub: Hub, request: Request, plan: Plan, report: Mapping[str, Any]) ->
         plan.repo_id,
         request.revision,
         files,
-        is_private=request.is_private,
+        visibility=request.visibility,
         by_pull_request=request.by_pull_request,
         may_replace=request.may_replace,
     )

@@ -57,14 +57,6 @@ KINDS = {
             "santa-data",
             ("README.md", "funnel.json", "data/*.parquet", "rejects/*.parquet", "images/*.svg"),
         ),
-        # `evaluate` looks for a script of the repository's name.
-        Kind(
-            "metric",
-            "eval_multipl_e",
-            "space",
-            "eval_multipl_e",
-            ("README.md", "*.py", "requirements.txt"),
-        ),
         Kind(
             "model",
             "model",
@@ -75,6 +67,14 @@ KINDS = {
                 *("tokenizer.json", "tokenizer_config.json", "model.safetensors", "model.safetensors.index.json"),
                 "model-*-of-*.safetensors",
             ),
+        ),
+        # `evaluate` looks for a script of the repository's name.
+        Kind(
+            "metric",
+            "eval_multipl_e",
+            "space",
+            "eval_multipl_e",
+            ("README.md", "*.py", "requirements.txt"),
         ),
         Kind(
             "space",

@@ -42,6 +42,9 @@ class Hub:
         self.raw_log: list[str] = []
         self.failures: list[list] = []
         self.hooks: list[list] = []
+        self.refused_kinds: set[str] = set()  # what no account may create, as a free one may not create Spaces
+        self.private_by_default: set[str] = set()  # namespaces whose new repositories are private unless asked
+        self.visibility_asked: dict[str, str | None] = {}  # what each creation asked for
 
     def fail(self, pattern, status=503, times=1):
         """Answer the next `times` requests whose "METHOD path" matches with this status."""
@@ -209,8 +212,19 @@ class Handler(BaseHTTPRequestHandler):
         if (kind, name) in self.hub.store.repos:
             self._send(409, {"error": "You already created this repo", "url": url})
             return
-        self.hub.store.create(kind, name, private=asked.get("private") or asked.get("visibility") == "private")
+        if kind in self.hub.refused_kinds:
+            raise RefusedError(403, f"A {kind} needs a paid plan")
+        visibility = asked.get("visibility") or (asked["private"] and "private" if "private" in asked else None)
+        self.hub.visibility_asked[name] = visibility
+        default = "private" if namespace in self.hub.private_by_default else "public"
+        self.hub.store.create(kind, name, private=(visibility or default) == "private")
         self._send(200, {"url": url, "name": name, "id": name})
+
+    def settings(self, kinds, name):
+        """PUT settings: the visibility."""
+        self._may_write(name.split("/")[0])
+        self._repo(kinds, name).private = self.json()["visibility"] == "private"
+        self._send(200, {})
 
     def info(self, kinds, name, revision=None):
         """GET a repository, at a revision."""
@@ -360,6 +374,7 @@ ROUTES = (
     (("GET",), f"/api/{KINDS}/{REPO}/tree/{REVISION}(/.*)?", Handler.tree),
     (("POST",), f"/api/{KINDS}/{REPO}/paths-info/{REVISION}", Handler.paths_info),
     (("GET",), f"/api/{KINDS}/{REPO}/refs", Handler.refs),
+    (("PUT",), f"/api/{KINDS}/{REPO}/settings", Handler.settings),
     (("POST",), f"/api/{KINDS}/{REPO}/(branch|tag)/(.+)", Handler.make_ref),
     (("POST",), f"/api/{KINDS}/{REPO}/preupload/{REVISION}", Handler.preupload),
     (("POST",), f"/api/{KINDS}/{REPO}/commit/{REVISION}", Handler.commit),

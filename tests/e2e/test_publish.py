@@ -14,7 +14,7 @@ from .hub_store import Account
 from .release_driver import TOKEN, copied, publish
 
 IDS = repo_ids("me")
-REPOS = [("dataset", IDS["dataset"]), ("space", IDS["metric"]), ("model", IDS["model"]), ("space", IDS["space"])]
+REPOS = [("dataset", IDS["dataset"]), ("model", IDS["model"]), ("space", IDS["metric"]), ("space", IDS["space"])]
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def published(staged, tmp_path_factory):
 
 
 def test_all_four_are_published_in_order_and_loaded_back(published):
-    """Dataset, metric, model, Space: one commit each, each loaded from the Hub afterwards; published.json says so."""
+    """Dataset, model, metric, Space: one commit each, each loaded from the Hub afterwards; published.json says so."""
     hub, out, done, first, _ = published
     sent = [path for method, path, status in first if "/commit/" in path and status == 200]
     assert [f"/api/{kind}s/{name}/commit/main" for kind, name in REPOS] == sent
     report = json.loads((out / "published.json").read_text())["repos"]
-    assert ["dataset", "metric", "model", "space"] == list(report)
+    assert ["dataset", "model", "metric", "space"] == list(report)
     assert all(entry["loaded"] and entry["is_new_commit"] for entry in report.values())
     assert [entry["sha"] for entry in report.values()] == [hub.store.repos[key].head.oid for key in REPOS]
     assert "loaded=metric pass@1=0.5" in done.stdout
@@ -155,7 +155,7 @@ def test_a_pull_request_leaves_main_alone_and_is_opened_once(published, tmp_path
 
 
 def test_a_branch_is_made_where_there_is_none(published, tmp_path):
-    """--revision commits to a branch and leaves main alone."""
+    """--branch commits to a branch and leaves main alone."""
     hub, out, _, _, home = published
     changed = copied(out, tmp_path / "changed")
     (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate>=0.4\n")

@@ -89,10 +89,10 @@ def test_a_race_is_planned_anew(hub, staged, tmp_path):
 
 @pytest.mark.parametrize("status", [503, 200])
 def test_killed_between_repositories_each_is_old_or_new(hub, staged, tmp_path, status):
-    """SIGKILL before or after the model's commit: what came before is whole, the rest untouched; a rerun ends it."""
+    """SIGKILL before or after the metric's commit: what came before is whole, the rest untouched; a rerun ends it."""
     command = [COMMAND, "publish", "all", staged, "--namespace", "me", "--no-load"]
     child = subprocess.Popen(command, env=environment(hub, tmp_path), stdout=subprocess.DEVNULL)
-    pattern = r"POST /api/models/me/santa/commit/" if status == 503 else r"POST /api/repos/create"
+    pattern = r"POST /api/spaces/me/eval_multipl_e/commit/" if status == 503 else r"POST /api/repos/create"
 
     def kill():
         os.kill(child.pid, signal.SIGKILL)
@@ -100,8 +100,8 @@ def test_killed_between_repositories_each_is_old_or_new(hub, staged, tmp_path, s
     if status == 503:
         hub.fail(pattern)
         hub.before(pattern, kill)
-    else:  # when the Space is created, the model has its commit
-        hub.before("POST .*/models/me/santa/commit/", lambda: hub.before(pattern, kill))
+    else:  # when the Space is created, the metric has its commit
+        hub.before("POST .*/spaces/me/eval_multipl_e/commit/", lambda: hub.before(pattern, kill))
     assert -signal.SIGKILL == child.wait(60)
     assert [1, 1] == [len(commits(hub, kind, name)) for kind, name in PUBLISHED[:2]]
     assert (0 if status == 503 else 1) == len(commits(hub, *PUBLISHED[2]))
@@ -113,8 +113,8 @@ def test_killed_between_repositories_each_is_old_or_new(hub, staged, tmp_path, s
 
 PUBLISHED = [
     ("dataset", "me/santa-data"),
-    ("space", "me/eval_multipl_e"),
     ("model", "me/santa"),
+    ("space", "me/eval_multipl_e"),
     ("space", "me/santa-demo"),
 ]
 

@@ -13,10 +13,10 @@ OTHER = "hf_" + "Qw12" * 8 + "zz"
     [
         ("nobody", None, "me", "no token found. Log in with `hf auth login`, or set HF_TOKEN"),
         (None, OTHER, "me", "the token has expired (401)"),
-        ("unknown", OTHER, "me", "the Hub does not accept the token for this (401"),
+        ("unknown", OTHER, "me", "the Hub does not accept the token (401"),
         (Account("me", role="read"), OTHER, "me", "the token of me may only read"),
         (Account("me", ("org",)), OTHER, "theirs", "--namespace theirs: the token belongs to me, who is in org"),
-        (Account("me", role="fineGrained"), OTHER, "me", "the Hub does not accept the token for this (403"),
+        (Account("me", role="fineGrained"), OTHER, "me", "the Hub refuses this to the account or its token (403"),
     ],
     ids=["none", "expired", "unknown", "read-only", "foreign namespace", "fine-grained without the right"],
 )
@@ -96,7 +96,7 @@ def test_a_space_runs_a_full_commit_unless_told_otherwise(hub, staged, tmp_path)
     ("arguments", "words"),
     [
         (["--name", "model=a/b"], "--name model='a/b' is no name on the Hub"),
-        (["--name", "modle=x"], "--name modle: there is no such kind. Choose from dataset, metric, model, space"),
+        (["--name", "modle=x"], "--name modle: there is no such kind. Choose from dataset, model, metric, space"),
         (["--branch", "a" * 40], "--branch is a commit; commits are made on a branch"),
         (["--attempts", "0"], "--attempts is 0. Give 1 or more"),
     ],
