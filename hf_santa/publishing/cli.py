@@ -120,10 +120,14 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _card(arguments: argparse.Namespace) -> int:
+    from hf_santa.errors import CheckFailedError
     from hf_santa.repositories.kinds import KINDS
-    from hf_santa.repositories.lint import check_card
+    from hf_santa.repositories.lint import CardError, check_card
 
-    check_card(arguments.folder, KINDS[arguments.kind])
+    try:
+        check_card(arguments.folder, KINDS[arguments.kind])
+    except CardError as error:  # what this command looks for; to `stage` and `publish` it is a mistake
+        raise CheckFailedError(str(error)) from error
     print(f"{arguments.folder / 'README.md'}: a good card of a {arguments.kind} repository")
     return 0
 

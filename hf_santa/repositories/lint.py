@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_santa.errors import CheckFailedError
 from hf_santa.repositories.kinds import Kind, ReleaseError, files_of, split_card
 
 LICENSES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "odc-by", "bigcode-openrail-m", "openrail"})
@@ -15,10 +14,8 @@ SIZES = frozenset({"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "1
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class CardError(ReleaseError, CheckFailedError):
+class CardError(ReleaseError):
     """A card is not as the Hub wants it; the message lists everything that is wrong."""
-
-    exit_code = CheckFailedError.exit_code
 
 
 def check_card(folder: Path, kind: Kind) -> None:
