@@ -32,7 +32,9 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
+    "chat_template.jinja",
 )
+OTHER_FILES = ("generation_config.json",)
 ORIGINAL_FIELDS = {
     "architectures": ["GPT2LMHeadCustomModel"],
     "model_type": "gpt2",
@@ -72,6 +74,9 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     for name in TOKENIZER_FILES:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, partial / name)
+    for name in OTHER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, partial / name)
     partial.replace(target)
     return target
 
@@ -186,6 +191,12 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
 def _canonical(state: Mapping[str, torch.Tensor], config: SantaConfig) -> dict[str, torch.Tensor]:
     named = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
     check(named, config)
+    head = state.get("lm_head.weight")
+    if head is not None and not torch.equal(head, named["transformer.wte.weight"]):
+        raise ModelError(
+            "lm_head.weight differs from transformer.wte.weight, but SantaCoder ties the two, so the head would be lost. "
+            "Open this checkpoint with its own class."
+        )
     return named
 
 

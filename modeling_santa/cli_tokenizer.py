@@ -1,10 +1,13 @@
 """The commands `hf-santa tokenizer train`, `pack` and `info`."""
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from modeling_santa.errors_santa import ModelError
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,7 +18,10 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_source(train)
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write tokenizer.json to")
     train.add_argument("--vocab-size", type=int, default=49152, metavar="N", help="without the five special tokens")
-    train.add_argument("--limit-mb", type=float, metavar="MB", help="stop reading after so much text")
+    train.add_argument(
+        "--limit-mb", type=float, metavar="MB", help="learn from about so much text, drawn from all of it"
+    )
+    train.add_argument("--seed", type=int, default=0, help="seed of the draw for --limit-mb (default: 0)")
     train.add_argument("--n-positions", type=int, default=2048, metavar="N", help="longest input (default: 2048)")
     train.set_defaults(func=_in_one_line("train", _train))
     pack = commands.add_parser("pack", help="encode a corpus into shards; a killed run goes on where it was")
@@ -38,33 +44,49 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 class _Read:
-    """Passes the source's texts on, counts them, and stops at the limit."""
+    """Passes the source's texts on and counts them.
 
-    def __init__(self, arguments: argparse.Namespace, limit_mb: float | None = None) -> None:
-        self.arguments, self.limit = arguments, (limit_mb or float("inf")) * 1e6
+    With a limit the source is read twice: once for its size, then each text is kept by chance, by the seed and its
+    number, with the probability limit / size. A source that is sorted by language so gives all of its languages.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, limit_mb: float | None = None, seed: int = 0) -> None:
+        self.arguments, self.limit_mb, self.seed = arguments, limit_mb, seed
         self.files, self.bytes = 0, 0
 
     def __iter__(self) -> Iterator[str]:
         from tqdm import tqdm
 
-        from modeling_santa.corpus.texts import read_texts
-
-        given = self.arguments
+        share = 1.0
+        if self.limit_mb is not None:
+            share = self.limit_mb * 1e6 / max(1, sum(map(_size, self._texts())))
+        draw = random.Random(self.seed)
         with tqdm(desc="read", unit="B", unit_scale=True, disable=None) as bar:
-            for text in read_texts(given.source, recipe=given.recipe, column=given.column):
-                size = len(text.encode("utf-8", "surrogatepass"))
+            for text in self._texts():
+                if draw.random() >= share:
+                    continue
+                size = _size(text)
                 self.files += 1
                 self.bytes += size
                 bar.update(size)
                 yield text
-                if self.bytes >= self.limit:
-                    return
+
+    def _texts(self) -> Iterator[str]:
+        from modeling_santa.corpus.texts import read_texts
+
+        return read_texts(self.arguments.source, recipe=self.arguments.recipe, column=self.arguments.column)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _train(arguments: argparse.Namespace) -> str:
     from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
-    texts = _Read(arguments, arguments.limit_mb)
+    if arguments.limit_mb is not None and not arguments.limit_mb > 0:
+        raise ModelError(f"--limit-mb {arguments.limit_mb} is no size. Give a number above 0, or leave it out.")
+    texts = _Read(arguments, arguments.limit_mb, arguments.seed)
     tokenizer = train_tokenizer(texts, vocab_size=arguments.vocab_size, show_progress=sys.stderr.isatty())
     save_tokenizer(tokenizer, arguments.out, n_positions=arguments.n_positions)
     found = tokenizer.get_vocab_size(with_added_tokens=False)

@@ -150,6 +150,7 @@ def finetune(
         if keep_adapter is not None:
             result.save_pretrained(keep_adapter)
         result = result.merge_and_unload()
+    result.config.use_cache = True  # Trainer turns it off for training; a saved model would generate without a cache
     return result.to("cpu"), curve
 
 

@@ -1,11 +1,16 @@
 """The model's commands on a real, tiny model folder: what they print, and what they say of a mistake."""
 
 import io
+import json
+import shutil
+from argparse import Namespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from hf_santa.cli import main
+from modeling_santa.cli_tokenizer import _Read
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.infill_santa import special_ids
 from modeling_santa.modeling_santa import SantaForCausalLM
@@ -139,3 +144,40 @@ def test_underscore_spellings_are_accepted(folder):
     ]
     with pytest.raises(ValueError, match=r"the tokenizer lacks <fim-prefix>, .*<fim-pad>"):
         special_ids(Vocabulary("<|endoftext|>"))
+
+
+def test_convert_keeps_what_is_not_weights_and_loses_no_head(folder, tmp_path, capsys):
+    """Generation settings and the chat template come along; a head that differs from the embedding is refused."""
+    source = tmp_path / "source"
+    shutil.copytree(folder, source)
+    for name, text in (("generation_config.json", '{"top_k": 3}'), ("chat_template.jinja", "{{ messages }}")):
+        (source / name).write_text(text)
+    assert 0 == run("convert", source, tmp_path / "out")
+    assert '{"top_k": 3}' == (tmp_path / "out" / "generation_config.json").read_text()
+    assert "{{ messages }}" == (tmp_path / "out" / "chat_template.jinja").read_text()
+    weights = load_file(source / "model.safetensors")
+    head = weights["transformer.wte.weight"] + 1
+    save_file({**weights, "lm_head.weight": head}, source / "model.safetensors", metadata={"format": "pt"})
+    capsys.readouterr()
+    for command in (("convert", source, tmp_path / "lost"), ("info", source)):
+        assert 2 == run(*command)
+        assert "lm_head.weight differs from transformer.wte.weight" in capsys.readouterr().err
+    assert not (tmp_path / "lost").exists()
+
+
+def test_a_limited_tokenizer_sees_all_of_a_sorted_source(tmp_path, capsys):
+    """The limit draws from the whole source by the seed: both halves of it, about so much, the same again."""
+    source = tmp_path / "texts.jsonl"
+    texts = [letter * 1000 for letter in "ab" for _ in range(100)]
+    source.write_text("".join(json.dumps({"content": text}) + "\n" for text in texts))
+    drawn = []
+    for seed in (0, 0, 1):
+        read = _Read(Namespace(source=source, recipe=None, column="content"), 0.05, seed)
+        drawn.append(list(read))
+        assert 30 <= drawn[-1].count("a" * 1000) + drawn[-1].count("b" * 1000) == read.files <= 70
+        assert min(drawn[-1].count("a" * 1000), drawn[-1].count("b" * 1000)) >= 10
+    assert drawn[0] == drawn[1]
+    whole = list(_Read(Namespace(source=source, recipe=None, column="content"), 5.0, 0))
+    assert texts == whole
+    assert 2 == main(["tokenizer", "train", str(source), "--out", str(tmp_path / "t"), "--limit-mb", "0"])
+    assert "--limit-mb 0.0 is no size" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.training.loop.muon import FittedMuon
 
 
 @dataclass(frozen=True)
@@ -89,4 +90,4 @@ def optimizers_for(model: PreTrainedModel, plan: TrainingPlan) -> list[torch.opt
     vectors = [p for _, p in named if p.dim() < 2]
     groups = [{"params": others, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     adam = torch.optim.AdamW(groups, lr=plan.other_lr, betas=(0.9, 0.95), eps=1e-8)
-    return [torch.optim.Muon(matrices, lr=plan.matrix_lr, weight_decay=plan.weight_decay), adam] if is_muon else [adam]
+    return [FittedMuon(matrices, lr=plan.matrix_lr, weight_decay=plan.weight_decay), adam] if is_muon else [adam]
