@@ -102,6 +102,7 @@ def test_the_merged_folder_is_base_and_adapter(place, tmp_path):
         adapted = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()(ids).logits
         torch.testing.assert_close(merged(ids).logits, adapted, rtol=1e-4, atol=1e-5)
     assert (plain - adapted).abs().max() > 1e-3
+    assert merged.config.use_cache
 
 
 def test_a_loss_that_is_no_number_stops_with_its_step(place, tmp_path, monkeypatch, capsys):
