@@ -65,7 +65,7 @@ def linear(
     """Return x @ weight.T + bias for a dense weight of the same dtype, by the fastest kernel for this many rows."""
     rows = x.numel() // max(1, weight.shape[1])
     if x.dtype == torch.float32:
-        if has_kernel("dense", x.dtype) and (rows < MKL_ROWS or not has_fast_mkl()):
+        if has_kernel("dense", x.dtype) and (1 < rows < MKL_ROWS or not has_fast_mkl()):
             return onednn_linear(x, weight, bias, fused_gelu=fused_gelu)
     elif has_kernel("dense", x.dtype):
         if rows == 1:
