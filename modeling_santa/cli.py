@@ -66,7 +66,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--optimize",
         choices=("off", "packed", "int8", "int4"),
         default="off",
-        help="CPU inference: packed gives the same text sooner, int8 and int4 round the weights (default: off)",
+        help="weights for a CPU: packed in its own order, or rounded to int8 or int4; what would be slower here is refused "
+        "(default: off)",
     )
 
 

@@ -24,7 +24,7 @@ class FittedMuon(torch.optim.Muon):
     def step(self, closure: Any = None) -> Any:
         """Update every weight that has a gradient."""
         if self.dtype == torch.bfloat16:
-            return super().step(closure)
+            return super().step(closure)  # type: ignore[no-untyped-call]
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -59,7 +59,7 @@ def orthogonal(
     """
     linear, cubic, quintic = coefficients
     is_tall = matrix.shape[0] > matrix.shape[1]
-    found = matrix.T if is_tall else matrix
+    found: torch.Tensor = matrix.T if is_tall else matrix
     found = found / found.norm().clamp(min=floor)
     for _ in range(steps):
         gram = found @ found.T
