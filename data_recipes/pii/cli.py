@@ -29,7 +29,7 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE,TYPE",
         help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME",
     )
-    parser.add_argument("--json", action="store_true", help="print the finds as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--sarif", metavar="FILE", help="write the finds as SARIF 2.1.0, for code hosts")
     parser.add_argument("--baseline", metavar="FILE", help="leave out the finds that this file knows")
     parser.add_argument("--write-baseline", metavar="FILE", help="write the finds of today to such a file")
