@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.serve:
         from hf_santa.demo.steps_release import serve
 
-        return serve(out, arguments.port)
+        serve(out, arguments.port)
     return 0
 
 

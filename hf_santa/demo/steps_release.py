@@ -1,7 +1,6 @@
 """Steps model, card and space: the staged folders, checked as their users will open them."""
 
 import json
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from hf_santa.demo.steps import DemoError
 from hf_santa.demo.used_by import SPACE, run_one
 from hf_santa.repositories.clean_process import open_space
 from hf_santa.repositories.model_card import write_model_card
-from hf_santa.repositories.write import StageError, open_in_clean_process, stage_model, stage_space, write_json
+from hf_santa.repositories.write import open_in_clean_process, stage_model, stage_space, write_json
 
 
 def stage_the_model(out: Path, _: dict[str, Any]) -> str:
@@ -47,15 +46,12 @@ def try_the_space(out: Path, _: dict[str, Any]) -> str:
     return f"api=/infill answered={'yes' if output.strip() else 'no'}"
 
 
-def serve(out: Path, port: int) -> int:
-    """Leave the Space open until Ctrl-C; return the exit code."""
-    try:
-        with open_space(out / "space", {"HF_SANTA_MODEL": str((out / "model").resolve())}, port) as url:
-            print(f"Space: {url}  (Ctrl-C stops it)", flush=True)
-            threading.Event().wait()
-    except StageError as error:
-        print(f"hf-santa demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print()
-    return 0
+def serve(out: Path, port: int) -> None:
+    """Leave the Space open until Ctrl-C.
+
+    Raises:
+        StageError: it does not start, because the port is taken for example.
+    """
+    with open_space(out / "space", {"HF_SANTA_MODEL": str((out / "model").resolve())}, port) as url:
+        print(f"Space: {url}  (Ctrl-C stops it)", flush=True)
+        threading.Event().wait()

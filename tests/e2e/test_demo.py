@@ -163,7 +163,7 @@ def test_ctrl_c_says_how_to_go_on(corpus, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert 130 == process.returncode
-    assert "hf-santa demo: stopped. Run the same command again: it goes on from there." in said
+    assert "hf-santa demo: stopped. Run the same command again: what was finished is kept." in said
 
 
 @pytest.mark.toolchain
@@ -243,7 +243,7 @@ def test_a_full_disk_is_named_and_nothing_half_written_counts(corpus, tmp_path):
 
 
 def test_a_port_in_use_is_named(finished, corpus):
-    """--serve on a taken port ends with exit code 1 and the port's number."""
+    """--serve on a taken port ends with exit code 2 and the port's number."""
     out, _ = finished
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
