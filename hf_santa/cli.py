@@ -6,6 +6,7 @@ As an extension of the Hugging Face command line it is `hf santa`; both are the 
 import argparse
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -71,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     _print_what_the_terminal_can_show()
     arguments = build_parser().parse_args(argv)
-    return door.run(arguments.func, arguments, arguments.prog)
+    code = door.run(arguments.func, arguments, arguments.prog)
+    if code == door.INTERRUPTED and argv is None:
+        os._exit(code)  # threads of libraries that are still at work would keep the process
+    return code
 
 
 def _add_door_options(command: argparse.ArgumentParser) -> None:

@@ -84,7 +84,8 @@ def run(command: Command, arguments: argparse.Namespace, name: str) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return CLOSED_PIPE
         except KeyboardInterrupt:
-            interruption.end()
+            interruption.tell()
+            return INTERRUPTED
         except Exception as error:  # noqa: BLE001 - the door is where every error ends
             return _told(error, name, is_debug=getattr(arguments, "debug", False))
     return code

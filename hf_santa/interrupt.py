@@ -31,6 +31,7 @@ class Interruption:
         is_main = threading.current_thread() is threading.main_thread()
         self._is_watched = is_main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
         self._lock = threading.Lock()
+        self._is_told = self._is_signalled = self._is_over = False
         _children_leave_it_to_their_parent()
 
     def __enter__(self) -> Self:
@@ -38,7 +39,7 @@ class Interruption:
             return self
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        self._handler = signal.signal(signal.SIGINT, _raise)
+        self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, name="hf-santa-interrupt", daemon=True).start()
         return self
@@ -46,32 +47,39 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_over = True
         if self._is_watched:
             signal.set_wakeup_fd(self._wakeup)
             signal.signal(signal.SIGINT, self._handler)
             os.close(self._write)
 
-    def end(self) -> NoReturn:
-        """Say that the command was stopped, end its children, and leave."""
-        with self._lock:  # the watching thread and the main thread may both come here; the first one ends the process
+    def tell(self) -> None:
+        """Say once that the command was stopped, and end its children if a signal stopped it."""
+        with self._lock:
+            if self._is_told:
+                return
+            self._is_told = True
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
             line = f"{self._name}: stopped. Run the same command again: what was finished is kept.\n"
             with contextlib.suppress(OSError):
                 os.write(2, line.encode())
-            _end_children()
-            os._exit(130)
+            if self._is_signalled:
+                _end_children()
+
+    def _interrupt(self, _signal: int, _frame: object) -> NoReturn:
+        self._is_signalled = True
+        raise KeyboardInterrupt
 
     def _watch(self) -> None:
         while data := os.read(self._read, 1):
             if data[0] == signal.SIGINT:
+                self._is_signalled = True
                 time.sleep(GRACE_S)
-                self.end()
+                if not self._is_over:
+                    self.tell()
+                    os._exit(130)
         os.close(self._read)
-
-
-def _raise(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _end_children() -> None:
@@ -96,7 +104,7 @@ def _children_leave_it_to_their_parent() -> None:
     """Let forked children ignore Ctrl-C while a command runs; the parent ends them, and none prints a traceback."""
 
     def ignore() -> None:
-        if signal.getsignal(signal.SIGINT) is _raise:
+        if isinstance(getattr(signal.getsignal(signal.SIGINT), "__self__", None), Interruption):
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
