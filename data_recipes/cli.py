@@ -79,7 +79,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="JSONL",
         action="append",
         default=[],
-        help="drop files that hold a string of this benchmark (.jsonl or .jsonl.gz); may be repeated",
+        help="drop files that hold a string of this benchmark; may be repeated",
     )
     parser.add_argument("--tokenizer", metavar="PATH", help="tokenizer.json or its folder (for recipe fertility)")
     parser.add_argument(

@@ -57,7 +57,7 @@ def run(
 ) -> dict[str, Any]:
     """Make a dataset folder from rows: a parquet file, or a folder of them (what `write_rows` wrote, or The Stack).
 
-    Writes `data/<language>-00000-<digest>.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
+    Writes `data/<language>-00000.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
     pictures in it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and measures stay
     those of the original bytes.
 

@@ -3,7 +3,7 @@
 Every string is represented by one of its 8-byte windows, the one with the most distinct bytes. All windows of a text
 are looked up in a table of 2**20 bits (about one in a thousand passes with 1,000 strings); what passes is compared in
 full. So the cost a byte hardly depends on the number of strings, as with an Aho-Corasick automaton, without its jumps
-through memory. The compiled loops are in `kernel_strings.py`.
+through memory. The compiled loops are in `engine/jit_strings.py`.
 """
 
 import re
