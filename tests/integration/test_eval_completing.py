@@ -134,7 +134,7 @@ def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
         (("--shard", "3/3"), "Write i/n"),
         (("--samples", "0"), "--samples is 0"),
         (("--batch-size", "0"), "--batch-size is 0"),
-        (("--top-p", "2"), "top_p=2"),
+        (("--top-p", "2"), "--top-p is 2"),
         (("--form", "incoder"), "lacks <|mask:0|>"),
         (("--problems", "nothing.jsonl"), "nothing.jsonl"),
         (("--model", "./nothing"), "there is no model folder ./nothing"),
