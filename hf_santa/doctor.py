@@ -1,7 +1,6 @@
 """`hf-santa doctor`: what this installation and this machine can do, and what follows from it."""
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -118,9 +117,11 @@ def _kernel_lines(found: dict[str, Any] | None) -> list[str]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
@@ -128,11 +129,13 @@ def _out_of_range() -> list[dict[str, str]]:
     """Return the installed packages that our own requirements do not allow."""
     if importlib.util.find_spec("packaging") is None:
         return []
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     try:
-        lines = importlib.metadata.requires("hf-santa") or []
-    except importlib.metadata.PackageNotFoundError:
+        lines = metadata.requires("hf-santa") or []
+    except metadata.PackageNotFoundError:
         return []
     found = {}
     for requirement in map(Requirement, lines):
