@@ -70,13 +70,13 @@ def interrupt_at(monkeypatch, step, error):
 
 
 @pytest.mark.parametrize("more", [(), ("--lora", "--lora-rank", "2", "--keep-adapter")], ids=["whole", "lora"])
-def test_a_stopped_run_goes_on_to_the_same_weights(place, tmp_path, monkeypatch, capsys, more):
+def test_a_stopped_run_goes_on_to_the_same_weights(place, tmp_path, monkeypatch, capfd, more):
     """Ctrl-C at step 4, then the same command: the weights, bit for bit, of a run that was not stopped."""
     assert 0 == run(place, tmp_path / "whole", *more)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 4, KeyboardInterrupt())
         assert 130 == run(place, tmp_path / "hit", *more)
-    assert "goes on from there" in capsys.readouterr().err
+    assert "what was finished is kept" in capfd.readouterr().err
     assert ["checkpoint-2"] == [path.name for path in (tmp_path / "hit" / "checkpoints").iterdir()]
     assert 0 == run(place, tmp_path / "hit", *more)
     whole, hit = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "hit"))
