@@ -48,7 +48,7 @@ _SCRIPT = """
             return data
         stage.run = run
     if __name__ == "__main__":
-        pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers), seed=0)
+        pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers), progress=print, seed=0)
 """
 
 
