@@ -74,6 +74,7 @@ def serve(fd: int) -> None:
     channel = socket.socket(fileno=fd)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # its owner decides; a Ctrl-C goes to the whole group
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # programs must not inherit what held it back
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     settings = receive(channel)
     if settings is None:

@@ -8,9 +8,11 @@ though: a thread reads it, leaves the command a moment to put its files in order
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +67,7 @@ class Interruption:
             with contextlib.suppress(OSError):
                 os.write(2, line.encode())
             if self._is_signalled:
-                _end_children()
+                end_descendants(os.getpid())
 
     def _interrupt(self, _signal: int, _frame: object) -> NoReturn:
         self._is_signalled = True
@@ -82,21 +84,46 @@ class Interruption:
         os.close(self._read)
 
 
-def _end_children() -> None:
-    """Kill every process that descends from this one, where the system lists them (Linux)."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, waiting = [], [os.getpid()]
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Start child processes that never notice Ctrl-C: whoever starts them calls `end_descendants`.
+
+    Python prints a traceback of its own when the signal meets it before a program's first line.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_descendants(process: int) -> None:
+    """Kill every process that descends from `process`, but not `process` itself."""
+    children: dict[int, list[int]] = {}
+    for child, parent in _parents():
+        children.setdefault(parent, []).append(child)
+    found, waiting = [], [process]
     while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    for process in found:
+        of_this = children.get(waiting.pop(), [])
+        found += of_this
+        waiting += of_this
+    for child in found:
         with contextlib.suppress(OSError):
-            os.kill(process, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Yield each process of the machine and its parent: from /proc, or from `ps` where there is none."""
+    if Path("/proc/self/stat").exists():
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                yield int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[1])
+        return
+    with contextlib.suppress(OSError):
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
+        for line in listed.stdout.splitlines():
+            child, parent = line.split()
+            yield int(child), int(parent)
 
 
 @cache

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hf_santa.demo.steps import DemoError, Step, manifest, stamp_path, why_stale, write_stamp
+from hf_santa.interrupt import deaf_children, end_descendants
 from hf_santa.repositories.write import clean_environment, write_json
 
 MIB = 1024  # ru_maxrss counts KiB
@@ -65,16 +65,16 @@ def _run(out: Path, step: Step, settings: Mapping[str, Any], lines_to: TextIO) -
     }
     started = time.monotonic()
     command = [sys.executable, "-P", "-m", "hf_santa.demo.worker", step.name, str(out.resolve()), json.dumps(settings)]
-    child = subprocess.Popen(command, env=environment, stdout=lines_to)
+    with deaf_children():
+        child = subprocess.Popen(command, env=environment, stdout=lines_to)
     try:
         _, status, usage = os.wait4(child.pid, 0)
     except KeyboardInterrupt:
-        child.terminate()
+        end_descendants(child.pid)
+        child.kill()
         child.wait()
         raise
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode == -signal.SIGINT:
-        raise KeyboardInterrupt  # Ctrl-C reaches the whole group; the step may end before it reaches us
     if child.returncode:
         raise DemoError(_failure(step.name, child.returncode))
     note = out / ".steps" / f"{step.name}.summary"

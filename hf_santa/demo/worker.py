@@ -7,7 +7,6 @@ import errno
 import importlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -29,7 +28,6 @@ RUNS = {
 
 def main(step: str, out: str, settings: str) -> int:
     """Run the step; exit 1 with the reason on standard error where it cannot be done."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a step at once; the next run repeats it
     module, function = RUNS[step].split(":")
     try:
         summary = getattr(importlib.import_module(f"hf_santa.demo.{module}"), function)(Path(out), json.loads(settings))

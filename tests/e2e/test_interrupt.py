@@ -28,7 +28,15 @@ def _children(session):
     return [line for line in done.stdout.splitlines() if "Z" not in line]
 
 
-@pytest.mark.parametrize("delay_s", [0.5, 3.0])
+def _wait_until_it_watches(process):
+    """Before the first line of ours, Python itself answers Ctrl-C; our watch is a second thread."""
+    deadline = time.monotonic() + _GRACE_S
+    tasks = Path(f"/proc/{process.pid}/task")
+    while process.poll() is None and len(list(tasks.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.5, 3.0])
 @pytest.mark.parametrize(
     "words",
     [
@@ -50,6 +58,7 @@ def test_ctrl_c_is_one_line(source, tmp_path, words, delay_s):
         text=True,
         start_new_session=True,
     )
+    _wait_until_it_watches(process)
     time.sleep(delay_s)
     if process.poll() is not None:  # done before the signal came
         _, said = process.communicate()
