@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from os import PathLike, cpu_count, fspath
+from os import PathLike, fspath
 from typing import Any
 
 from data_recipes.disk.files import SHARD_BYTES
+from data_recipes.engine.processors import usable_processors
 from data_recipes.errors import DataError
 from data_recipes.filters.filter import COMPATS, Measuring
 from data_recipes.filters.permissions import Permissions
@@ -84,7 +85,7 @@ class RunSettings:
 
     def measuring(self) -> Measuring:
         """Return what the filters measure with."""
-        return Measuring(self.tokenizer, self.compat, self.threads or cpu_count() or 1)
+        return Measuring(self.tokenizer, self.compat, self.threads or usable_processors())
 
     def thresholds(self, steps: Iterable[str] = ()) -> dict[str, Any]:
         """Return the thresholds of the store's filters and of some steps."""

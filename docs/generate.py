@@ -48,6 +48,8 @@ FOREIGN = {
     "HF_HUB_OFFLINE": "`1` keeps the Hugging Face libraries off the network.",
     "GRADIO_SERVER_NAME": "The Space: address to listen on (default 127.0.0.1).",
     "GRADIO_SERVER_PORT": "The Space: port to listen on (default 7860).",
+    "OMP_WAIT_POLICY": "How torch's threads wait: `passive`, which the commands and the Space set, or `active`, a little quicker where nothing else runs.",
+    "OMP_NUM_THREADS": "torch's number of threads. Left out: one a processor, or what a container's quota leaves.",
     "JAVA_HOME": "The demo also reads the sources of this JDK.",
 }
 EXIT_CODES = {

@@ -19,6 +19,7 @@ import hf_santa.doctor
 import hf_santa.finetune.cli
 import hf_santa.publishing.cli
 import modeling_santa.cli
+from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__, door
 
 
@@ -68,9 +69,22 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
             yield from commands_of(child)
 
 
+def _share_the_machine() -> None:
+    """Let torch's threads sleep while they wait, and be no more than a container's quota; set before torch is imported.
+
+    They spin by default, and on a busy machine each wait then lasts until the system gives another thread its turn.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    usable = usable_processors()
+    if usable < (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     _print_what_the_terminal_can_show()
+    if argv is None:
+        _share_the_machine()
     arguments = build_parser().parse_args(argv)
     code = door.run(arguments.func, arguments, arguments.prog)
     if code == door.INTERRUPTED and argv is None:

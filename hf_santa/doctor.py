@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__
 
 _PARTS = {  # extra: a package that only it, or what is built on it, brings
@@ -73,11 +74,10 @@ def installation() -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Return processor, cores that may be used, and memory in GB."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         "processor": f"{platform.machine()}, {_processor()}",
         "cores": os.cpu_count() or 1,
-        "cores_usable": min(usable, _quota() or usable),
+        "cores_usable": usable_processors(),
         "memory_gb": _memory_gb(),
     }
 
@@ -156,15 +156,8 @@ def _processor() -> str:
     return named[1] if named else platform.processor() or sys.platform
 
 
-def _quota() -> int | None:
-    """Return the processors that a container may use, rounded up, or None where nothing limits it."""
-    limit = Path("/sys/fs/cgroup/cpu.max")
-    words = limit.read_text().split() if limit.is_file() else ["max"]
-    return None if words[0] == "max" else max(1, -(-int(words[0]) // int(words[1])))
-
-
 def _memory_gb() -> float:
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return round(min(size, int(text) if text.isdigit() else size) / 1e9, 1)
+    files = map(Path, ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+    limits = [file.read_text().strip() for file in files if file.is_file()]
+    return round(min([size, *(int(limit) for limit in limits if limit.isdigit())]) / 1e9, 1)

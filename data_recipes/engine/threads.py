@@ -1,6 +1,5 @@
 """Threads, each with arrays of its own to work in."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from data_recipes.engine.processors import usable_processors
 
 _RANGE_BYTES = 1 << 20  # what a thread takes at once
 
@@ -40,8 +41,8 @@ class Workers:
 
 @contextmanager
 def workers(threads: int | None) -> Iterator[Workers]:
-    """A pool of so many threads, or of one a core."""
-    count = threads or os.cpu_count() or 1
+    """A pool of so many threads, or of one a processor that may be used."""
+    count = threads or usable_processors()
     with ThreadPoolExecutor(count) as pool:
         yield Workers(pool, count)
 

@@ -1,13 +1,13 @@
 """Find or replace personal data in files, as a command, in CI and before a commit."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from data_recipes.engine.processors import usable_processors
 from data_recipes.pii.audit_log import audit_lines
 from data_recipes.pii.diff import diff_lines
 from data_recipes.pii.find import find_pii
@@ -155,7 +155,7 @@ def _finder(rules: str | None, allow: str | None, types: tuple[str, ...]) -> Cal
 
 def _map(look: Callable[[str], _Seen], names: list[str], jobs: int | None) -> Iterator[_Seen]:
     """Yield what is seen in each file, in their order, with several processes where that pays."""
-    count = jobs if jobs is not None else (os.cpu_count() or 1) if len(names) >= _MANY else 1
+    count = jobs if jobs is not None else usable_processors() if len(names) >= _MANY else 1
     if count <= 1 or len(names) < 2:
         yield from map(look, names)
         return

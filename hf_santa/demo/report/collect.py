@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from data_recipes.engine.processors import usable_processors
 from hf_santa.demo.report.render import render
 from hf_santa.demo.steps_data import PROBLEMS
 from hf_santa.repositories.write import write_json
@@ -76,7 +77,7 @@ def machine() -> dict[str, Any]:
     """Return cores, memory, platform, and whether the CPU multiplies bfloat16 in hardware."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return {
-        "cores": os.cpu_count() or 1,
+        "cores": usable_processors(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "platform": f"{platform.system()} {platform.machine()}",
         "bf16": "avx512_bf16" in flags or "amx_bf16" in flags,
