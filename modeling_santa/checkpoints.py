@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from modeling_santa.checkpoints_nanotron import (
     is_nanotron,
@@ -22,7 +20,8 @@ from modeling_santa.checkpoints_nanotron import (
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
-from modeling_santa.layouts_santa import canonical_fields, check, is_original, to_canonical, to_original
+from modeling_santa.layouts_santa import canonical_fields, is_original, to_canonical, to_original
+from modeling_santa.weights_santa import read_weights
 
 LAYOUTS = ("canonical", "original", "nanotron")
 TOKENIZER_FILES = (
@@ -46,13 +45,15 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     """Write the checkpoint folder `src` to `out` in the canonical layout, or in the "original" one, or for "nanotron".
 
     Reads what nanotron's trainer wrote (of several checkpoints the newest), safetensors (sharded or not) and `.bin`
-    files, which are unpickled with weights only: one that asks for code is refused. Writes safetensors, config.json and, for the canonical layout, the code files and the tokenizer.
+    files, which are unpickled with weights only: one that asks for code is refused. Writes safetensors, config.json, the
+    tokenizer, the settings of `generate`, the chat template and, for the canonical layout, the code files.
     The numbers are only moved: every bit and the dtype are kept. `out` appears whole or not at all.
+    A `tokenizer_config.json` that names GPT2TokenizerFast, which would split texts otherwise than the `tokenizer.json`
+    beside it, is given the class that reads that file.
 
     Raises:
-        ValueError: no folder, no config, no weights, unreadable or unsafe weights, or tensors that do not belong to
-            the config; with what was found.
-        FileExistsError: `out` is there already.
+        ModelError: no folder, no config, no weights, unreadable or unsafe weights, tensors that do not belong to
+            the config, or an `out` that is there already; with what was found.
 
     Source: layouts in `layouts_santa`.
     """
@@ -77,6 +78,7 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     for name in OTHER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, partial / name)
+    _name_tokenizer_class(partial)
     partial.replace(target)
     return target
 
@@ -85,7 +87,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], SantaConfig,
     """Return the canonical tensors of a checkpoint folder of any layout, its config, and where its tokenizer is.
 
     Raises:
-        ValueError: as `convert_checkpoint`.
+        ModelError: as `convert_checkpoint`.
     """
     if is_nanotron(folder):
         folder = newest(folder)
@@ -94,15 +96,14 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], SantaConfig,
         return read_nanotron(folder, config), config, tokenizer
     raw = read_config(folder)
     config = _config_of(raw, folder)
-    state = read_weights(folder)
-    return (to_canonical(state, config) if is_original(raw) else _canonical(state, config)), config, folder
+    return to_canonical(read_weights(folder), config, is_original=is_original(raw)), config, folder
 
 
 def layout_of(folder: Path) -> str:
     """Return the layout of a checkpoint folder in words.
 
     Raises:
-        ValueError: it has no config.
+        ModelError: it has no config.
     """
     if is_nanotron(folder):
         return "nanotron"
@@ -139,7 +140,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json of a checkpoint folder.
 
     Raises:
-        ValueError: there is none, or it is not JSON.
+        ModelError: there is none, or it is not JSON.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -152,52 +153,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a checkpoint folder, safetensors before `.bin`, all shards together.
-
-    Raises:
-        ValueError: there are none, a file is damaged, or a pickle asks for more than weights.
-    """
-    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            return {key: value for shard in shards for key, value in read(folder / Path(shard).name).items()}
-        if (folder / name).is_file():
-            return read(folder / name)
-    raise ModelError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Name the folder of a saved model.")
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read ({error}). The file is damaged: save or download it again.") from error
-
-
-def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises UnpicklingError, RuntimeError, EOFError or OSError here, by what is wrong with the file.
-        reason = str(error).split("\n", 1)[0]
-        raise ModelError(
-            f"{path} is refused ({type(error).__name__}: {reason[:200]}). Only tensors are unpickled, never code. "
-            "Use a safetensors file, or download it again if it is damaged."
-        ) from error
-    return state
-
-
-def _canonical(state: Mapping[str, torch.Tensor], config: SantaConfig) -> dict[str, torch.Tensor]:
-    named = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
-    check(named, config)
-    head = state.get("lm_head.weight")
-    if head is not None and not torch.equal(head, named["transformer.wte.weight"]):
-        raise ModelError(
-            "lm_head.weight differs from transformer.wte.weight, but SantaCoder ties the two, so the head would be lost. "
-            "Open this checkpoint with its own class."
-        )
-    return named
+def _name_tokenizer_class(folder: Path) -> None:
+    """Have transformers open `tokenizer.json` as it is; GPT-2's class would replace its rules by GPT-2's own."""
+    path = folder / "tokenizer_config.json"
+    if not ((folder / "tokenizer.json").is_file() and path.is_file()):
+        return
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if str(fields.get("tokenizer_class", "GPT2Tokenizer")).startswith("GPT2"):
+        fields["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_canonical(state: dict[str, torch.Tensor], config: SantaConfig, folder: Path) -> None:

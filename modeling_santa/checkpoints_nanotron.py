@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from modeling_santa.errors_santa import ModelError
-from modeling_santa.layouts_santa import PREFIX, check
+from modeling_santa.layouts_santa import PREFIX, check, expected_shapes
 
 FIELDS = {
     "vocab_size": "vocab_size",
@@ -98,7 +98,7 @@ def read_nanotron(folder: Path, config: Any) -> dict[str, torch.Tensor]:
         if name in state:
             raise ModelError(f"{path} is there twice, whole and as a shard. Remove one of them.")
         state[name] = _read(path)
-    check(state, config)
+    check(state, expected_shapes(config))
     kinds = sorted({str(tensor.dtype) for tensor in state.values()})
     if len(kinds) > 1:
         raise ModelError(f"checkpoint {folder}: tensors of {' and '.join(kinds)}, expected one dtype. Save it again.")
@@ -132,8 +132,17 @@ def _canonical_name(path: Path) -> str:
 
 
 def write_nanotron(state: Mapping[str, torch.Tensor], config: Any, folder: Path) -> None:
-    """Write canonical tensors as a checkpoint from which nanotron starts (`init_method: {path: FOLDER}`)."""
-    check(state, config)
+    """Write canonical tensors as a checkpoint from which nanotron starts (`init_method: {path: FOLDER}`).
+
+    Raises:
+        ModelError: the tensors do not belong to the config, or the head is not tied to the embedding, as nanotron ties it.
+    """
+    check(state, expected_shapes(config))
+    if not config.tie_word_embeddings:
+        raise ModelError(
+            "checkpoint: lm_head.weight is not tied to the embedding, and nanotron's layout has no place for it. "
+            "Convert to the canonical or the original layout."
+        )
     for name, tensor in state.items():
         module, kind = name.removeprefix(PREFIX).rsplit(".", 1)
         if module.startswith("h."):

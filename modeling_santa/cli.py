@@ -1,6 +1,7 @@
 """The commands `hf-santa model info`, `convert`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="show layout, size and memory of a model folder")
     info.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, in any published layout")
+    info.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     info.set_defaults(func=_info)
     convert = commands.add_parser(
         "convert", help="write a model in the canonical layout, the original one or nanotron's"
@@ -31,6 +35,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
     convert.add_argument(
         "--layout", choices=("canonical", "original", "nanotron"), default="canonical", help="default: canonical"
+    )
+    convert.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
     )
     convert.set_defaults(func=_convert)
     complete = commands.add_parser("complete", help="go on with a text, streaming")
@@ -78,6 +85,20 @@ def _info(arguments: argparse.Namespace) -> int:
     first = next(iter(state.values()))
     heads = 1 if config.multi_query else config.n_head
     cache = 2 * config.n_layer * heads * config.head_dim * first.element_size()
+    if arguments.json:
+        shape = {name: getattr(config, name) for name in ("n_layer", "n_embd", "n_head", "n_positions", "vocab_size")}
+        facts = {
+            "layout": layout_of(arguments.folder).split(" ", 1)[0],
+            "multi_query": config.multi_query,
+            **shape,
+            "parameters": sum(value.numel() for value in state.values()),
+            "bytes": sum(value.nbytes for value in state.values()),
+            "dtype": str(first.dtype).removeprefix("torch."),
+            "tensors": len(state),
+            "cache_bytes_per_token": cache,
+        }
+        print(json.dumps(facts))
+        return 0
     print(f"layout      {layout_of(arguments.folder)}")
     print(
         f"attention   {'multi-query' if config.multi_query else 'multi-head'}, {config.n_head} heads of {config.head_dim}"
@@ -95,7 +116,10 @@ def _convert(arguments: argparse.Namespace) -> int:
     from modeling_santa.checkpoints import convert_checkpoint
 
     out = convert_checkpoint(arguments.src, arguments.out, layout=arguments.layout)
-    print(f"{out}: {arguments.layout} layout")
+    if arguments.json:
+        print(json.dumps({"out": str(out), "layout": arguments.layout}))
+    else:
+        print(f"{out}: {arguments.layout} layout")
     return 0
 
 
@@ -178,8 +202,8 @@ def _open(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 def _opened(arguments: argparse.Namespace) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.utils import cached_file, logging
 
     from modeling_santa.modeling_santa import SantaForCausalLM
 
@@ -189,4 +213,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[Any, Any]:
         model = model.to("cuda")
     elif model.dtype == torch.float16:
         model = model.float()  # exact; a CPU computes float16 many times slower
-    return model.optimize_for_cpu(arguments.optimize), AutoTokenizer.from_pretrained(arguments.model)
+    # An old tokenizer_config.json names GPT-2's class, which splits blanks before digits otherwise than tokenizer.json.
+    has_rules = cached_file(arguments.model, "tokenizer.json", _raise_exceptions_for_missing_entries=False) is not None
+    opener = PreTrainedTokenizerFast if has_rules else AutoTokenizer
+    return model.optimize_for_cpu(arguments.optimize), opener.from_pretrained(arguments.model)

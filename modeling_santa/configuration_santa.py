@@ -3,15 +3,28 @@
 from typing import Any
 
 from transformers import GPTBigCodeConfig
+from transformers.utils.versions import require_version
 
 from .errors_santa import ModelError
+
+# Here, because this file is read before all others: an older version fails on them with errors of other names.
+require_version(
+    "transformers>=5.17", "SantaCoder's code needs transformers 5.17 or newer: pip install -U 'transformers>=5.17'"
+)
 
 AUTO_MAP = {
     "AutoConfig": "configuration_santa.SantaConfig",
     "AutoModel": "modeling_santa.SantaModel",
     "AutoModelForCausalLM": "modeling_santa.SantaForCausalLM",
+    "AutoModelForSequenceClassification": "modeling_santa.SantaForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_santa.SantaForTokenClassification",
 }
-NATIVE_ARCHITECTURES = {"SantaForCausalLM": "GPTBigCodeForCausalLM", "SantaModel": "GPTBigCodeModel"}
+NATIVE_ARCHITECTURES = {
+    "SantaForCausalLM": "GPTBigCodeForCausalLM",
+    "SantaModel": "GPTBigCodeModel",
+    "SantaForSequenceClassification": "GPTBigCodeForSequenceClassification",
+    "SantaForTokenClassification": "GPTBigCodeForTokenClassification",
+}
 
 
 class SantaConfig(GPTBigCodeConfig):
@@ -77,12 +90,21 @@ class SantaConfig(GPTBigCodeConfig):
         return self.n_embd // self.n_head
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the canonical config: native architectures, `gpt_bigcode`, and the auto_map to our classes."""
+        """Return the canonical config: native architectures, `gpt_bigcode`, and the auto_map to our classes.
+
+        Entries of the auto_map that name somebody else's class stay as they are.
+        """
         canonical: dict[str, Any] = super().to_dict()
         names = canonical.get("architectures") or ["SantaForCausalLM"]
         canonical["architectures"] = [NATIVE_ARCHITECTURES.get(name, name) for name in names]
-        canonical["auto_map"] = dict(AUTO_MAP)
+        given = getattr(self, "auto_map", None) or {}
+        canonical["auto_map"] = AUTO_MAP | {name: place for name, place in given.items() if not _is_ours(place)}
         return canonical
+
+
+def _is_ours(place: Any) -> bool:
+    """Return whether an auto_map's entry, with or without the repository before it, names a class of these files."""
+    return isinstance(place, str) and place.split("--")[-1] in AUTO_MAP.values()
 
 
 SantaConfig.register_for_auto_class()

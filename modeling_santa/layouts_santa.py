@@ -9,28 +9,22 @@
 Sources: config.json and modeling code of bigcode/santacoder; transformers' GPTBigCode.
 """
 
-import json
-import os
-import pickle
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers.modeling_utils import load_state_dict
-from transformers.utils import cached_file
 
 from .errors_santa import ModelError
 
 CONV1D = re.compile(r"\.(c_attn|q_attn|kv_attn|c_proj|c_fc)\.weight$")
 BUFFERS = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|transformer\.bias)$")  # causal masks that old code saved
 PREFIX = "transformer."
+HEAD = "lm_head.weight"
 
 
 def expected_shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    """Return the canonical tensors of a model: their names and shapes, without the tied head.
+    """Return the canonical tensors of a model: their names and shapes, the head only where it is not tied.
 
     >>> from transformers import GPTBigCodeConfig
     >>> expected_shapes(GPTBigCodeConfig(n_embd=8, n_head=2, n_layer=1))["transformer.h.0.attn.c_attn.weight"]
@@ -55,7 +49,8 @@ def expected_shapes(config: Any) -> dict[str, tuple[int, ...]]:
         }
         biases = {f"{name.removesuffix('weight')}bias": (shape[0],) for name, shape in block.items()}
         shapes |= {f"h.{layer}.{name}": shape for name, shape in {**block, **biases}.items()}
-    return {PREFIX + name: shape for name, shape in shapes.items()}
+    named = {PREFIX + name: shape for name, shape in shapes.items()}
+    return named if config.tie_word_embeddings else {**named, HEAD: (config.vocab_size, width)}
 
 
 def is_original(config: Mapping[str, Any]) -> bool:
@@ -88,17 +83,39 @@ def canonical_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def to_canonical(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
-    """Return the canonical tensors of an original checkpoint; only transposes and permutes, so every bit is kept.
+def to_canonical(state: Mapping[str, torch.Tensor], config: Any, *, is_original: bool) -> dict[str, torch.Tensor]:
+    """Return the canonical tensors of a checkpoint of either layout, checked; every bit is kept.
 
-    Saved causal masks and the tied head are dropped. A head that differs from the embedding is an error, since the
-    canonical model ties them.
+    Names may lack the prefix of the language model (a saved base model). Saved causal masks are dropped, and so is the
+    head, unless the config says that it is not tied.
 
     Raises:
-        ValueError: tensors are missing, unknown, misshapen or not finite, or the head is not tied; with the names.
+        ModelError: tensors are missing, unknown, misshapen or not finite, or a tied head differs from the embedding;
+            with the names.
     """
-    named = {_with_prefix(name): tensor for name, tensor in state.items() if not BUFFERS.search(name)}
-    head = named.pop("lm_head.weight", None)
+    named = canonical_names(state)
+    canonical = {
+        name: tensor.contiguous() for name, tensor in (_fused(named, config) if is_original else named).items()
+    }
+    head = canonical.get(HEAD)
+    if config.tie_word_embeddings:
+        canonical.pop(HEAD, None)
+    check(canonical, expected_shapes(config))
+    if config.tie_word_embeddings and head is not None and not torch.equal(head, canonical[f"{PREFIX}wte.weight"]):
+        raise ModelError(
+            "checkpoint: lm_head.weight differs from transformer.wte.weight, but config.json ties the two, so the head "
+            "would be lost. If the head is its own, set tie_word_embeddings to false in config.json."
+        )
+    return canonical
+
+
+def canonical_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors under their names in the language model, without saved causal masks."""
+    return {_with_prefix(name): tensor for name, tensor in state.items() if not BUFFERS.search(name)}
+
+
+def _fused(named: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
+    """Return original tensors transposed, with one `c_attn` in place of `q_attn` and `kv_attn`."""
     straight = {name: tensor.T if CONV1D.search(name) else tensor for name, tensor in named.items()}
     merged: dict[str, torch.Tensor] = {}
     for name, tensor in straight.items():
@@ -108,22 +125,19 @@ def to_canonical(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, to
                 merged[name.replace("q_attn", "c_attn")] = torch.cat([tensor, other])
         elif ".kv_attn." not in name:
             merged[name] = _by_head(tensor, config) if ".c_attn." in name and not config.multi_query else tensor
-    canonical = {name: tensor.contiguous() for name, tensor in merged.items()}
-    check(canonical, config)
-    embedding = canonical[f"{PREFIX}wte.weight"]
-    if head is not None and not torch.equal(head, embedding):
-        raise ModelError("checkpoint: lm_head.weight differs from transformer.wte.weight, but SantaCoder ties them.")
-    return canonical
+    return merged
 
 
 def to_original(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
     """Return the original layout of canonical tensors: the inverse of `to_canonical`.
 
     Raises:
-        ValueError: as `to_canonical`.
+        ModelError: as `to_canonical`.
     """
-    canonical = {_with_prefix(name): tensor for name, tensor in state.items() if name != "lm_head.weight"}
-    check(canonical, config)
+    canonical = {_with_prefix(name): tensor for name, tensor in state.items()}
+    if config.tie_word_embeddings:
+        canonical.pop(HEAD, None)
+    check(canonical, expected_shapes(config))
     original: dict[str, torch.Tensor] = {}
     for name, tensor in canonical.items():
         turned = tensor if not config.multi_query or ".c_attn." not in name else None
@@ -137,87 +151,40 @@ def to_original(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, tor
     return {name: (t.T if CONV1D.search(name) else t).contiguous() for name, t in original.items()}
 
 
-def read_original(place: str | os.PathLike[str], hub: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the tensors of an original checkpoint, from a folder or the Hub, all shards together."""
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        index = cached_file(place, f"{name}.index.json", _raise_exceptions_for_missing_entries=False, **hub)
-        if index is not None:
-            shards = sorted(set(json.loads(Path(index).read_text())["weight_map"].values()))
-            paths = [cached_file(place, shard, **hub) for shard in shards]
-        else:
-            paths = [cached_file(place, name, _raise_exceptions_for_missing_entries=False, **hub)]
-        if paths != [None]:
-            return {key: value for path in paths for key, value in load_state_dict(path, weights_only=True).items()}
-    raise ModelError(f"{place} has neither model.safetensors nor pytorch_model.bin. Name a saved model.")
+def check(
+    state: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], *, may_have_more: bool = False
+) -> None:
+    """Check that canonical tensors are all there, none unknown, each of its expected shape, floating and finite.
 
-
-def check(state: Mapping[str, torch.Tensor], config: Any) -> None:
-    """Check that canonical tensors are all there, none unknown, each of its shape, floating and finite.
+    Tensors on the meta device have a shape and no numbers to look at. `may_have_more` lets unknown ones pass.
 
     Raises:
-        ValueError: what is wrong with which tensors, up to three of them by name.
+        ModelError: what is wrong with which tensors, up to three of them by name.
     """
-    expected = expected_shapes(config)
-    found = {name for name in state if name != "lm_head.weight"}
+    found = set(state)
     problems = {
         "missing": sorted(expected.keys() - found),
-        "not part of the model": sorted(found - expected.keys()),
+        "not part of the model": [] if may_have_more else sorted(found - expected.keys()),
         "of another shape": [
             f"{name} {tuple(state[name].shape)}, expected {shape}"
             for name, shape in expected.items()
             if name in found and tuple(state[name].shape) != shape
         ],
         "not floating point": [
-            f"{name} ({state[name].dtype})" for name in found if not state[name].is_floating_point()
+            f"{name} ({state[name].dtype})"
+            for name in sorted(found & expected.keys())
+            if not state[name].is_floating_point()
         ],
     }
     if not any(problems.values()):
-        problems["not finite"] = [name for name in sorted(found) if not state[name].isfinite().all()]
+        problems["not finite"] = [
+            name for name in sorted(found) if not (state[name].is_meta or state[name].isfinite().all())
+        ]
     for what, names in problems.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ModelError(
                 f"checkpoint: {len(names)} of {len(expected)} tensors are {what}: {'; '.join(names[:3])}{more}. "
-                "Check that config.json belongs to these weights and that the download is whole."
-            )
-
-
-@contextmanager
-def damage_named(place: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the checkpoint, and say what to do, where its files are damaged or ask for more than tensors."""
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        # torch's own message would advise to load it all the same.
-        first = str(error).split("\n", 1)[0].split(". ", 1)[0]
-        raise ModelError(
-            f"{place}: its .bin file is refused ({first}). Only tensors are unpickled, never code. "
-            "Use a safetensors file, or download it again if it is damaged."
-        ) from None
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":  # a class of a package that these files may not import
-            raise
-        raise ModelError(
-            f"{place}: its safetensors file cannot be read ({error}). Save or download it again."
-        ) from error
-
-
-def check_loaded(place: str | os.PathLike[str], model: torch.nn.Module, info: Mapping[str, Any]) -> None:
-    """Check that a model got all of its tensors, and that they are finite.
-
-    Raises:
-        ValueError: with up to three of the names.
-    """
-    not_finite = [
-        name
-        for name, weight in model.named_parameters()
-        if weight.device.type != "meta" and not torch.isfinite(weight.detach().sum(dtype=torch.float32))
-    ]
-    for what, found in (("missing", sorted(map(str, info["missing_keys"]))), ("not finite", not_finite)):
-        if found:
-            raise ModelError(
-                f"{place}: {len(found)} of the tensors that config.json asks for are {what}: {', '.join(found[:3])}"
-                f"{', …' if len(found) > 3 else ''}. The model would answer with noise. "
                 "Check that config.json belongs to these weights and that the download is whole."
             )
 

@@ -1,7 +1,6 @@
 """SantaCoder: GPT-2 with multi-query attention, learned positions and fill-in-the-middle.
 
-Shape suffixes: B batch, T new tokens, S seen and new tokens, C width (n_embd), H query heads, K key/value
-heads (1 under multi-query), D width of a head, V vocabulary.
+Shape suffixes: B batch, T new tokens, S seen and new tokens, C width (n_embd), V vocabulary, N labels.
 
 The parameters have the names and the layout of transformers' GPTBigCode (fused `c_attn`, `nn.Linear`), so that
 state dicts interchange. Source: report section 5.1.
@@ -14,158 +13,39 @@ from typing import Any, Self, Unpack
 import torch
 import transformers.initialization as init
 from torch import nn
-from transformers import DynamicCache, GenerationMixin, PreTrainedConfig
-from transformers.activations import ACT2FN
+from transformers import DynamicCache, GenerationConfig, GenerationMixin, PreTrainedConfig
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.utils import TransformersKwargs
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPast,
+    CausalLMOutputWithPast,
+    SequenceClassifierOutputWithPast,
+    TokenClassifierOutput,
+)
+from transformers.utils import TransformersKwargs, cached_file
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from .attention_santa import can_fold, eager_attention, folded_attention
 from .cache_santa import CACHE_NAME, GrowingCache, one_cache
 from .configuration_santa import SantaConfig
 from .cpu_santa import OptimisableModel
+from .errors_santa import ModelError
 from .infill_santa import InfillMixin
-from .layouts_santa import canonical_fields, check_loaded, damage_named, is_original, read_original, to_canonical
-from .linear_santa import SantaLinear, is_cpu_inference
-from .packed_santa import OptimisedLinear
+from .layers_santa import SantaAttention, SantaBlock, SantaMLP
+from .layouts_santa import canonical_fields, is_original, to_canonical
+from .linear_santa import SantaLinear
 from .threads_santa import threads_for_input
+from .weights_santa import check_loaded, check_weights, read_weights
 
+# What makes transformers read other files, or other tensors in them, than a canonical checkpoint's.
+OTHER_WAYS = {"gguf_file", "ignore_mismatched_sizes", "quantization_config", "use_safetensors", "variant"}
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
-class SantaAttention(nn.Module):
-    """Self-attention with one shared key and value head (multi-query), or one a query head (multi-head)."""
-
-    def __init__(self, config: SantaConfig, layer_idx: int) -> None:
-        super().__init__()
-        self.config = config
-        self.layer_idx = layer_idx
-        self.multi_query = config.multi_query
-        self.num_heads = config.n_head
-        self.head_dim = config.n_embd // config.n_head
-        self.kv_heads = 1 if config.multi_query else config.n_head
-        self.num_key_value_groups = self.num_heads // self.kv_heads
-        self.scaling = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
-        self.is_causal = True
-        self.attn_dropout = config.attn_pdrop
-        self.c_attn = SantaLinear(config.n_embd, config.n_embd + 2 * self.kv_heads * self.head_dim)
-        self.c_proj = SantaLinear(config.n_embd, config.n_embd)
-        self.resid_dropout = nn.Dropout(config.resid_pdrop)
-
-    def project(self, x_BTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return q (B, H, T, D), k and v (B, K, T, D).
-
-        The rows of the fused weight are [Q of all heads, K, V] under multi-query, but [Q, K, V] head by head
-        under multi-head: GPTBigCode's layout.
-        """
-        batch, tokens, _ = x_BTC.shape
-        qkv = self.c_attn(x_BTC)
-        if not self.multi_query:
-            qkv_BHT3D = qkv.view(batch, tokens, self.num_heads, 3 * self.head_dim).transpose(1, 2)
-            q, k, v = qkv_BHT3D.split(self.head_dim, dim=3)
-            return q, k, v
-        q, k, v = qkv.split((self.num_heads * self.head_dim, self.head_dim, self.head_dim), dim=2)
-        return q.view(batch, tokens, self.num_heads, self.head_dim).transpose(1, 2), k.unsqueeze(1), v.unsqueeze(1)
-
-    def forward(
-        self,
-        x_BTC: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        layer_past: Cache | None = None,
-        **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the attended residual update (B, T, C) and, in eager mode, the weights (B, H, T, S)."""
-        q_BHTD, k_BKSD, v_BKSD = self.project(x_BTC)
-        if layer_past is not None:  # an engine's paged cache puts what its attention needs into kwargs
-            k_BKSD, v_BKSD = layer_past.update(k_BKSD, v_BKSD, self.layer_idx, kwargs=kwargs)
-        y_BTHD, weights = self.attend(q_BHTD, k_BKSD, v_BKSD, attention_mask, **kwargs)
-        y_BTC = self.c_proj(y_BTHD.reshape(*x_BTC.shape[:-1], -1).contiguous())
-        return (self.resid_dropout(y_BTC) if self.training else y_BTC), weights
-
-    def attend(
-        self,
-        q_BHTD: torch.Tensor,
-        k_BKSD: torch.Tensor,
-        v_BKSD: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        *,
-        may_fold: bool = False,
-        **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the heads' outputs (B, T, H, D), and the weights (B, H, T, S) in eager mode or where asked for."""
-        dropout = self.attn_dropout if self.training else 0.0
-        if (
-            may_fold
-            and dropout == 0.0
-            and is_cpu_inference(q_BHTD, k_BKSD)
-            and can_fold(q_BHTD, k_BKSD, attention_mask)
-        ):
-            return folded_attention(q_BHTD, k_BKSD, v_BKSD, attention_mask, self.scaling), None
-        implementation = self.config._attn_implementation
-        if implementation == "sdpa" and kwargs.get("output_attentions", self.config.output_attentions):
-            implementation = "eager"
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
-        both: tuple[torch.Tensor, torch.Tensor | None] = attend(
-            self, q_BHTD, k_BKSD, v_BKSD, attention_mask, scaling=self.scaling, dropout=dropout, **kwargs
-        )
-        return both
-
-
-class SantaMLP(nn.Module):
-    """Two linear layers with a tanh-GELU between them; n_inner wide."""
-
-    def __init__(self, config: SantaConfig) -> None:
-        super().__init__()
-        n_inner = config.n_inner if config.n_inner is not None else 4 * config.n_embd
-        self.c_fc = SantaLinear(config.n_embd, n_inner)
-        self.c_proj = SantaLinear(n_inner, config.n_embd)
-        self.act = ACT2FN[config.activation_function]
-        self.has_tanh_gelu = config.activation_function in ("gelu_pytorch_tanh", "gelu_fast", "gelu_new")
-        self.dropout = nn.Dropout(config.resid_pdrop)
-
-    def forward(self, x_BTC: torch.Tensor) -> torch.Tensor:
-        """Return the residual update (B, T, C)."""
-        c_fc = self.c_fc
-        # A hook on c_fc or on the activation, or a c_fc of somebody else's, sees what it would see in any model.
-        if (
-            self.has_tanh_gelu
-            and isinstance(c_fc, SantaLinear | OptimisedLinear)
-            and c_fc.is_fast(x_BTC)
-            and not (c_fc._forward_hooks or self.act._forward_hooks)
-        ):
-            inner = c_fc(x_BTC, fused_gelu=True)
-        else:
-            inner = self.act(c_fc(x_BTC))
-        y_BTC: torch.Tensor = self.c_proj(inner)
-        return self.dropout(y_BTC) if self.training else y_BTC
-
-
-class SantaBlock(GradientCheckpointingLayer):
-    """One pre-norm transformer layer."""
-
-    def __init__(self, config: SantaConfig, layer_idx: int) -> None:
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.attn = SantaAttention(config, layer_idx)
-        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.mlp = SantaMLP(config)
-
-    def forward(self, x_BTC: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        """Return the residual stream (B, T, C) after attention and MLP."""
-        update_BTC, _ = self.attn(self.ln_1(x_BTC), **kwargs)
-        x_BTC = x_BTC + update_BTC
-        y_BTC: torch.Tensor = x_BTC + self.mlp(self.ln_2(x_BTC))
-        return y_BTC
-
-
 class SantaPreTrainedModel(OptimisableModel):
-    """What SantaModel and SantaForCausalLM share: configuration, initialisation, capabilities."""
+    """What all SantaCoder classes share: configuration, reading, initialisation, capabilities."""
 
+    is_head_new = False  # a checkpoint may lack the head, which is then drawn, as transformers' report says
     config: SantaConfig
     config_class = SantaConfig
     base_model_prefix = "transformer"
@@ -196,9 +76,8 @@ class SantaPreTrainedModel(OptimisableModel):
         model does not have are named in transformers' report and left out, those of another dtype are cast.
 
         Raises:
-            ValueError: tensors are missing or not finite (unless `output_loading_info` is asked for), a file is
-                damaged, a pickle asks for code, or an original checkpoint's tensors do not belong to its config.
-            RuntimeError: a tensor has another shape (from transformers, after its report).
+            ModelError: tensors are missing or not finite, have another shape than config.json says, a file is damaged,
+                or a pickle asks for code. With `output_loading_info=True` missing tensors are returned, not raised.
         """
         place = pretrained_model_name_or_path
         if place is None or kwargs.get("state_dict") is not None:
@@ -208,17 +87,23 @@ class SantaPreTrainedModel(OptimisableModel):
         hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
         raw, _ = PreTrainedConfig.get_config_dict(place, **hub)
         source: str | os.PathLike[str] | None = place
-        with damage_named(place):
-            if is_original(raw):
-                config = config if isinstance(config, SantaConfig) else SantaConfig(**canonical_fields(raw))
-                kwargs["state_dict"] = to_canonical(read_original(place, hub), config)
-                source = None
-            opened, info = super().from_pretrained(
-                source, *model_args, config=config, output_loading_info=True, **kwargs
-            )
+        if is_original(raw):
+            config = config if isinstance(config, SantaConfig) else SantaConfig(**canonical_fields(raw))
+            kwargs["state_dict"] = to_canonical(read_weights(place, hub), config, is_original=True)
+            source = None
+        elif not OTHER_WAYS & (kwargs.keys() | raw.keys()):
+            given = {name: value for name, value in kwargs.items() if name in raw}
+            shaped = config if isinstance(config, SantaConfig) else SantaConfig(**{**canonical_fields(raw), **given})
+            check_weights(place, shaped, hub)
+        opened, info = super().from_pretrained(source, *model_args, config=config, output_loading_info=True, **kwargs)
+        if source is None and isinstance(opened, GenerationMixin):
+            opened.generation_config = _generation_config(place, hub) or opened.generation_config
         if wants_info:  # the caller looks for himself
             return opened, info  # type: ignore[return-value] # as transformers does
-        check_loaded(place, opened, info)
+        missing = {str(name) for name in info["missing_keys"]}
+        if cls.is_head_new:
+            missing = {name for name in missing if name.startswith(f"{cls.base_model_prefix}.")}
+        check_loaded(place, opened, missing)
         loaded: Self = opened
         return loaded
 
@@ -229,6 +114,13 @@ class SantaPreTrainedModel(OptimisableModel):
             # GPT-2: the two layers that write to the residual stream start smaller, by 1/sqrt(2 * n_layer).
             std = self.config.initializer_range / math.sqrt(2 * self.config.n_layer)
             init.normal_(module.c_proj.weight, mean=0.0, std=std)
+
+
+def _generation_config(place: str | os.PathLike[str], hub: dict[str, Any]) -> GenerationConfig | None:
+    """Return a checkpoint's own settings of `generate`, None where it has none."""
+    if cached_file(place, "generation_config.json", _raise_exceptions_for_missing_entries=False, **hub) is None:
+        return None
+    return GenerationConfig.from_pretrained(place, **hub)
 
 
 class SantaModel(SantaPreTrainedModel):
@@ -262,14 +154,19 @@ class SantaModel(SantaPreTrainedModel):
     def embedded(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
         """Return the embeddings (B, T, C) of whichever input is given; on a CPU, ids of no token are named."""
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("SantaModel: give exactly one of input_ids and inputs_embeds.")
+            raise ModelError("SantaModel: give exactly one of input_ids and inputs_embeds.")
+        shape = (input_ids if input_ids is not None else inputs_embeds).shape  # type: ignore[union-attr] # one is given
+        if not torch.compiler.is_compiling() and 0 in shape:
+            raise ModelError(
+                f"SantaModel: the input is empty: (batch, tokens) = {tuple(shape[:2])}. Give at least one token a row."
+            )
         if input_ids is None:
             return inputs_embeds  # type: ignore[return-value] # the other one is given
-        if input_ids.device.type == "cpu" and input_ids.numel() and not torch.compiler.is_compiling():
+        if input_ids.device.type == "cpu" and not torch.compiler.is_compiling():
             lowest, highest = map(int, torch.aminmax(input_ids))
             size = self.wte.num_embeddings
             if lowest < 0 or highest >= size:
-                raise ValueError(
+                raise ModelError(
                     f"SantaModel: token id {lowest if lowest < 0 else highest} is outside the vocabulary of {size} "
                     f"(ids 0 to {size - 1}). Use the tokenizer that belongs to this model."
                 )
@@ -279,9 +176,21 @@ class SantaModel(SantaPreTrainedModel):
     def check_context(self, seen: int, new: int) -> None:
         """Raise ValueError if there are more tokens than positions; a compiled model does not ask."""
         if not torch.compiler.is_compiling() and seen + new > self.config.n_positions:
-            raise ValueError(
+            raise ModelError(
                 f"SantaModel: {int(seen)} cached + {new} new = {int(seen) + new} tokens exceed the context of "
                 f"n_positions={self.config.n_positions}. Shorten the prompt or lower max_new_tokens."
+            )
+
+    def check_positions(self, position_ids: torch.Tensor) -> None:
+        """Raise ModelError for positions outside the context; on a CPU only, where looking costs nothing."""
+        if position_ids.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        lowest, highest = map(int, torch.aminmax(position_ids))
+        context = self.config.n_positions
+        if lowest < 0 or highest >= context:
+            raise ModelError(
+                f"SantaModel: position {lowest if lowest < 0 else highest} is outside the context of "
+                f"n_positions={context} (positions 0 to {context - 1}). Shorten the prompt or lower max_new_tokens."
             )
 
     @merge_with_config_defaults
@@ -303,7 +212,7 @@ class SantaModel(SantaPreTrainedModel):
         `past_key_values` and `cache` are two names of one thing, as in transformers before 5.24 and since.
 
         Raises:
-            ValueError: both or neither input given; more tokens than n_positions.
+            ModelError: both or neither input is given, it is empty, or there are more tokens than n_positions.
         """
         past_key_values, kwargs = one_cache(past_key_values, cache, kwargs)
         inputs_embeds = self.embedded(input_ids, inputs_embeds)
@@ -316,6 +225,8 @@ class SantaModel(SantaPreTrainedModel):
             self.check_context(seen, inputs_embeds.shape[1])
         if position_ids is None:
             position_ids = self.positions(seen, inputs_embeds.shape[1], attention_mask)
+        else:
+            self.check_positions(position_ids)
         # By position: transformers 5.24 renamed the fourth argument.
         mask = create_causal_mask(
             self.config, inputs_embeds, attention_mask, past_key_values, position_ids=position_ids
@@ -406,5 +317,97 @@ class SantaForCausalLM(InfillMixin, SantaPreTrainedModel, GenerationMixin):
         )
 
 
+class SantaForSequenceClassification(SantaPreTrainedModel):
+    """SantaCoder with a linear head on the last token of a text: one class, several labels, or a number."""
+
+    is_head_new = True
+
+    def __init__(self, config: SantaConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.transformer = SantaModel(config)
+        self.score = nn.Linear(config.n_embd, config.num_labels, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> SequenceClassifierOutputWithPast:
+        """Return the scores (B, N) of each text and, with `labels`, the loss that `config.problem_type` names."""
+        outputs = self.transformer(input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs)
+        logits_BTN = self.score(outputs.last_hidden_state)
+        last_B = self.last_tokens(input_ids, attention_mask, logits_BTN)
+        pooled_BN = logits_BTN[torch.arange(len(logits_BTN), device=logits_BTN.device), last_B]
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits_BTN, labels=labels, pooled_logits=pooled_BN, config=self.config)
+        return SequenceClassifierOutputWithPast(
+            loss=loss,
+            logits=pooled_BN,
+            **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def last_tokens(
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, logits_BTN: torch.Tensor
+    ) -> torch.Tensor:
+        """Return where each row's text ends (B): by the mask, else before the padding tokens."""
+        pad_id = self.config.pad_token_id
+        batch, tokens = logits_BTN.shape[:2]
+        if attention_mask is not None and attention_mask.dim() == 2:
+            is_text_BT = attention_mask[:, -tokens:] != 0
+        elif input_ids is not None and pad_id is not None:
+            is_text_BT = input_ids != pad_id
+        elif batch == 1 or input_ids is None:
+            return torch.full((batch,), tokens - 1, device=logits_BTN.device)
+        else:
+            raise ModelError(
+                f"{type(self).__name__}: where {batch} texts end is unknown without an attention_mask or a "
+                "config.pad_token_id. Give one of them."
+            )
+        at_T = torch.arange(tokens, device=logits_BTN.device)
+        return (at_T * is_text_BT.to(at_T.device)).argmax(-1)
+
+
+class SantaForTokenClassification(SantaPreTrainedModel):
+    """SantaCoder with a linear head on every token."""
+
+    is_head_new = True
+
+    def __init__(self, config: SantaConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.transformer = SantaModel(config)
+        dropouts = (getattr(config, name, None) for name in ("classifier_dropout", "hidden_dropout"))
+        self.dropout = nn.Dropout(next((share for share in dropouts if share is not None), 0.1))
+        self.classifier = nn.Linear(config.n_embd, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TokenClassifierOutput:
+        """Return the scores (B, T, N) of each token and, with `labels` (B, T), their cross entropy; -100 is ignored."""
+        outputs = self.transformer(input_ids, **kwargs)
+        logits_BTN = self.classifier(self.dropout(outputs.last_hidden_state))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits_BTN, labels, self.config)
+        return TokenClassifierOutput(
+            loss=loss, logits=logits_BTN, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
 SantaModel.register_for_auto_class("AutoModel")
 SantaForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+SantaForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+SantaForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

@@ -7,6 +7,7 @@
 import copy
 import random
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import LogitsProcessor
+from transformers.utils import cached_file
 
 from .cache_santa import GrowingCache
 from .errors_santa import ModelError
@@ -21,6 +23,7 @@ from .fim_santa import FimMode, FimParts, end_ids_of, ids_of_sentinels
 
 Finish = Literal["end", "stop", "length"]
 LONGEST_ANSWER = 256  # tokens, where the caller names no limit
+PROBE = "if  x1:   2\r\n\ty =    12     # 3\n"  # blanks before digits: where GPT-2's rules and SantaCoder's differ
 CUT_CHARACTER = "\ufffd"  # what decoding gives for a character that still lacks bytes
 
 _PLAIN: "weakref.WeakKeyDictionary[Any, tuple[int, Any]]" = weakref.WeakKeyDictionary()
@@ -87,12 +90,29 @@ def _plain_copy(tokenizer: Any, backend: Any) -> Any:
     with _PLAIN_LOCK:
         size, plain = _PLAIN.get(tokenizer, (-1, None))
         if size != len(tokenizer):
+            if plain is None:
+                _warn_of_other_rules(tokenizer, backend)
             plain = copy.deepcopy(backend)
             plain.encode_special_tokens = True
             plain.no_truncation()
             plain.no_padding()
             _PLAIN[tokenizer] = (len(tokenizer), plain)
     return plain
+
+
+def _warn_of_other_rules(tokenizer: Any, backend: Any) -> None:
+    """Warn if a tokenizer was opened by a class that splits texts otherwise than the `tokenizer.json` it came from."""
+    name = getattr(tokenizer, "name_or_path", "")
+    try:
+        path = cached_file(name, "tokenizer.json", local_files_only=True) if name else None
+    except OSError:  # it did not come from a file that is here
+        return
+    if path and type(backend).from_file(path).encode(PROBE).ids != backend.encode(PROBE).ids:
+        warnings.warn(
+            f"{type(tokenizer).__name__} splits texts otherwise than the tokenizer.json of {name}, so the model gets "
+            "other ids than it was trained with. Open the tokenizer with PreTrainedTokenizerFast.from_pretrained.",
+            stacklevel=5,
+        )
 
 
 def prompt_ids(

@@ -48,6 +48,51 @@ def test_info_names_layout_size_and_cache(folder, capsys):
     assert f"{2 * 2 * 8 * 4:,} bytes a token" in said
 
 
+def test_info_and_convert_print_json(folder, tmp_path, capsys):
+    """The same facts as numbers, and nothing else on standard output."""
+    assert 0 == run("info", folder, "--json")
+    facts = json.loads(capsys.readouterr().out)
+    model = SantaForCausalLM.from_pretrained(folder)
+    assert facts["parameters"] == model.num_parameters()
+    assert ("canonical", True, "float32", 128) == tuple(
+        facts[name] for name in ("layout", "multi_query", "dtype", "cache_bytes_per_token")
+    )
+    assert 0 == run("convert", folder, tmp_path / "o", "--layout", "original", "--json")
+    assert {"out": str(tmp_path / "o"), "layout": "original"} == json.loads(capsys.readouterr().out)
+
+
+def test_gpt2_s_tokenizer_class_is_not_taken(folder, tmp_path, capsys):
+    """A folder that names it is read by its tokenizer.json, converted to a class that does so, and warned of elsewhere."""
+    source = tmp_path / "source"
+    shutil.copytree(folder, source)
+    path = source / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tokenizer_class": "GPT2TokenizerFast"}))
+    text, ids = "x =    12", _tokenizer(folder)("x =    12")["input_ids"]
+    wrong = _tokenizer(source)
+    assert ids != wrong(text)["input_ids"]
+    with pytest.warns(UserWarning, match="Open the tokenizer with PreTrainedTokenizerFast"):
+        list(SantaForCausalLM.from_pretrained(folder).stream(wrong, text, max_new_tokens=1))
+    assert 0 == run("convert", source, tmp_path / "out")
+    assert ids == _tokenizer(tmp_path / "out")(text)["input_ids"]
+    written = []
+    for place in (folder, source):
+        capsys.readouterr()
+        assert 0 == run("complete", place, text, "--max-new-tokens", "8")
+        written.append(capsys.readouterr().out)
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("command", ["complete", "infill"])
+def test_a_byte_order_mark_is_no_text(folder, monkeypatch, capsys, command):
+    """Standard input with and without one gives the same answer."""
+    written = []
+    for data in (b"def f_1(<FILL_HERE>", b"\xef\xbb\xbfdef f_1(<FILL_HERE>"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert 0 == run(command, folder, "--max-new-tokens", "6")
+        written.append(capsys.readouterr().out)
+    assert written[0] == written[1]
+
+
 def test_convert_writes_the_original_layout_and_back(folder, tmp_path, capsys):
     """Both ways by name; the weights file comes back byte for byte."""
     assert 0 == run("convert", folder, tmp_path / "original", "--layout", "original")
@@ -111,6 +156,7 @@ def _tokenizer(folder):
         (("complete", "{folder}", "--top-p", "0"), "x", "top_p=0.0 is out of range"),
         (("infill", "{folder}", "/no/such/file"), "", "No such file"),
         (("info", "/no/such/folder"), "", "has no config.json"),
+        (("complete", "/no/such/folder"), "x", "is no folder here, and no model of this name could be read"),
         (("convert", "{folder}", "{folder}"), "", "exists. Name a folder that does not"),
     ],
 )

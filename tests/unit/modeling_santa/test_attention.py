@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from modeling_santa import attention_santa, modeling_santa
+from modeling_santa import attention_santa, layers_santa
 from modeling_santa.attention_santa import can_fold, eager_attention, folded_attention
 from modeling_santa.capabilities_santa import is_x86, isa
 
@@ -93,7 +93,7 @@ def calls(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(modeling_santa, "folded_attention", counting("attention", attention_santa.folded_attention))
+    monkeypatch.setattr(layers_santa, "folded_attention", counting("attention", attention_santa.folded_attention))
     monkeypatch.setattr(linear_santa, "linear", counting("linear", linear_santa.linear))
     return seen
 

@@ -160,6 +160,83 @@ def test_wrong_tensors_are_named(original, tmp_path, edit, message):
         SantaForCausalLM.from_pretrained(original)
 
 
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda s: s.pop("transformer.ln_f.bias"), r"1 of \d+ tensors are missing: transformer.ln_f.bias"),
+        (
+            lambda s: s.update({"transformer.ln_f.bias": torch.ones(3)}),
+            r"of another shape: transformer.ln_f.bias \(3,\), expected \(32,\)",
+        ),
+        (
+            lambda s: s.update({"transformer.ln_f.bias": torch.ones(32, dtype=torch.int32)}),
+            r"not floating point: transformer.ln_f.bias \(torch.int32\)",
+        ),
+        (
+            lambda s: s.update({"transformer.ln_f.bias": torch.full((32,), float("nan"))}),
+            "not finite: transformer.ln_f",
+        ),
+    ],
+)
+def test_a_canonical_checkpoint_is_checked_as_strictly(canonical, tmp_path, edit, message):
+    """What `convert` says of wrong tensors, `from_pretrained` says, too."""
+    change(canonical, edit)
+    with pytest.raises(ValueError, match=message):
+        convert_checkpoint(canonical, tmp_path / "out")
+    with pytest.raises(ValueError, match=message):
+        SantaForCausalLM.from_pretrained(canonical)
+
+
+def test_a_base_model_s_folder_converts(model, canonical, tmp_path):
+    """A folder that AutoModel saved opens, and converts to the language model's."""
+    model.transformer.save_pretrained(tmp_path / "base")
+    assert not any(name.startswith("transformer.") for name in weights(tmp_path / "base"))
+    convert_checkpoint(tmp_path / "base", tmp_path / "out")
+    assert same(weights(canonical), weights(tmp_path / "out"))
+    assert same(model.state_dict(), SantaForCausalLM.from_pretrained(tmp_path / "base").state_dict())
+
+
+def test_an_untied_head_is_kept(model, tmp_path):
+    """Where config.json says that it is untied; there and back, natively opened, and refused where it has no place."""
+    untied = SantaForCausalLM(SantaConfig(**{**model.config.to_dict(), "tie_word_embeddings": False}))
+    untied.save_pretrained(tmp_path / "untied")
+    convert_checkpoint(tmp_path / "untied", tmp_path / "original", layout="original")
+    convert_checkpoint(tmp_path / "original", tmp_path / "back")
+    assert same(untied.state_dict(), weights(tmp_path / "back"))
+    for opened in (GPTBigCodeForCausalLM, SantaForCausalLM):
+        assert same(untied.state_dict(), opened.from_pretrained(tmp_path / "back").state_dict())
+    assert same(untied.state_dict(), SantaForCausalLM.from_pretrained(tmp_path / "original").state_dict())
+    with pytest.raises(ValueError, match="nanotron's layout has no place for it"):
+        convert_checkpoint(tmp_path / "untied", tmp_path / "nanotron", layout="nanotron")
+
+
+def test_settings_of_generate_come_with_every_layout(canonical, original):
+    """An original checkpoint's generation_config.json is read as a canonical one's is."""
+    for folder in (canonical, original):
+        (folder / "generation_config.json").write_text('{"top_k": 7, "do_sample": true}')
+        assert 7 == SantaForCausalLM.from_pretrained(folder).generation_config.top_k
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ('{"weight_map": {"a": "../canonical/model.safetensors"}}', "which is no file beside it"),
+        ('{"weight_map": {"a": "none.safetensors"}}', "lacks none.safetensors"),
+        ('{"weight_map": 3}', "no index of a sharded checkpoint"),
+        ("{", "no index of a sharded checkpoint"),
+    ],
+)
+def test_a_bad_index_is_refused(canonical, tmp_path, index, message):
+    """It names files beside it and nothing else; both readers say so."""
+    (canonical / "model.safetensors.index.json").write_text(index)
+    for read in (
+        lambda: convert_checkpoint(canonical, tmp_path / "out"),
+        lambda: SantaForCausalLM.from_pretrained(canonical),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read()
+
+
 class Planted:
     """An object whose unpickling would run a command."""
 
@@ -214,4 +291,4 @@ def test_the_expected_tensors_are_the_model_s(model):
 def test_conversion_is_its_own_inverse(model):
     """Pure functions of the tensors: there and back is the identity."""
     state = {name: weight for name, weight in model.state_dict().items() if name != "lm_head.weight"}
-    assert same(state, to_canonical(to_original(state, model.config), model.config))
+    assert same(state, to_canonical(to_original(state, model.config), model.config, is_original=True))

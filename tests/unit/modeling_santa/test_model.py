@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache, GPTBigCodeForCausalLM, StaticCache, TextIteratorStreamer
 
 import modeling_santa
-from modeling_santa.configuration_santa import SantaConfig
+from modeling_santa.configuration_santa import AUTO_MAP, SantaConfig
 from modeling_santa.infill_santa import MiddleStreamer
 from modeling_santa.modeling_santa import CACHE_NAME, SantaForCausalLM
 
@@ -156,7 +156,7 @@ def test_saving_writes_the_canonical_folder(tiny_model, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["GPTBigCodeForCausalLM"]
     assert config["model_type"] == "gpt_bigcode"
-    assert {"AutoConfig", "AutoModel", "AutoModelForCausalLM"} == set(config["auto_map"])
+    assert AUTO_MAP == config["auto_map"]
     code = {path.name for path in Path(modeling_santa.__file__).parent.glob("*_santa.py")}
     assert code == {path.name for path in tmp_path.glob("*.py")}
     native = GPTBigCodeForCausalLM.from_pretrained(tmp_path)
@@ -319,6 +319,32 @@ def test_generating_past_the_context_is_refused(tiny_model):
     """The message has the numbers, also when generate passes positions itself."""
     with pytest.raises(ValueError, match=r"128 cached \+ 1 new = 129 tokens exceed the context of n_positions=128"):
         tiny_model.generate(ids_of((1, 120)), max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None)
+    with pytest.raises(
+        ValueError, match=r"position 128 is outside the context of n_positions=128 \(positions 0 to 127\)"
+    ):
+        tiny_model.generate(
+            ids_of((1, 120)), max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None, use_cache=False
+        )
+
+
+@pytest.mark.parametrize(("positions", "wrong"), [([126, 127, 128], "128"), ([-1, 0, 1], "-1")])
+def test_positions_outside_the_context_are_named(tiny_model, positions, wrong):
+    """GPTBigCode gives a bare IndexError."""
+    with pytest.raises(ValueError, match=f"position {wrong} is outside the context of n_positions=128"):
+        tiny_model(ids_of((1, 3)), position_ids=torch.tensor([positions]))
+
+
+@pytest.mark.parametrize("shape", [(1, 0), (0, 3)])
+def test_an_input_of_nothing_is_refused(tiny_model, shape):
+    """No tokens or no rows, as ids, as embeddings or to `generate`: a message with the shape."""
+    message = r"the input is empty: \(batch, tokens\) = \(\d, \d\). Give at least one token a row"
+    with pytest.raises(ValueError, match=message):
+        tiny_model(torch.zeros(shape, dtype=torch.long))
+    with pytest.raises(ValueError, match=message):
+        tiny_model(inputs_embeds=torch.zeros(*shape, 32))
+    if shape[0]:
+        with pytest.raises(ValueError, match=message):
+            tiny_model.generate(torch.zeros(shape, dtype=torch.long), max_new_tokens=2, pad_token_id=0)
 
 
 class Collected:
