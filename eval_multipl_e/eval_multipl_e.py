@@ -28,6 +28,7 @@ from .sandbox_seccomp import REFUSED
 from .sandbox_streams import Capture
 from .sandbox_syscalls import clone
 from .scoring import score
+from .scoring_control import changed_program
 from .scoring_estimator import bootstrap_interval, pass_at_k
 from .toolchains import toolchain_version
 from .toolchains_prepared import root
@@ -52,7 +53,7 @@ Args:
     k: the ks of pass@k; None for those of 1, 10, 100 that there are enough completions for.
     num_workers: programs run side by side; None for one a core.
     timeout_s: the time limit of a run; None for MultiPL-E's limit of each language.
-    mode: "strict" (exit code 0 and the tests reached) or "compat" (MultiPL-E's own statuses).
+    mode: "strict" (exit code 0, the tests reached, and failed once a value of theirs is changed) or "compat" (MultiPL-E's own statuses).
     sandbox: "auto" (namespaces, else bubblewrap; an error where neither works), one of the two, or "none".
     seed: of the bootstrap intervals.
     cache_dir: a folder in which outcomes are kept from one evaluation to the next; None keeps nothing.

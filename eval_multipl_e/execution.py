@@ -3,7 +3,7 @@
 import re
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import toolchains_prepared
@@ -15,6 +15,7 @@ from .sandbox import open_box, resolve
 from .sandbox_box import Box, Limits
 from .sandbox_none import BareBox
 from .sandbox_streams import Step
+from .scoring_control import changed_program
 from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
 from .warm import Warm
 from .warm_compilers import Built, scala_jars
@@ -31,6 +32,7 @@ STATUSES = (
     "SyntaxError (gnatmake)",
     "Timeout",
     "ToolMissing",
+    "Vacuous",
 )
 
 
@@ -41,6 +43,8 @@ class Outcome:
     `exit_code` is 128 + n for a death by signal n, and -1 for Timeout and ToolMissing. `seconds` counts building and
     running, not the wall. `reason` is empty for OK. `dropped_bytes` is the output beyond what was kept. `is_starved`
     tells that a program which ran out of time had wanted a processor and not got it: run it again on a quiet machine.
+    `control` is what became of the program with one expected value changed: "failed", as it should; "passed", which
+    makes the status Vacuous; "none" where no value can be changed; empty where it was not run.
     """
 
     status: str
@@ -51,6 +55,7 @@ class Outcome:
     reason: str = ""
     dropped_bytes: int = 0
     is_starved: bool = False
+    control: str = ""
 
 
 def run_program(
@@ -58,10 +63,9 @@ def run_program(
 ) -> Outcome:
     r"""Builds and runs a whole program (prompt, completion and tests) and names the outcome.
 
-    In "strict" mode OK means exit code 0 and a random line printed after the tests, so that a program that leaves
-    before its tests is not OK. A program written to read its own file can still print that line: the guard is against
-    early exits, not against a cheat. "compat" gives MultiPL-E's own statuses. `timeout_s` is for the run; a build
-    keeps its own limit.
+    In "strict" mode OK means exit code 0, a random line printed after the tests, and a second run that fails when one
+    expected value of the tests is changed. A program that passes both times has tests that decide nothing: Vacuous.
+    "compat" gives MultiPL-E's own statuses. `timeout_s` is for the run; a build keeps its own limit.
 
     >>> run_program("print(1 + 1)", "py", sandbox="none").stdout
     '2\n'
@@ -76,8 +80,31 @@ def run_program(
     lacking = missing_tool(row) or missing_library(row, program)
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)
-    job = Job(row, program, strict=mode == "strict")
-    return job.outcome(resolve(sandbox), timeout_s or row.run_timeout_s)
+    return judged(row, program, resolve(sandbox), timeout_s or row.run_timeout_s, strict=mode == "strict")
+
+
+def judged(
+    language: Language,
+    program: str,
+    way: str,
+    run_timeout_s: float,
+    *,
+    strict: bool,
+    warm: Warm | None = None,
+    is_patient: bool = False,
+) -> Outcome:
+    """Run a program and, where it is strictly OK, its negative control: the same with one expected value changed."""
+    outcome = Job(language, program, strict=strict).outcome(way, run_timeout_s, warm=warm, is_patient=is_patient)
+    if not strict or outcome.status != "OK":
+        return outcome
+    changed = changed_program(language.code, program)
+    if changed is None:
+        return replace(outcome, control="none")
+    again = Job(language, changed, strict=True).outcome(way, run_timeout_s, warm=warm, is_patient=is_patient)
+    if again.status != "OK":
+        return replace(outcome, control="failed", is_starved=again.is_starved)
+    reason = "vacuous: the program passes as well when its tests expect another value"
+    return replace(outcome, status="Vacuous", reason=reason, control="passed")
 
 
 class Job:
@@ -87,6 +114,8 @@ class Job:
         self.language = language
         self.strict = strict
         self.token = f"santa_{secrets.token_hex(16)}" if strict else ""
+        # On a line of its own: a program whose source is printed does not print that.
+        self._word = f"\n{self.token}\n".encode() if strict else b""
         self.main = language.main
         self._program = program
         text = language.instrumented(program, self.token) if strict else program
@@ -107,6 +136,8 @@ class Job:
         A patient run ends when the program has had its limit of processor time, however long that takes, or when it
         has done nothing for its limit: what a loaded machine does to it, does not count.
         """
+        if self.language.artefacts:
+            toolchains_prepared.folder(self.language.artefacts)  # before the wall, which shows what is there by then
         built = warm.compilers.build(self.language.code, self.files, self.language.build_timeout_s) if warm else None
         if built is not None and not built.is_built:
             return self._compiler_said(built)
@@ -135,7 +166,7 @@ class Job:
         if run is None:
             return None
         limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes)
-        step = run(box, limits, timeout_s, self.token.encode())
+        step = run(box, limits, timeout_s, self._word)
         if step is None:
             warm.interpreters.give_up(code)
         return step
@@ -164,7 +195,7 @@ class Job:
         limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes, own_s=own_s)
         env = {name: self._filled(value, box.program_dir) for name, value in self.language.env}
         argv = self.argv(command, box.program_dir)
-        return box.run(argv, limits, timeout_s * (_PATIENCE if is_patient else 1), word=self.token.encode(), env=env)
+        return box.run(argv, limits, timeout_s * (_PATIENCE if is_patient else 1), word=self._word, env=env)
 
     def argv(self, command: tuple[str, ...], folder: str) -> list[str]:
         """A command of the table with its names filled in."""

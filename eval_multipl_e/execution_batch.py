@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .execution import Job, Outcome
+from .execution import Outcome, judged
 from .execution_cache import KeptOutcomes
 from .languages import language_of
 from .sandbox_box import SandboxError
@@ -92,5 +92,6 @@ def _outcome(key: Key, settings: Settings, warm: Warm | None, *, is_patient: boo
     lacking = missing_library(language, key[1])
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)
-    job = Job(language, key[1], strict=settings.mode == "strict")
-    return job.outcome(settings.way, settings.limit_s(key[0]), warm=warm, is_patient=is_patient)
+    strict = settings.mode == "strict"
+    limit_s = settings.limit_s(key[0])
+    return judged(language, key[1], settings.way, limit_s, strict=strict, warm=warm, is_patient=is_patient)

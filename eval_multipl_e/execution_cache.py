@@ -20,7 +20,7 @@ from .execution import Outcome
 from .languages_row import Language
 from .toolchains import find_tool, missing_tool, toolchain_version
 
-_FORMAT = 2
+_FORMAT = 3
 _KEPT_CHARS = 4000
 _NAMES = {field.name for field in fields(Outcome)}
 

@@ -35,11 +35,13 @@ def _strict(language: Language, step: Step, timeout_s: float) -> tuple[str, str]
     if step.exit_code is None:
         return "Timeout", _reason(step, timeout_s)
     whole = Ending(step.exit_code, step.stdout.text(), step.stderr.text())
-    status = language.rule(whole)
-    if status == "OK" and step.exit_code == 0:
-        if not step.stdout.found:
-            return "Exception", "no_sentinel: the program ended before its tests did"
+    rule = language.strict_rule
+    # What a program prints, and where, is no failure: MultiPL-E's rules ask that because they have no line to look for.
+    if step.exit_code == 0 and step.stdout.found and (rule is None or rule(whole) == "OK"):
         return "OK", ""
+    status = language.rule(whole)
+    if status == "OK" and step.exit_code == 0 and not step.stdout.found:
+        return "Exception", "no_sentinel: the program ended before its tests did"
     if status == "OK":
         status = "Exception"  # by its exit code, which MultiPL-E counts as not passed, too
     if language.strict_marks:

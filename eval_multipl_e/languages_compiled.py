@@ -31,8 +31,16 @@ object SantaDriver {
 }
 """
 _CSHARP_DRIVER = """
-class SantaDriver {
+class SantaDriver : System.Diagnostics.TraceListener {
+    public override void Write(string text) { System.Console.Error.Write(text); }
+    public override void WriteLine(string text) { System.Console.Error.WriteLine(text); }
+    public override void Fail(string text, string more) {
+        System.Console.Error.WriteLine("Assertion failed: " + text + " " + more + "\\n" + System.Environment.StackTrace);
+        System.Environment.Exit(134);
+    }
     static void Main(string[] args) {
+        System.Diagnostics.Debug.Listeners.Clear();
+        System.Diagnostics.Debug.Listeners.Add(new SantaDriver());
         Problem.Main(args);
         System.Console.Write("\\n{token}\\n");
     }
@@ -148,7 +156,7 @@ COMPILED = (
         install="npm install --global typescript@5.9.3",
         hello="declare var require: any;\nrequire('node:assert').ok(true);",
         rule=marked(*_NODE),
-        epilogue='\n(globalThis as any).process.stdout.write("\\n{token}\\n");\n',
+        epilogue='\n;(globalThis as any).process.stdout.write("\\n{token}\\n");\n',
     ),
     Language(
         code="cpp",

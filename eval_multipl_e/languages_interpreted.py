@@ -4,6 +4,8 @@ Commands, time limits and names of endings are those of MultiPL-E's evaluator; `
 adds are ours.
 """
 
+import re
+
 from .languages_row import Ending, Language, marked
 
 _NODE = (("AssertionError", "ERR_ASSERTION"), ("SyntaxError", "SyntaxError"), ("ReferenceError", "ReferenceError"))
@@ -62,6 +64,12 @@ def _clojure(ending: Ending) -> str:
     return "OK" if ending.exit_code == 0 and "\n0 failures, 0 errors.\n" in ending.stdout else "Exception"
 
 
+def _clojure_strict(ending: Ending) -> str:
+    # Nothing but the last summary counts: an earlier one may be the program's own.
+    found = re.findall(r"\n(\d+) failures, (\d+) errors\.\n", ending.stdout)
+    return "OK" if found and found[-1] == ("0", "0") else "Exception"
+
+
 INTERPRETED = (
     Language(
         code="py",
@@ -94,7 +102,7 @@ INTERPRETED = (
         run_timeout_s=5.0,
         is_polled=False,
         # globalThis, for a program may well have a function called `process`.
-        epilogue='\nglobalThis.process.stdout.write("\\n{token}\\n");\n',
+        epilogue='\n;globalThis.process.stdout.write("\\n{token}\\n");\n',
     ),
     Language(
         code="sh",
@@ -184,7 +192,11 @@ INTERPRETED = (
         install="apt-get install racket",
         hello="#lang racket\n(require rackunit)\n(check-within 1 1 0.001)",
         rule=_racket,
-        epilogue='\n(write-string "\\n{token}\\n" (current-output-port))\n(void)\n',
+        # A failed check of rackunit ends nothing: it is counted, and the count is looked at.
+        epilogue=(
+            "\n(when (zero? (car ((dynamic-require 'rackunit/log 'test-log) #:display? #f #:exit? #f)))"
+            '\n  (write-string "\\n{token}\\n" (current-output-port))\n  (void))\n'
+        ),
     ),
     Language(
         code="jl",
@@ -234,6 +246,7 @@ INTERPRETED = (
         hello="(require '[clojure.test :refer [deftest is run-tests]])\n(deftest one (is (= 1 1)))\n(run-tests)",
         rule=_clojure,
         epilogue='\n(print "\\n{token}\\n")\n(flush)\n',
+        strict_rule=_clojure_strict,
         data_bytes=4 << 30,
         processes=256,
         upstream="clojure -J-Dclojure.main.report=stderr -M FILE",  # the Clojure CLI; Debian has clojure.main

@@ -77,6 +77,7 @@ class Language:
     strict_build: tuple[tuple[str, ...], ...] = ()  # where strict mode needs other commands
     strict_run: tuple[str, ...] = ()
     strict_marks: Marks = ()  # where strict mode can tell more than MultiPL-E's rule
+    strict_rule: Rule | None = None  # where exit code 0 and the line after the tests do not show that they passed
     data_bytes: int = 2 * GIB  # RLIMIT_DATA: private writable memory. RLIMIT_AS would stop node and the JVM at start
     processes: int = 64
     needs: tuple[tuple[str, str, str], ...] = ()  # (text in the program, jar, command that installs it)

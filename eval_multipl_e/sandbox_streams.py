@@ -1,17 +1,18 @@
-"""Streams read to their end, outside the wall: the first megabyte is kept, the rest is counted."""
+"""Streams read to their end, outside the wall: the first megabyte and the last 64 KB are kept, the rest is counted."""
 
 import os
 import time
 from dataclasses import dataclass, field
 
 KEPT_BYTES = 1 << 20
+_END_BYTES = 1 << 16
 _READ_BYTES = 1 << 16
 _MARKS = 200
 
 
 @dataclass
 class Capture:
-    """The kept beginning of a stream, its length, when it came, and whether a word was seen anywhere in it."""
+    """The kept beginning and end of a stream, its length, when it came, and whether a word was seen anywhere in it."""
 
     word: bytes = b""
     kept: bytearray = field(default_factory=bytearray)
@@ -19,6 +20,7 @@ class Capture:
     found: bool = False
     begun: float = field(default_factory=time.monotonic)
     arrivals: list[tuple[float, int]] = field(default_factory=list)
+    _end: bytes = b""
     _tail: bytes = b""
 
     def feed(self, chunk: bytes) -> None:
@@ -26,8 +28,11 @@ class Capture:
         self.total += len(chunk)
         if len(self.arrivals) < _MARKS:
             self.arrivals.append((time.monotonic() - self.begun, self.total))
-        if len(self.kept) < KEPT_BYTES:
-            self.kept += chunk[: KEPT_BYTES - len(self.kept)]
+        room = KEPT_BYTES - len(self.kept)
+        if room > 0:
+            self.kept += chunk[:room]
+        if len(chunk) > room:
+            self._end = (self._end + chunk[max(0, room) :])[-_END_BYTES:]
         if self.word and not self.found:
             # The word may lie across two reads.
             recent = self._tail + chunk
@@ -37,11 +42,12 @@ class Capture:
     @property
     def dropped(self) -> int:
         """How many bytes were read and not kept."""
-        return self.total - len(self.kept)
+        return self.total - len(self.kept) - len(self._end)
 
     def text(self, without: str = "") -> str:
-        """The kept bytes as text, less one piece; bytes that are not UTF-8 become U+FFFD."""
-        return self.kept.decode("utf-8", "replace").replace(without, "", 1)
+        """The kept bytes as text, less one piece; bytes that are not UTF-8 become U+FFFD, and a gap is named."""
+        gap = f"\n[{self.dropped} bytes left out]\n".encode() if self.dropped else b""
+        return (self.kept + gap + self._end).decode("utf-8", "replace").replace(without, "", 1)
 
     def read_from(self, fd: int) -> bool:
         """Reads once from a descriptor that does not block; False at the end of the stream."""

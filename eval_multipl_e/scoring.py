@@ -247,4 +247,5 @@ def _row(item: _Item, outcome: Outcome) -> dict[str, Any]:
         "stdout": outcome.stdout[:_ROW_CHARS],
         "stderr": outcome.stderr[:_ROW_CHARS],
         "seconds": outcome.seconds,
+        "control": outcome.control,
     }

@@ -95,10 +95,11 @@ def test_every_language_says_all_that_it_must(code):
     assert "{token}" in row.epilogue + row.driver + row.swap[1] + " ".join(row.strict_run)
 
 
-def test_a_capture_keeps_the_beginning_and_sees_a_word_across_reads():
-    """Only the first megabyte is kept, all is counted, and the word is found where two reads meet."""
+def test_a_capture_keeps_both_ends_and_sees_a_word_across_reads():
+    """The first megabyte and the last 64 KB are kept, all is counted, and the word is found where two reads meet."""
     capture = Capture(word=b"token")
     for chunk in (b"x" * (3 << 20), b"to", b"ken"):
         capture.feed(chunk)
     assert (len(capture.kept), capture.total, capture.found) == (1 << 20, (3 << 20) + 5, True)
-    assert capture.dropped == (2 << 20) + 5
+    assert capture.dropped == (2 << 20) + 5 - (1 << 16)
+    assert capture.text().endswith("x" * ((1 << 16) - 5) + "token")
