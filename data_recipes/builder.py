@@ -5,6 +5,7 @@ any builder: `SantaStack(config_name="java-base", data_files=…).download_and_p
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import field, fields, make_dataclass
 from pathlib import Path
@@ -32,6 +33,19 @@ _BATCH_ROWS = 1000
 _OF_THE_CONFIG = ("recipe", "permissions", "shard_bytes", "max_file_bytes")  # its name, and what is set otherwise
 _SETTINGS = [item for item in fields(RunSettings) if item.name not in _OF_THE_CONFIG]
 
+
+def _config_id(self: Any, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
+    """Name the cache by what the files hold, too: datasets takes a list's path and a data file's seconds alone."""
+    given = [self.opt_outs, self.licenses, self.tokenizer, self.key_file, *(self.benchmarks or ())]
+    named = [item for item in given if isinstance(item, str | os.PathLike)]
+    lists = {str(item): checksum(Path(item)) for item in named if Path(item).is_file()}
+    files = {str(file) for found in (self.data_files or {}).values() for file in found if Path(file).is_file()}
+    states = [(file, (state := Path(file).stat()).st_size, state.st_mtime_ns, state.st_ino) for file in sorted(files)]
+    of_the_files = {"content": digest([lists, states])} if lists or states else {}
+    made: str = datasets.BuilderConfig.create_config_id(self, {**config_kwargs, **of_the_files}, custom_features)
+    return made
+
+
 SantaStackConfig = make_dataclass(
     "SantaStackConfig",
     [
@@ -48,6 +62,7 @@ SantaStackConfig = make_dataclass(
     or a text file.
     """,
         "__module__": __name__,
+        "create_config_id": _config_id,
     },
 )
 

@@ -23,12 +23,12 @@ from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
 from data_recipes.dedup.on_disk import near_duplicates_of_texts
-from data_recipes.disk.files import PathLike, checksum, remove, write_json, write_table, write_text
+from data_recipes.disk.files import PathLike, checksum, moved, remove, write_json, write_table, write_text
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.errors import DataError
 from data_recipes.filters.registry import thresholds_for
 from data_recipes.progress import Progress, reporter
-from data_recipes.recipes import NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of
+from data_recipes.recipes import CONTENT_DIGITS, NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of
 from data_recipes.settings import RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import is_hub_name
@@ -57,7 +57,7 @@ def run(
 ) -> dict[str, Any]:
     """Make a dataset folder from rows: a parquet file, or a folder of them (what `write_rows` wrote, or The Stack).
 
-    Writes `data/<language>-00000.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
+    Writes `data/<language>-00000-<digest>.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
     pictures in it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and measures stay
     those of the original bytes.
 
@@ -280,18 +280,29 @@ class Run:
         )
         outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
         write_table(outputs[0], rejected)
-        for number, shard in enumerate(rows.shards(self.settings.shard_bytes)):
-            outputs.append(self.out / "data" / f"{slug(lang)}-{number:05d}.parquet")
-            write_table(outputs[-1], shard)
-        return language_entry(
-            lang,
+        content, shards = self._write_shards(lang, rows)
+        entry = language_entry(
             self.recipes,
             rows.table,
             rejected,
             masks,
             thresholds=thresholds_for(self.settings.compat),
             contents=rows.contents,
-        ), outputs
+        )
+        return {"lang": lang, "digest": content, **entry}, [*outputs, *shards]
+
+    def _write_shards(self, lang: str, rows: LanguageRows) -> tuple[str, list[Path]]:
+        """Write the rows of a language; return a digest of the files' bytes, which their names bear, and the files.
+
+        datasets names the cache of a local folder by its name and its card, whatever lies in the files. With the digest
+        in the names that the card gives, other rows are another cache.
+        """
+        written = []
+        for number, shard in enumerate(rows.shards(self.settings.shard_bytes)):
+            written.append(self.work / f"{slug(lang)}-{number:05d}.parquet")
+            write_table(written[-1], shard)
+        content = digest([checksum(path) for path in written])[:CONTENT_DIGITS]
+        return content, [moved(path, self.out / "data" / f"{path.stem}-{content}.parquet") for path in written]
 
     def _near_dedup(self, rows: LanguageRows, mode: str) -> pa.Table:
         """The rejects of the rows that the mode leaves out; the mode's two columns are added to the table."""

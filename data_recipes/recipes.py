@@ -91,6 +91,9 @@ class _Recipes(Mapping[str, Recipe]):
 RECIPES: Mapping[str, Recipe] = _Recipes()
 """The recipes by name."""
 
+CONTENT_DIGITS = 12
+"""The length of the digest of a language's rows, which the names of its data files bear."""
+
 ALL = "all"
 """In place of a recipe's name: every recipe for which the source has what it needs."""
 
@@ -181,21 +184,27 @@ def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None)
 
 def configs(
     recipes: Sequence[Recipe],
-    languages: Sequence[str],
+    languages: Mapping[str, str],
     thresholds: Mapping[str, Any],
     rows: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """Return the `configs:` entries of a store, each with its number of rows: each recipe over all and per language.
 
-    `rows` has the number of rows by config name. datasets can't load a config without any, so there is none for it.
-    The default is the first of the recipes that has rows.
+    The default is the first of the recipes that has rows. datasets can't load a config without any, so there is none
+    for it. datasets also names its cache by this list, so that the digests in it keep two stores apart.
+
+    Args:
+        recipes: The recipes of the store, the default first.
+        languages: Its languages, each with the digest that the names of its files bear.
+        thresholds: The thresholds of the recipes' filters.
+        rows: The number of rows by config name.
     """
     entries: list[dict[str, Any]] = []
     default = next((recipe for recipe in recipes if rows[recipe.name]), None)
     for recipe in [recipe for recipe in RECIPES.values() if recipe in recipes]:
         for lang in (None, *languages):
             prefix = "" if lang is None else f"{slug(lang)}-"
-            path = "data/*.parquet" if lang is None else f"data/{prefix}[0-9]*.parquet"
+            path = "data/*.parquet" if lang is None else f"data/{prefix}[0-9]*-{languages[lang]}.parquet"
             entry: dict[str, Any] = {
                 "config_name": prefix + recipe.name,
                 "data_files": [{"split": "train", "path": path}],

@@ -37,6 +37,13 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def moved(path: Path, target: Path) -> Path:
+    """Move a finished file to another folder of the same disk and return where it is now."""
+    with replacing(target) as temporary:
+        path.replace(temporary)
+    return target
+
+
 def remove(path: Path) -> None:
     """Delete a file that may be there."""
     try:

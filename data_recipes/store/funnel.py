@@ -17,7 +17,6 @@ STORE_STAGES = ("read", "base", "decontaminated")
 
 
 def language_entry(
-    lang: str,
     recipes: Sequence[Recipe],
     store: pa.Table,
     rejects: pa.Table,
@@ -28,8 +27,16 @@ def language_entry(
 ) -> dict[str, Any]:
     """Return the funnel of one language: files and bytes after each stage and in each recipe, rejects by stage and reason.
 
-    The stages are those of the store and the steps of the first recipe, one after the other; `masks` tells which rows
-    of the store each step keeps, `contents` reads those of some rows. A reject's stage is the one it did not pass. Bytes are those of the original files.
+    The stages are those of the store and the steps of the first recipe, one after the other. A reject's stage is the
+    one it did not pass. Bytes are those of the original files.
+
+    Args:
+        recipes: The recipes of the store, the default first.
+        store: The rows of the language without contents.
+        rejects: What was left out, of all stages.
+        masks: Which rows of the store each step keeps.
+        thresholds: The thresholds to mark in histograms.
+        contents: Reads the contents of some rows.
     """
     files: Counter[tuple[str, str]] = Counter()
     volume: Counter[tuple[str, str]] = Counter()
@@ -50,7 +57,6 @@ def language_entry(
         for stage, reason in sorted(files, key=lambda key: (order[key[0]], key[1]))
     ]
     return {
-        "lang": lang,
         "stages": entries,
         "recipes": {recipe.name: _kept(store, recipe_mask(recipe, masks, store.num_rows)) for recipe in recipes},
         "rejects": reasons,

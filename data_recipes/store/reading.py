@@ -25,6 +25,7 @@ _FUNNEL = {
     "funnel": [
         {
             "lang": str,
+            "digest": str,
             "stages": [_STAGE],
             "recipes": {...: _VOLUME},
             "rejects": [{"stage": str, "reason": str, **_VOLUME}],

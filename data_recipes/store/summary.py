@@ -42,7 +42,7 @@ def store_funnel(
     if modes:
         values["min_tokens"] = MIN_TOKENS
     present = [entry for entry in entries if entry["stages"][2]["files"]]
-    languages = [entry["lang"] for entry in present]
+    languages = {entry["lang"]: entry["digest"] for entry in present}
     return {
         "recipe": recipes[0].name,
         "recipes": [recipe.name for recipe in recipes],

@@ -44,17 +44,19 @@ def test_an_unknown_recipe_is_named():
 def test_configs_are_views_over_all_and_per_language():
     """Each recipe has one config over all languages and one for each; the first recipe's is the default."""
     expected = ["base", "java-base", "python-base", "near_dedup", "java-near_dedup", "python-near_dedup"]
-    recipes, languages = [RECIPES["near_dedup"], RECIPES["base"]], ["Java", "Python"]
+    recipes, languages = [RECIPES["near_dedup"], RECIPES["base"]], {"Java": "aa", "Python": "bb"}
     entries = configs(recipes, languages, _THRESHOLDS, dict.fromkeys(expected, 9))
     assert [entry["config_name"] for entry in entries] == expected
     assert [entry["config_name"] for entry in entries if entry.get("default")] == ["near_dedup"]
+    paths = [entry["data_files"][0]["path"] for entry in entries[:3]]
+    assert paths == ["data/*.parquet", "data/java-[0-9]*-aa.parquet", "data/python-[0-9]*-bb.parquet"]
     assert [slug(name) for name in ("C++", "C#", "C")] == ["cpp", "csharp", "c"]
 
 
 def test_a_view_without_rows_has_no_config():
     """Datasets can't load one; where the first recipe has no row, the next one is the default."""
     rows = {"stars": 0, "java-stars": 0, "base": 5, "java-base": 0}
-    entries = configs([RECIPES["stars"], RECIPES["base"]], ["Java"], _THRESHOLDS, rows)
+    entries = configs([RECIPES["stars"], RECIPES["base"]], {"Java": "aa"}, _THRESHOLDS, rows)
     assert [(entry["config_name"], entry.get("default")) for entry in entries] == [("base", True)]
 
 
