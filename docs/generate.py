@@ -27,7 +27,6 @@ VARIABLES = {
     "The finds are the same.",
     "HF_SANTA_CACHE": "Folder of this package's caches. Left out: `hf-santa` in the user's cache folder (`$XDG_CACHE_HOME` or "
     "`~/.cache`). It may be deleted at any time.",
-    "HF_SANTA_TRAIN_LIMIT_S": "Seconds after which the demo stops training (default 170).",
     "HF_SANTA_RETRY_WAIT_S": "Seconds that `hf-santa publish` waits before the second try; each further wait is longer (default 1).",
     "HF_SANTA_EVAL_CACHE": "Folder for what the metric prepares for a toolchain. Left out: `$XDG_CACHE_HOME/hf-santa/eval`, "
     "or `~/.cache/hf-santa/eval`.",

@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 TRAIN_TOKENS = 1_800_000
-TRAIN_LIMIT_S = 170.0
+MAX_MINUTES = 6.0
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,6 +35,13 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         default=TRAIN_TOKENS,
         metavar="N",
         help=f"tokens to train on (default: {TRAIN_TOKENS})",
+    )
+    parser.add_argument(
+        "--max-minutes",
+        type=float,
+        default=MAX_MINUTES,
+        metavar="N",
+        help=f"longest training, for a busy machine; give more and it goes on (default: {MAX_MINUTES:g})",
     )
     parser.add_argument("--samples", type=int, default=5, metavar="N", help="programs a problem (default: 5)")
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
@@ -79,6 +85,8 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     for name in ("train_tokens", "samples"):
         if getattr(arguments, name) < 1:
             raise DemoError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}. Give 1 or more.")
+    if not arguments.max_minutes > 0:
+        raise DemoError(f"--max-minutes is {arguments.max_minutes:g}. Give a number above 0.")
     roots = default_roots() if arguments.source is None else [arguments.source.expanduser()]
     return {
         "corpus_roots": [str(root.resolve()) for root in roots],
@@ -86,7 +94,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "corpus_fingerprint": fingerprint(roots),
         "seed": arguments.seed,
         "train_tokens": arguments.train_tokens,
-        "train_limit_s": float(os.environ.get("HF_SANTA_TRAIN_LIMIT_S", TRAIN_LIMIT_S)),
+        "max_minutes": arguments.max_minutes,
         "samples": arguments.samples,
         "toolchains": {name: shutil.which(name) for name in ("python3", "node", "javac", "java")},
     }

@@ -70,7 +70,7 @@ STEPS = (
         ("corpus",),
         ("trained",),
         ("modeling_santa", "hf_santa/demo/steps_training.py"),
-        ("seed", "train_tokens", "train_limit_s"),
+        ("seed", "train_tokens", "max_minutes"),
     ),
     Step(
         "model",

@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         batch_size=BATCH_SIZE,
         seed=settings["seed"],
         save_every=min(100, max(1, steps // 4)),
-        time_limit_s=settings["train_limit_s"],
+        time_limit_s=60 * settings["max_minutes"],
     )
     dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], fim_rate=0.5)
     result = train(
@@ -138,17 +138,37 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     model.save_pretrained(out / "trained")
     write_json(out / "trained" / "measures.json", measures)
     write_json(out / ".seconds" / "train.json", {"training_seconds": result["seconds"]})
-    late = " stopped_by=time_limit" if result["is_timed_out"] else ""
+    late = ""
+    if result["is_timed_out"]:
+        late = f" stopped_by=time steps={result['steps']}/{steps}"
+        print(short_of_time(result["steps"], steps, settings["max_minutes"], final, unigram), flush=True)
     return (
         f"parameters={measures['parameters']} tokens={measures['tokens']} bits_per_byte={final:.3f} "
         f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%}{late}"
     )
 
 
+def short_of_time(steps: int, planned: int, minutes: float, cost: float, unigram: float) -> str:
+    """Say that the training had too little time, what that means, and how it goes on."""
+    worth = "better than" if cost < unigram else "NOT better than"
+    return (
+        f"train: {minutes:g} minutes were enough for {steps} of {planned} steps on this machine as busy as it was. The model is "
+        f"{worth} a table of how often each token occurs ({cost:.3f} against {unigram:.3f} bits a byte). Run the same with "
+        f"--max-minutes {2 * minutes:g}: it goes on from there."
+    )
+
+
 def checkpoints_of(out: Path, plan: Any, config: dict[str, Any]) -> Path:
-    """Return the folder for this very run's checkpoints; those of any other plan, corpus or code are removed."""
+    """Return the folder for this very run's checkpoints; those of any other plan, corpus or code are removed.
+
+    How long it may take is no part of the plan: with more time a run goes on.
+    """
     corpus = json.loads((out / "corpus" / "train" / "corpus.json").read_text())
-    identity = json.dumps([asdict(plan), config, corpus, code_digest(("modeling_santa",))], sort_keys=True, default=str)
+    identity = json.dumps(
+        [asdict(replace(plan, time_limit_s=0.0)), config, corpus, code_digest(("modeling_santa",))],
+        sort_keys=True,
+        default=str,
+    )
     folder = out / "checkpoints" / hashlib.sha256(identity.encode()).hexdigest()[:16]
     for other in (out / "checkpoints").glob("*"):
         if other != folder:

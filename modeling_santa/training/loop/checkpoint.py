@@ -1,44 +1,50 @@
 """Training checkpoints: safetensors and JSON, never pickles; a folder appears whole or not at all."""
 
 import json
+import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from transformers import PreTrainedModel
 
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.training.loop.progress import Progress
 
-KEPT = 2  # the last good one stays while the next is written
-RANDOM = "random_state"  # dropout draws from it
+logger = logging.getLogger("hf_santa.train")
 
 
 def save_checkpoint(
     out: Path,
-    model: nn.Module,
+    model: PreTrainedModel,
     optimizers: list[torch.optim.Optimizer],
     *,
-    step: int,
-    seconds: float,
+    progress: Progress,
     log: list[Any],
+    keep: int = 2,
 ) -> None:
-    """Write `out/step-NNNNNN/` with weights, optimizer and random state, progress and loss curve, then drop older ones.
+    """Write `out/step-NNNNNN/` with config, weights, optimizer state, progress and loss curve; keep the newest `keep`.
+
+    The folder opens with `from_pretrained`, too: it has the canonical names.
 
     Raises:
         OSError: it cannot be written; what was begun is removed and the checkpoints before it stay.
     """
+    step = progress.step
     final, partial = out / f"step-{step:06d}", out / f".partial-{step:06d}"
     shutil.rmtree(partial, ignore_errors=True)
     weights = {name: value.detach() for name, value in model.named_parameters()}
-    state = {**_flat_state(optimizers), RANDOM: torch.get_rng_state()}
+    about = {"step": step, "at": progress.at, "seconds": progress.seconds, "log": log}
     try:
         partial.mkdir(parents=True)
-        save_file(weights, partial / "model.safetensors")
-        save_file(state, partial / "optimizer.safetensors")
-        (partial / "progress.json").write_text(json.dumps({"step": step, "seconds": seconds, "log": log}))
+        save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+        save_file(_flat_state(optimizers), partial / "optimizer.safetensors")
+        (partial / "progress.json").write_text(json.dumps(about))
+        model.config.save_pretrained(partial)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         good = [folder.name for folder in sorted(out.glob("step-*"))]
@@ -48,14 +54,14 @@ def save_checkpoint(
         ) from error
     shutil.rmtree(final, ignore_errors=True)
     partial.replace(final)
-    for old in sorted(out.glob("step-*"))[:-KEPT]:
+    for old in sorted(out.glob("step-*"))[: -max(1, keep)]:
         shutil.rmtree(old)
 
 
 def load_latest(
-    out: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
-) -> tuple[int, float, list[dict[str, float]]]:
-    """Restore the newest readable checkpoint; return its step, seconds and log, or zeros for a fresh start.
+    out: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], progress: Progress
+) -> tuple[Progress, list[dict[str, float]]]:
+    """Restore the newest readable checkpoint; return how far it was, and its log, or `progress` as it is.
 
     An unreadable one is set aside as `corrupt-…` and the one before it is used.
     """
@@ -63,18 +69,21 @@ def load_latest(
         try:
             weights = load_file(folder / "model.safetensors")
             state = load_file(folder / "optimizer.safetensors")
-            progress = json.loads((folder / "progress.json").read_text())
+            about = json.loads((folder / "progress.json").read_text())
+            found = replace(progress, step=about["step"], at=about["at"], seconds=about["seconds"])
+            log: list[dict[str, float]] = about["log"]
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             set_aside = folder.with_name(f"corrupt-{folder.name}")
-            print(f"train: {folder.name} cannot be read ({error}); set aside as {set_aside.name}, going back one.")
+            logger.warning(
+                "train: %s cannot be read (%s); set aside as %s, going back one.", folder.name, error, set_aside.name
+            )
             shutil.rmtree(set_aside, ignore_errors=True)
             folder.replace(set_aside)
             continue
         model.load_state_dict(weights, strict=False)  # the tied head is not stored twice
-        torch.set_rng_state(state.pop(RANDOM))
         _restore_state(optimizers, state)
-        return progress["step"], progress["seconds"], progress["log"]
-    return 0, 0.0, []
+        return found, log
+    return progress, []
 
 
 def _flat_state(optimizers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:

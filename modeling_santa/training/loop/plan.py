@@ -24,7 +24,9 @@ class TrainingPlan:
     """
 
     steps: int
-    batch_size: int = 8  # sequences a step
+    batch_size: int = 8  # sequences a step, over all processes
+    micro_batch: int | None = None  # sequences of a process at a time; None: all
+    checkpoint_activations: bool = False  # a third more work, a fraction of the memory
     optimizer: Literal["muon", "adamw"] = "muon"  # adamw: for all weights, at other_lr
     matrix_lr: float = 0.02  # Muon, for the two-dimensional weights inside the blocks
     other_lr: float = 2e-2  # Adam, for embeddings, biases and norms
@@ -35,26 +37,27 @@ class TrainingPlan:
     log_every: int = 10
     evaluate_every: int = 80
     save_every: int = 100
-    time_limit_s: float = 170.0
+    keep: int = 2  # checkpoints, the newest
+    time_limit_s: float = math.inf  # the learning rate is at its end by then
     max_epochs: float | None = None  # passes over the data; None: as many as the steps need
 
     @classmethod
     def report(cls, steps: int = 600_000, **changes: Any) -> Self:
         """Return the report's settings, those of the nanotron configs: Adam at 2e-4, 192 sequences a step."""
-        settings: dict[str, Any] = {"batch_size": 192, "optimizer": "adamw", "other_lr": 2e-4, "time_limit_s": math.inf}
+        settings: dict[str, Any] = {"batch_size": 192, "optimizer": "adamw", "other_lr": 2e-4}
         return cls(steps=steps, **(settings | changes))
 
-    def rate(self, step: int) -> float:
-        """Return the share of the full learning rate at `step`: linear warm-up, then cosine to zero."""
+    def rate(self, at: float) -> float:
+        """Return the share of the full learning rate at a place in the schedule, in steps: warm-up, then cosine to zero."""
         warmup = max(1, round(self.steps * self.warmup_share))
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
+        if at < warmup:
+            return (at + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1, self.steps - warmup)))
 
-    def rates(self, step: int) -> tuple[float, ...]:
-        """Return the learning rate of each optimizer at `step`."""
+    def rates(self, at: float) -> tuple[float, ...]:
+        """Return the learning rate of each optimizer at a place in the schedule."""
         full = (self.other_lr,) if self.optimizer == "adamw" else (self.matrix_lr, self.other_lr)
-        return tuple(rate * self.rate(step) for rate in full)
+        return tuple(rate * self.rate(at) for rate in full)
 
     def check(self, samples: int, vocab_size: int, tokens: int) -> None:
         """Refuse a corpus that is too small for the steps, or of more tokens than the model has.

@@ -1,5 +1,6 @@
 """Tokenizer, packed corpus, FIM loading and the loop: exact, stateless, resumable to the same bytes."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from modeling_santa.fim_santa import TOKENS
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer import train as tokenizers
 from modeling_santa.training.loop.loop import TrainingPlan, train
+from modeling_santa.training.loop.progress import Progress
+from modeling_santa.training.loop.step import LossOf
 
 TEXTS = [f"def f_{n}(a):\n    return a + {n}  # caf\u00e9 \U0001f600\r\n\nprint('<fim-middle>')\n" for n in range(60)]
 PLAN = TrainingPlan(steps=12, batch_size=2, log_every=2, evaluate_every=6, save_every=4)
@@ -188,7 +191,7 @@ def test_a_killed_run_continues_to_the_same_bytes(dataset, tiny_config, tmp_path
         assert torch.equal(weight, resumed.state_dict()[name]), name
 
 
-def test_a_damaged_checkpoint_is_set_aside(dataset, tiny_config, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_set_aside(dataset, tiny_config, tmp_path, caplog):
     """A truncated checkpoint is named and kept; the one before it is used, to the same end."""
     whole, _ = run(dataset, tiny_config, tmp_path / "whole")
 
@@ -201,23 +204,119 @@ def test_a_damaged_checkpoint_is_set_aside(dataset, tiny_config, tmp_path, capsy
     weights = tmp_path / "hit" / "step-000008" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     resumed, _ = run(dataset, tiny_config, tmp_path / "hit")
-    assert "step-000008 cannot be read" in capsys.readouterr().out
+    assert "step-000008 cannot be read" in caplog.text
     assert (tmp_path / "hit" / "corrupt-step-000008").is_dir()
     assert torch.equal(whole.lm_head.weight, resumed.lm_head.weight)
 
 
 def test_the_time_limit_ends_a_run(dataset, tiny_config, tmp_path):
-    """A run that is out of time stops after the step, saves, and says so."""
+    """A run that is out of time stops after the step, saves, and says so; with more time it goes on to its end."""
     _, result = run(dataset, tiny_config, tmp_path, replace(PLAN, time_limit_s=0.0))
     assert (result["steps"], result["is_timed_out"]) == (1, True)
     assert (tmp_path / "step-000001").is_dir()
+    _, again = run(dataset, tiny_config, tmp_path, replace(PLAN, time_limit_s=0.0))
+    assert again["log"] == result["log"]
+    _, more = run(dataset, tiny_config, tmp_path)
+    assert (more["steps"], more["is_timed_out"]) == (12, False)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(dataset, tiny_config, tmp_path, monkeypatch):
-    """The message has the step and the batch; the last good checkpoint stays."""
-    monkeypatch.setattr("modeling_santa.training.loop.loop._step", lambda *_: float("nan"))
-    with pytest.raises(ValueError, match=r"the loss at step 1 is nan, on samples \[\d+, \d+\] of the corpus"):
-        run(dataset, tiny_config, tmp_path)
+def paced(pace, limit_s, steps=1000):
+    progress = Progress(steps, limit_s)
+    places = []
+    while not progress.is_over:
+        places.append(progress.at)
+        progress.advance(pace(progress.step))
+    return progress, places
+
+
+def test_a_fast_machine_goes_by_the_steps():
+    """Where time suffices, even barely at first, the place in the schedule is the step: the same plan, the same bytes."""
+    progress, places = paced(lambda step: 5.0 if step == 0 else 0.1, 120.0)
+    assert list(range(1000)) == places
+    assert not progress.is_late
+
+
+@pytest.mark.parametrize("pace", [0.5, 3.0, 40.0])
+def test_a_slow_machine_s_rate_falls_to_its_end(pace, caplog):
+    """However few of the steps there is time for, the rate is near zero at the last one, and it is said once."""
+    plan = TrainingPlan(steps=1000)
+    progress, places = paced(lambda _: pace, 300.0)
+    assert progress.step < 1000
+    assert 300 - 2 * pace <= progress.seconds <= 300 + pace
+    assert places == sorted(places)
+    assert plan.rate(places[-1]) < (0.01 if pace < 10 else 0.3)
+    assert caplog.text.count("The learning rate falls by the time from here on") == 1
+
+
+def test_a_machine_that_becomes_free_takes_the_steps_back():
+    """Busy for a while and then quiet: all the steps are taken that fit, and the rate never rises."""
+    progress, places = paced(lambda step: 2.0 if step < 50 else 0.2, 300.0)
+    assert places == sorted(places)
+    assert progress.step == 1000
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(dataset, tiny_config, tmp_path):
+    """The message has the step and the samples; the last good checkpoint stays."""
+    with pytest.raises(ValueError, match=r"the loss at step \d+ is .*nan.*, on samples \[\d+, \d+\] of the corpus"):
+        run(dataset, tiny_config, tmp_path, replace(PLAN, matrix_lr=float("inf"), warmup_share=0.0))
+
+
+def losses_of(dataset, config, out, **changes):
+    """Each step's loss in float32 without dropout."""
+    config = copy.deepcopy(config)
+    config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0
+    settings = {"batch_size": 4, "steps": 6, "optimizer": "adamw", "other_lr": 1e-3, "log_every": 1}
+    _, result = run(dataset, config, out, replace(PLAN, **settings, **changes))
+    return [record["loss"] for record in result["log"]]
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    monkeypatch.setattr("modeling_santa.training.loop.step.dtype_of_products", lambda _: torch.float32)
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize("changes", [{"micro_batch": 1}, {"micro_batch": 3}, {"checkpoint_activations": True}])
+def test_accumulation_and_recomputation_change_nothing(dataset, tiny_config, tmp_path, changes):
+    """A step in parts, of one size or not, and with activations computed again, has the same losses."""
+    whole = losses_of(dataset, tiny_config, tmp_path / "whole")
+    assert whole == pytest.approx(losses_of(dataset, tiny_config, tmp_path / "parts", **changes), abs=1e-5)
+
+
+@pytest.mark.usefixtures("float32")
+def test_out_of_memory_halves_the_micro_batch(dataset, tiny_config, tmp_path, monkeypatch, caplog):
+    """Sequences that do not fit are taken in halves, with the same losses; a single one that does not fit is an error."""
+    whole = losses_of(dataset, tiny_config, tmp_path / "whole")
+    forward, room = LossOf.forward, [1]
+
+    def small(self, inputs, labels, count):
+        if len(inputs) > room[0]:
+            raise torch.OutOfMemoryError("no room")
+        return forward(self, inputs, labels, count)
+
+    monkeypatch.setattr(LossOf, "forward", small)
+    assert whole == pytest.approx(losses_of(dataset, tiny_config, tmp_path / "halved"), abs=1e-5)
+    assert "out of memory; from here on 1 sequences at a time, the same 4 a step" in caplog.text
+    room[0] = 0
+    with pytest.raises(ValueError, match=r"1 sequences of 48 tokens at a time do not fit .* Lower --micro-batch"):
+        run(dataset, tiny_config, tmp_path / "none")
+
+
+def test_a_checkpoint_is_a_model_folder(dataset, tiny_config, tmp_path):
+    """Any checkpoint opens with from_pretrained and gives the model's logits; only the newest are kept."""
+    model, _ = run(dataset, tiny_config, tmp_path, replace(PLAN, keep=3))
+    assert ["step-000004", "step-000008", "step-000012"] == sorted(path.name for path in tmp_path.glob("step-*"))
+    opened = SantaForCausalLM.from_pretrained(tmp_path / "step-000012").eval()
+    ids = torch.arange(20)[None]
+    assert torch.equal(model.eval()(ids).logits, opened(ids).logits)
+
+
+def test_the_speed_is_told_beside_what_the_machine_can_do(dataset, tiny_config, tmp_path):
+    """Each step's record has tokens a second and the share of the machine's operations; the log on disk has neither."""
+    records = []
+    run(dataset, tiny_config, tmp_path, on_step=records.append)
+    assert all(record["tokens_per_s"] > 0 and 0 < record["mfu"] < 2 for record in records)
+    assert "mfu" not in (tmp_path / "loss.jsonl").read_text()
 
 
 def test_the_schedule_warms_up_and_falls_to_zero():
