@@ -83,12 +83,12 @@ def train(
         now = time.perf_counter()
         (seconds,) = team.sums(now - started if team.is_first else 0.0)
         started = now
-        progress.advance(seconds)
-        if progress.is_over and team.is_first:
+        is_last = progress.advance(seconds)
+        if is_last and team.is_first:
             record["heldout_bits_per_byte"] = heldout_bits(model.eval(), heldout) / heldout_bytes
-        if progress.step % plan.log_every == 0 or progress.is_over or "heldout_bits_per_byte" in record:
+        if progress.step % plan.log_every == 0 or is_last or "heldout_bits_per_byte" in record:
             log.append(record)
-        if progress.step % plan.save_every == 0 or progress.is_over:
+        if progress.step % plan.save_every == 0 or is_last:
             if team.is_first:
                 save_checkpoint(out, model, stepper.optimizers, progress=progress, log=log, keep=plan.keep)
             team.wait()

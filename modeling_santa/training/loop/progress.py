@@ -38,8 +38,8 @@ class Progress:
         if self.at >= self.steps > self.step and self.seconds < self.limit_s:
             self.at = float(self.step)
 
-    def advance(self, seconds: float) -> None:
-        """Count a step that took so long, and go on in the schedule by as much as the steps left make necessary."""
+    def advance(self, seconds: float) -> bool:
+        """Count a step that took so long, and go on in the schedule by as much as the steps left need; tell if it is over."""
         self.step += 1
         self.seconds += seconds
         if not self.is_first:
@@ -55,6 +55,7 @@ class Progress:
         self.at += (self.steps - self.at) / left
         if self.step == self.steps:
             self.at = float(self.steps)
+        return self.is_over
 
     def _tell(self, possible: float, pace: float) -> None:
         if not self.is_late:
