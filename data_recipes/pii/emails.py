@@ -12,7 +12,7 @@ from pathlib import Path
 from string import ascii_letters, digits
 
 from data_recipes.errors import DataError
-from data_recipes.pii.emails_spelt_out import has_spelt_out, spelt_out_spans
+from data_recipes.pii.emails_spelt_out import spelt_out_spans
 from data_recipes.pii.finding import Span
 
 # Vowel signs and other marks belong to words of Indic, Thai, Arabic and Hebrew script; `\w` leaves them out.
@@ -55,17 +55,19 @@ _PRIVATE_DOMAINS = "// ===BEGIN PRIVATE DOMAINS==="
 
 
 def has_email_candidate(text: str) -> bool:
-    """Whether a text may hold an e-mail address; a quick look that misses none."""
-    return ("@" in text and _AT.search(text) is not None) or has_spelt_out(text)
+    """Return whether a text may hold an e-mail address that is not spelt out; a quick look that misses none."""
+    return "@" in text and _AT.search(text) is not None
 
 
-def email_spans(text: str) -> Iterator[Span]:
-    """Yield the e-mail addresses of a text in order, also those that are spelt out (`bob at corp dot io`).
+def email_spans(text: str, *, is_spelt_out: bool = True) -> Iterator[Span]:
+    """Yield the e-mail addresses of a text in order.
+
+    Addresses that are spelt out (`bob at corp dot io`) are among them unless `is_spelt_out` is false.
 
     Left out: user parts of URLs and repositories, calls and matrix products, package versions, domains without a
     top-level domain of the public suffix list, and the names reserved for examples.
     """
-    spelt_out = iter(spelt_out_spans(text, _is_top_level))
+    spelt_out = iter(spelt_out_spans(text, _is_top_level) if is_spelt_out else ())
     following = next(spelt_out, None)
     for span in _plain_spans(text):
         while following and following.end <= span.start:

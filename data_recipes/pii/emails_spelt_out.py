@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from data_recipes.pii.finding import Span
+from data_recipes.pii.prefilter import GATES
 
 _AT = r"(?:[ ]?[\[({<][ ]?(?:at|AT|@)[ ]?[\])}>][ ]?|[ ](?:at|AT)[ ])"
 _DOT = r"(?:[ ]?[\[({<][ ]?(?:dot|DOT|\.)[ ]?[\])}>][ ]?|[ ](?:dot|DOT)[ ])"
-# Found by the word in brackets, or by " dot ", for " at " alone is in every text.
-_SIGN = re.compile(r"[\[({<] ?(?:at|AT) ?[\])}>]|[ \])}>](?:dot|DOT)[ \[({<]|[\[({<] ?(?:dot|DOT) ?[\])}>]")
+_SIGN = re.compile(GATES["SPELT_OUT"])
+_SPELT = re.compile(r"[\[({<] ?(?:at|AT) ?[\])}>]|[ \])}>](?:dot|DOT)[ \[({<]|[\[({<] ?(?:dot|DOT) ?[\])}>]")
 _ADDRESS = re.compile(
     rf"(?<![\w.+-])[A-Za-z0-9][\w.+-]{{0,63}}?(?:{_DOT}[\w+-]{{1,30}}){{0,3}}(?P<at>{_AT})(?P<domain>[A-Za-z0-9][\w-]*(?:(?:{_DOT}|\.)[A-Za-z0-9][\w-]*){{1,4}})"
 )
@@ -21,14 +22,9 @@ _NOBODY = re.compile(
 )
 
 
-def has_spelt_out(text: str) -> bool:
-    """Return whether a text may hold an address that is spelt out; a quick look that misses none."""
-    return _SIGN.search(text) is not None
-
-
 def is_spelt_out(value: str) -> bool:
     """Return whether an address has its "at" or a "dot" as a word."""
-    return _SIGN.search(f" {value} ") is not None
+    return _SPELT.search(f" {value} ") is not None
 
 
 def spelt_out_spans(text: str, is_top_level: Callable[[str], bool]) -> Iterator[Span]:

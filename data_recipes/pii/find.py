@@ -27,12 +27,12 @@ class Scan:
     def may_hold(self, kind: str) -> bool:
         """Whether the text may hold a find of this type; a quick look that misses none."""
         if kind == "EMAIL_ADDRESS":
-            return has_email_candidate(self._text)
+            return "SPELT_OUT" in self._candidates[1] or has_email_candidate(self._text)
         if kind == "NAME":
             return may_hold_name(self._text)
         rules, gates = self._candidates
         if kind == "IP_ADDRESS":
-            return bool(gates)
+            return bool(gates - {"SPELT_OUT"})
         return any(self._engine.may_find(number, kind) for number in rules)
 
     def spans(self, kind: str) -> list[Span]:
@@ -59,7 +59,7 @@ class Scan:
 
     @cached_property
     def _emails(self) -> list[Span]:
-        return list(email_spans(self._text))
+        return list(email_spans(self._text, is_spelt_out="SPELT_OUT" in self._candidates[1]))
 
     @cached_property
     def _names(self) -> list[Span]:
@@ -71,7 +71,7 @@ class Scan:
 
     @cached_property
     def _assigned(self) -> list[tuple[int, int, str, str]]:
-        """The values with a name: place in bytes, type and rule; a random password is one more time there, as a key."""
+        """The keys and passwords with a name: place in bytes, type, rule; a random password is there again as a key."""
         numbers = self._candidates[0]
         found = list(self._engine.assigned(self._data, numbers))
         values = [(start, end, kind, rule.id) for start, end, kind, rule in found]
@@ -82,10 +82,17 @@ class Scan:
         ]
         return values + random
 
+    @cached_property
+    def _users(self) -> list[tuple[int, int, str, str]]:
+        """The user names with a name, as in `_assigned`; searched for only where they are asked for."""
+        found = self._engine.assigned(self._data, self._candidates[0], is_user=True)
+        return [(start, end, kind, rule.id) for start, end, kind, rule in found]
+
     def _of_type(self, kind: str) -> list[Span]:
         numbers = [number for number in self._candidates[0] if self._engine.rules[number].type == kind]
         found = [Span(start, end, rule.id) for start, end, rule in self._engine.spans(self._data, numbers)]
-        more = sorted(Span(start, end, rule) for start, end, named, rule in self._assigned if named == kind)
+        assigned = self._users if kind == "USERNAME" else self._assigned
+        more = sorted(Span(start, end, rule) for start, end, named, rule in assigned if named == kind)
         spans = _in_gaps(found, more)
         if len(self._data) == len(self._text):
             return spans

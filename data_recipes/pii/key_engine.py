@@ -78,11 +78,13 @@ class KeyEngine:
         rule = self.rules[number]
         return rule.type == kind or (rule.kind in PLACES and rule.type != "USERNAME" and kind in {"KEY", "PASSWORD"})
 
-    def assigned(self, data: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, str, Rule]]:
-        """Yield the values with a name that are keys, passwords or user names: place in bytes, type and rule."""
+    def assigned(
+        self, data: bytes, candidates: Iterable[int], *, is_user: bool = False
+    ) -> Iterator[tuple[int, int, str, Rule]]:
+        """Yield the values with a name that are keys or passwords, or else user names: place in bytes, type and rule."""
         for number in candidates:
             rule = self.rules[number]
-            if rule.kind not in PLACES:
+            if rule.kind not in PLACES or is_user != (rule.type == "USERNAME"):
                 continue
             search, at = self._search(rule.regex), 0
             while found := search(data, at):

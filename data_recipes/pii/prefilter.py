@@ -17,11 +17,18 @@ from data_recipes.pii.key_rules import Rule
 BACKENDS = ("hyperscan", "re2", "re")
 """The backends, fastest first; each needs the package of its name, the last one nothing."""
 
+_LABEL = r"[^\x00-,./:-@\[-^`{-\x7f]{1,63}"  # letters, digits, _, - and whatever is no ASCII
+_DOT = r"(?:[ ]?[\[({<][ ]?(?:dot|DOT|\.)[ ]?[\])}>][ ]?|[ ](?:dot|DOT)[ ])"
 GATES = {
     "IPV4": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
     "IPV6": r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
+    "SPELT_OUT": r"[^ \t\r\n] ?[\[({<] ?(?:at|AT) ?[\])}>] ?[A-Za-z0-9]"
+    rf"|(?:[ ](?:at|AT)[ ]|[\[({{<] ?@ ?[\])}}>] ?){_LABEL}(?:\.{_LABEL}){{0,2}}{_DOT}[A-Za-z0-9]",
 }
-"""Expressions that are searched for in the same pass: a text without a match holds no address of that kind."""
+"""Expressions that are searched for in the same pass: a text without a match holds no address of that kind.
+
+IPV4 and IPV6 are for addresses, SPELT_OUT for e-mail addresses in words: `bob at corp dot io`.
+"""
 
 PATIENCE_BYTES = 1 << 20
 """So many bytes are searched with the keywords alone before Hyperscan's database is loaded or compiled."""
