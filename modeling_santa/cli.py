@@ -155,7 +155,7 @@ def _write(arguments: argparse.Namespace, prefix: str, suffix: str | None) -> st
     """Print an answer as it is written; return why it ended."""
     model, tokenizer = _open(arguments)
     finish = None
-    for chunk in model.stream(
+    for piece in model.stream(
         tokenizer,
         prefix,
         suffix,
@@ -164,12 +164,12 @@ def _write(arguments: argparse.Namespace, prefix: str, suffix: str | None) -> st
         top_p=arguments.top_p,
         seed=arguments.seed,
     ):
-        print(chunk.text, end="", flush=True)
-        finish = chunk.finish
+        print(piece.text, end="", flush=True)
+        finish = piece.finish
     print()
-    if chunk.left_out:
+    if piece.left_out:
         print(
-            f"hf-santa model: {chunk.left_out} tokens of the text, those farthest from the gap, did not fit into the "
+            f"hf-santa model: {piece.left_out} tokens of the text, those farthest from the gap, did not fit into the "
             f"context of {model.config.n_positions}",
             file=sys.stderr,
         )

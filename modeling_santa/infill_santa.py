@@ -4,23 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
+from transformers import StoppingCriteria
 
+from .completer_santa import Completer
+from .draw_santa import Draw, OnlyTokens
 from .errors_santa import ModelError
 from .fim_santa import TOKENS, FimMode, end_ids_of, ids_of_sentinels
-from .stream_santa import (
-    Chunk,
-    Completer,
-    Draw,
-    Finish,
-    OnlyTokens,
-    Stop,
-    check_settings,
-    decode,
-    encode_text,
-    prompt_ids,
-    room_for_prompt,
-    stream,
-)
+from .prompt_santa import encode_text, ordered_ids, room_for_prompt
+from .stop_santa import Stop
+from .stream_santa import Finish, StreamedPiece, check_settings, decode, stream
 
 
 class Middle(str):
@@ -50,11 +42,17 @@ class Middle(str):
 
 
 class MiddleStreamer:
-    """Pass the tokens of a middle on to another streamer: not the prompt, and nothing from the first end token on."""
+    """Pass the tokens of a middle on to another streamer: no prompt, no end token, nothing that is not decided yet.
 
-    def __init__(self, target: Any, end_ids: Sequence[int]) -> None:
-        self.target, self.end_ids = target, frozenset(end_ids)
+    What the other streamer gets decodes to the middle that `infill` returns: tokens of half a character, or of what may
+    become a stop string, are held back, and what a stop string cuts is encoded anew.
+    """
+
+    def __init__(self, target: Any, tokenizer: Any, end_ids: Sequence[int], stops: Stop) -> None:
+        self.target, self.tokenizer, self.end_ids, self.stops = target, tokenizer, frozenset(end_ids), stops
         self.is_prompt, self.is_over = True, False
+        self.ids: list[int] = []
+        self.passed_ids, self.passed_characters = 0, 0
         if getattr(target, "skip_prompt", False):  # it would take our first token for the prompt
             target.put(torch.empty(0, dtype=torch.long))
 
@@ -63,17 +61,48 @@ class MiddleStreamer:
         if self.is_prompt:
             self.is_prompt = False
             return
-        if self.is_over:
-            return
-        ids = value.reshape(-1)
-        end = next((at for at, token in enumerate(ids.tolist()) if token in self.end_ids), None)
-        self.is_over = end is not None
-        if len(ids[:end]):
-            self.target.put(ids[:end])
+        for token in value.reshape(-1).tolist():
+            if not self.is_over:
+                self._add(token)
+
+    def _add(self, token: int) -> None:
+        is_end = token in self.end_ids
+        if not is_end:
+            self.ids.append(token)
+        text = decode(self.tokenizer, self.ids, is_whole=is_end)
+        size, is_stopped = self.stops.decided(text)
+        self.is_over = is_end or is_stopped
+        if is_stopped:
+            self._pass(encode_text(self.tokenizer, text[self.passed_characters : size]))
+        elif is_end or (size == len(text) and text == decode(self.tokenizer, self.ids, is_whole=True)):
+            self._pass(self.ids[self.passed_ids :])
+            self.passed_ids, self.passed_characters = len(self.ids), len(text)
+
+    def _pass(self, ids: list[int]) -> None:
+        if ids:
+            self.target.put(torch.tensor(ids))
 
     def end(self) -> None:
-        """Tell the other streamer that the text is whole."""
+        """Pass on what was held back for a stop that did not come, and tell the other streamer that the text is whole."""
+        if not self.is_over:
+            text = decode(self.tokenizer, self.ids, is_whole=False)
+            self._pass(encode_text(self.tokenizer, text[self.passed_characters :]))
         self.target.end()
+
+
+class StopAtTexts(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types
+    """End a row where its answer, the tokens from `start` on, holds a stop string.
+
+    transformers' own criterion is not used: it fails with an assistant model, which it gives no tokenizer.
+    """
+
+    def __init__(self, tokenizer: Any, start: int, stops: Stop) -> None:
+        self.tokenizer, self.start, self.stops = tokenizer, start, stops
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002  # its signature
+        """Return which rows (B) are done."""
+        texts = (decode(self.tokenizer, row, is_whole=False) for row in input_ids[:, self.start :].tolist())
+        return torch.tensor([self.stops.decided(text)[1] for text in texts], device=input_ids.device)
 
 
 class InfillMixin:
@@ -83,13 +112,18 @@ class InfillMixin:
     device: Any
     generate: Any
 
-    def stream(self, tokenizer: Any, prefix: str, suffix: str | None = None, **settings: Any) -> Iterator[Chunk]:
-        """Yield the text for a gap, or after a prefix, as it is written. See `stream_santa.stream` for the settings."""
+    def stream(
+        self, tokenizer: Any, prefix: str, suffix: str | None = None, **settings: Any
+    ) -> Iterator[StreamedPiece]:
+        """Yield the text for a gap, or after a prefix, as it is written. See `stream_santa.plan_answer` for the settings."""
         return stream(self, tokenizer, prefix, suffix, **settings)
 
-    def completer(self, tokenizer: Any) -> Completer:
-        """Return a completion session for a text that is being edited: it reads only what changed since its last call."""
-        return Completer(self, tokenizer)
+    def completer(self, tokenizer: Any, *, texts: int = 4, expire_s: float = 600.0) -> Completer:
+        """Return a completion session for texts that are being edited: it reads only what changed since its last call.
+
+        It keeps the caches of up to `texts` texts, each for `expire_s` seconds after its last use.
+        """
+        return Completer(self, tokenizer, texts=texts, expire_s=expire_s)
 
     @torch.no_grad()
     def infill(
@@ -130,17 +164,22 @@ class InfillMixin:
             return []
         sentinels, end_ids = ids_of_sentinels(tokenizer), end_ids_of(tokenizer)
         pad_id = sentinels[TOKENS.pad]
-        gaps = list(zip(prefixes, suffixes, strict=True))
-        longest = 3 + max(len(encode_text(tokenizer, a)) + len(encode_text(tokenizer, b)) for a, b in gaps)
+        gaps = [tuple(encode_text(tokenizer, side) for side in gap) for gap in zip(prefixes, suffixes, strict=True)]
+        longest = 3 + max(len(before) + len(after) for before, after in gaps)
         room, max_new_tokens = room_for_prompt(self.config.n_positions, max_new_tokens, longest)
-        prompts = [prompt_ids(tokenizer, before, after, room, mode=mode)[0] for before, after in gaps]
+        prompts = [ordered_ids(tokenizer, before, after, room, mode=mode) for before, after in gaps]
         longest = max(map(len, prompts))
         input_ids = torch.tensor([[pad_id] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        settings = _settings(tokenizer, generate_kwargs, end_ids, pad_id, len(prompts), seed)
+        stops = Stop(_texts(generate_kwargs.pop("stop_strings", None)))
+        settings = _settings(tokenizer, generate_kwargs, end_ids, pad_id, len(prompts), seed, stops)
+        if stops.rule:
+            settings["stopping_criteria"] = [
+                *(generate_kwargs.get("stopping_criteria") or []),
+                StopAtTexts(tokenizer, longest, stops),
+            ]
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         rows = getattr(out, "sequences", out)[:, longest:].tolist()
-        stops = Stop(_texts(generate_kwargs.get("stop_strings")))
         middles = [_middle(tokenizer, row, end_ids, stops, max_new_tokens) for row in rows]
         if not allow_truncated and any(middle.is_truncated for middle in middles):
             raise ModelError(
@@ -164,15 +203,13 @@ def _texts(stops: str | Sequence[str] | None) -> Sequence[str]:
 
 
 def _settings(
-    tokenizer: Any, given: dict[str, Any], end_ids: list[int], pad_id: int, gaps: int, seed: int | None
+    tokenizer: Any, given: dict[str, Any], end_ids: list[int], pad_id: int, gaps: int, seed: int | None, stops: Stop
 ) -> dict[str, Any]:
     """Return generate's settings: ours, and over them what the caller passed."""
     settings: dict[str, Any] = {"eos_token_id": end_ids, "pad_token_id": pad_id, **given}
     settings["logits_processor"] = [OnlyTokens(len(tokenizer)), *(given.get("logits_processor") or [])]
     if "generation_config" not in given:
         settings.setdefault("do_sample", False)
-    if given.get("stop_strings"):
-        settings["tokenizer"] = tokenizer
     count = given.get("num_return_sequences") or 1
     if seed is not None:
         temperature, top_p = (settings.pop(name, 1.0) or 1.0 for name in ("temperature", "top_p"))
@@ -186,7 +223,7 @@ def _settings(
             raise ModelError(
                 f"infill: a streamer takes one gap, not {gaps * count}. Leave it out, or loop over the gaps."
             )
-        settings["streamer"] = MiddleStreamer(settings["streamer"], end_ids)
+        settings["streamer"] = MiddleStreamer(settings["streamer"], tokenizer, end_ids, stops)
     return settings
 
 

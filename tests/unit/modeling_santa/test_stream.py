@@ -6,11 +6,17 @@ import threading
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import GenerationConfig
 
+from modeling_santa.draw_santa import Draw
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import end_ids_of
 from modeling_santa.infill_santa import Middle, MiddleStreamer
-from modeling_santa.stream_santa import Draw, Stop, encode_text, fit
+from modeling_santa.prompt_santa import encode_text, fit
+from modeling_santa.stop_santa import Stop
+from modeling_santa.stream_santa import plan_answer
+from tests.fixtures.stream_cases import failures
 
 PREFIX, SUFFIX = "def add_3(a, b):\n    return ", "\n\nprint(a)\n"
 
@@ -82,32 +88,6 @@ def test_a_text_of_ten_contexts_is_answered(tiny_model, hf_tokenizer):
     assert isinstance(tiny_model.infill(hf_tokenizer, PREFIX * 60, SUFFIX * 60, allow_truncated=True), str)
 
 
-def test_a_session_reads_only_what_changed_and_writes_the_same(tiny_model, hf_tokenizer, monkeypatch):
-    """After each edit the text is a fresh session's, and a keystroke costs a few tokens of reading."""
-    session = tiny_model.completer(hf_tokenizer)
-    read = []
-    forward = tiny_model.forward
-    monkeypatch.setattr(tiny_model, "forward", lambda ids, *a, **k: read.append(ids.shape[1]) or forward(ids, *a, **k))
-    edits = [(PREFIX, SUFFIX), (PREFIX + "a", SUFFIX), (PREFIX + "a +", SUFFIX), ("x", SUFFIX), ("x", ""), (PREFIX, "")]
-    for prefix, suffix in edits:
-        read.clear()
-        text = session.complete(prefix, suffix, max_new_tokens=5)
-        first = read[0]
-        assert tiny_model.completer(hf_tokenizer).complete(prefix, suffix, max_new_tokens=5) == text
-        if (prefix, suffix) == edits[1]:
-            assert first <= 3
-
-
-def test_a_stream_can_be_left_before_its_end(tiny_model, hf_tokenizer):
-    """Closing a session's stream frees its lock, and its next answer is a fresh one's."""
-    session = tiny_model.completer(hf_tokenizer)
-    chunks = session.stream(PREFIX, SUFFIX, max_new_tokens=9)
-    next(chunks)
-    chunks.close()
-    fresh = tiny_model.completer(hf_tokenizer).complete(PREFIX, SUFFIX, max_new_tokens=9)
-    assert fresh == session.complete(PREFIX, SUFFIX, max_new_tokens=9)
-
-
 def test_sentinels_stay_text_while_other_threads_use_the_tokenizer(hf_tokenizer):
     """Other threads' calls switch the tokenizer's shared state; no text of ours gets a control token by it."""
     ends, is_over = set(end_ids_of(hf_tokenizer)), threading.Event()
@@ -126,7 +106,7 @@ def test_sentinels_stay_text_while_other_threads_use_the_tokenizer(hf_tokenizer)
     assert [set()] * 300 == found
 
 
-def test_several_tokens_at_once_lose_no_text():
+def test_several_tokens_at_once_lose_no_text(hf_tokenizer):
     """An end token in a step of several ends the text there, and what came before it is passed on."""
 
     class Collected:
@@ -139,10 +119,33 @@ def test_several_tokens_at_once_lose_no_text():
     end = 9
     for steps in ([[4, 5, end]], [[4], [5, end, 6]], [[4, 5], [end], [7]]):
         target = Collected()
-        streamer = MiddleStreamer(target, [end])
+        streamer = MiddleStreamer(target, hf_tokenizer, [end], Stop())
         for ids in ([1, 2], *steps):
             streamer.put(torch.tensor([ids]))
         assert [4, 5] == target.ids
+
+
+def test_a_streamer_gets_what_a_stop_string_leaves(hf_tokenizer):
+    """A stop in the middle of a token cuts it; what looked like a stop and was none is passed on at the end."""
+
+    class Collected:
+        def __init__(self):
+            self.ids = []
+
+        def put(self, value):
+            self.ids += value.tolist()
+
+        def end(self):
+            self.ids += []
+
+    ids = encode_text(hf_tokenizer, "    return a + b")
+    for stop, expected in (("eturn", "    r"), ("+ b!", "    return a + b"), ("    return", "")):
+        target = Collected()
+        streamer = MiddleStreamer(target, hf_tokenizer, [], Stop([stop]))
+        for value in ([[1]], *([token] for token in ids)):
+            streamer.put(torch.tensor(value))
+        streamer.end()
+        assert expected == hf_tokenizer.decode(target.ids)
 
 
 def test_a_middle_survives_copies_and_pickles():
@@ -164,11 +167,13 @@ def test_infill_takes_samples_and_seeds(tiny_model, hf_tokenizer):
 
 
 def test_stop_strings_end_a_middle_and_are_no_part_of_it(tiny_model, hf_tokenizer, monkeypatch):
-    """`generate` gets the tokenizer that it needs for them, and the middle says that it was stopped."""
+    """`generate` is told when to end, and the middle says that it was stopped."""
     ids = hf_tokenizer("return a + b", add_special_tokens=False)["input_ids"]
 
-    def generate(input_ids, tokenizer, **_):
-        assert tokenizer is hf_tokenizer
+    def generate(input_ids, stopping_criteria, **_):
+        for end in range(1, len(ids) + 1):
+            so_far = torch.cat([input_ids, torch.tensor([ids[:end]])], dim=1)
+            assert (" +" in hf_tokenizer.decode(ids[:end])) == bool(stopping_criteria[0](so_far, None)[0])
         return torch.cat([input_ids, torch.tensor([ids])], dim=1)
 
     monkeypatch.setattr(tiny_model, "generate", generate)
@@ -192,6 +197,63 @@ def test_a_setting_out_of_range_is_refused_at_once(tiny_model, hf_tokenizer, set
     """Before anything is read, with what to choose instead."""
     with pytest.raises(ModelError, match=message):
         tiny_model.stream(hf_tokenizer, "a", "b", **settings)
+
+
+@pytest.mark.filterwarnings("ignore:.*generation.*")
+def test_streamed_text_is_returned_text_in_random_cases(tiny_model, hf_tokenizer):
+    """The first 24 cases of tests/bench/streaming.py: assistants, stops, cuts, samples, sessions, threads."""
+    assert {} == failures(tiny_model, hf_tokenizer, range(24), threads=3)
+
+
+BAD_TEXTS = {
+    "both sides empty": ("", ""),
+    "a suffix of many contexts": ("x = ", SUFFIX * 300),
+    "a long line": ("x" * 100_000, "y" * 100_000),
+    "sentinels in both sides": ("<fim-prefix><fim-middle>" * 3, "<fim-suffix><|endoftext|>" * 3),
+    "control characters": ("\x00\x1b[31m\ufeff", "\u2028\u202e\ufffd"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEXTS)
+@pytest.mark.parametrize("mode", ["psm", "spm"])
+def test_odd_texts_are_answered(tiny_model, hf_tokenizer, name, mode):
+    """An answer comes by every way, the prompt fits, and holds three control tokens, its own."""
+    prefix, suffix = BAD_TEXTS[name]
+    settings = {"max_new_tokens": 3, "mode": mode}
+    plan = plan_answer(tiny_model, hf_tokenizer, prefix, suffix, **settings)
+    assert 3 == sum(token in plan.ends for token in plan.ids)
+    assert len(plan.ids) <= 125
+    streamed = text_of(tiny_model.stream(hf_tokenizer, prefix, suffix, **settings))
+    assert streamed == tiny_model.infill(hf_tokenizer, prefix, suffix, allow_truncated=True, **settings)
+    assert isinstance(tiny_model.completer(hf_tokenizer).complete(prefix, suffix, **settings), str)
+
+
+def test_a_tokenizer_without_sentinels_is_refused(tiny_model, tokenizer):
+    """By every way that fills a gap, with what is missing; going on with a text needs none."""
+    from transformers import PreTrainedTokenizerFast
+
+    bare = Tokenizer.from_str(tokenizer.to_str().replace("<fim-", "<other-"))
+    theirs = PreTrainedTokenizerFast(tokenizer_object=bare)
+    for call in (tiny_model.infill, tiny_model.stream, tiny_model.completer(theirs).complete):
+        arguments = ("a", "b") if call.__self__ is not tiny_model else (theirs, "a", "b")
+        with pytest.raises(ModelError, match="the tokenizer lacks <fim-prefix>"):
+            call(*arguments)
+    assert list(tiny_model.stream(theirs, "a", max_new_tokens=1))
+
+
+def test_a_generation_config_that_samples_is_obeyed(tiny_model, hf_tokenizer):
+    """A config of the caller's own samples; without one `infill` is greedy whatever the model's folder says."""
+    tiny_model.generation_config.do_sample = True
+    settings = {"max_new_tokens": 6, "allow_truncated": True}
+    greedy = text_of(tiny_model.stream(hf_tokenizer, PREFIX, SUFFIX, max_new_tokens=6))
+    assert greedy == tiny_model.infill(hf_tokenizer, PREFIX, SUFFIX, **settings)
+    torch.manual_seed(0)
+    config = GenerationConfig(do_sample=True, temperature=5.0, max_new_tokens=6)
+    drawn = {
+        str(tiny_model.infill(hf_tokenizer, PREFIX, SUFFIX, allow_truncated=True, generation_config=config))
+        for _ in range(5)
+    }
+    assert len(drawn) > 1
 
 
 def test_text_that_cannot_be_encoded_is_refused(tiny_model, hf_tokenizer):

@@ -1,0 +1,124 @@
+"""Complete a text that is being edited: the model's cache survives from one keystroke to the next."""
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from .errors_santa import ModelError
+from .stream_santa import CachedPrompt, PlannedAnswer, StreamedPiece, plan_answer, read, write
+
+WORTH_KEEPING = 4  # a cache that holds less than a fourth of a prompt is another text's
+
+
+class Completer:
+    """A completion session for texts that are being edited, one or several at a time.
+
+    The prompt puts the suffix first (SPM), so that a keystroke before the gap leaves all that stands before it in the
+    cache; the tokens are compared, and only what differs is read. A text too long for the context moves its ends by an
+    eighth of the context at a time, so that they, too, stay the same for many keystrokes. The answer depends on the
+    texts and the settings alone, never on what is cached.
+
+    Calls from several threads do not wait for each other: each takes the cache that shares most with its prompt, and
+    gives it back when its iterator ends or is closed. Memory: at most `texts` idle caches of at most the context
+    each, and one for each call that is running; an idle one is dropped after `expire_s` seconds.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, texts: int = 4, expire_s: float = 600.0) -> None:
+        if texts < 1 or not expire_s > 0:
+            raise ModelError(
+                f"completer: texts={texts} and expire_s={expire_s}. Give at least one text, and some time."
+            )
+        self._model, self._tokenizer, self._texts, self._expire_s = model, tokenizer, texts, expire_s
+        self._idle: list[tuple[float, CachedPrompt]] = []  # when it was given back, in this order
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def stream(self, prefix: str, suffix: str | None = "", **settings: Any) -> Iterator[StreamedPiece]:
+        """Yield the text for the gap as it is written; the settings are those of `stream` for one sample."""
+        return self._write(self._planned(prefix, suffix, settings))
+
+    def complete(self, prefix: str, suffix: str | None = "", **settings: Any) -> str:
+        """Return the text for the gap."""
+        return "".join(piece.text for piece in self.stream(prefix, suffix, **settings))
+
+    def prepare(self, prefix: str, suffix: str | None = "", **settings: Any) -> int:
+        """Read a text without writing, and return how many tokens were read.
+
+        For an editor whose cursor has jumped: the next keystroke there is then as fast as any other.
+        """
+        plan = self._planned(prefix, suffix, settings)
+        held = self._take(plan.ids)
+        try:
+            shared = held.shared_with(plan.ids)
+            read(self._model, plan.ids, held)
+        finally:
+            self._give_back(held)
+        return len(plan.ids) - shared
+
+    def clear(self) -> None:
+        """Give the memory of all idle caches back."""
+        with self._lock:
+            self._idle = []
+
+    def cached_tokens(self) -> list[int]:
+        """Return how many tokens each idle cache holds, the least recently used first."""
+        with self._lock:
+            return [len(held.ids) for _, held in self._idle]
+
+    def _planned(self, prefix: str, suffix: str | None, settings: dict[str, Any]) -> PlannedAnswer:
+        if settings.get("n", 1) != 1:
+            raise ModelError("a completion session writes one sample. Call model.stream for several.")
+        settings = {"mode": "spm", "step": max(1, int(self._model.config.n_positions) // 8), **settings}
+        return plan_answer(self._model, self._tokenizer, prefix, suffix, **settings)
+
+    def _write(self, plan: PlannedAnswer) -> Iterator[StreamedPiece]:
+        held = self._take(plan.ids)
+        try:
+            yield from write(self._model, plan, held)
+        finally:
+            self._give_back(held)
+
+    def _take(self, ids: list[int]) -> CachedPrompt:
+        """Take the idle cache that shares most with a prompt, or a new one while there is room for one."""
+        with self._lock:
+            if not self._idle:
+                return CachedPrompt()
+            shared = [held.shared_with(ids) for _, held in self._idle]
+            best = shared.index(max(shared))
+            if shared[best] * WORTH_KEEPING < len(ids):
+                if len(self._idle) < self._texts:
+                    return CachedPrompt()
+                best = 0
+            return self._idle.pop(best)[1]
+
+    def _give_back(self, held: CachedPrompt) -> None:
+        if held.cache is None:
+            return
+        with self._lock:
+            self._idle.append((time.monotonic(), held))
+            del self._idle[: -self._texts]
+            self._wake_later()
+
+    def _wake_later(self) -> None:
+        """Set a timer for the oldest idle cache, unless one runs; it does not keep the session alive."""
+        if self._timer is None and self._idle:
+            wait = max(0.0, self._idle[0][0] + self._expire_s - time.monotonic())
+            self._timer = threading.Timer(wait, _expire, [weakref.ref(self)])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def drop_expired(self) -> None:
+        """Drop the caches that nobody used for `expire_s` seconds; the session calls this itself."""
+        with self._lock:
+            oldest = time.monotonic() - self._expire_s
+            self._idle = [(at, held) for at, held in self._idle if at > oldest]
+            self._timer = None
+            self._wake_later()
+
+
+def _expire(session: "weakref.ref[Completer]") -> None:
+    completer = session()
+    if completer is not None:
+        completer.drop_expired()
