@@ -1,9 +1,9 @@
-# The verbs: setup demo test test-lesser check bench peers toolchains docs space. `make demo` and `make test` set everything up.
+# The verbs: setup demo test test-lesser test-lowest check bench peers toolchains docs space. `make demo` and `make test` set everything up.
 # More arguments: make demo ARGS="--source ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup tools demo test check bench toolchains docs space peers clean
+.PHONY: setup tools demo test test-lesser test-lowest check bench toolchains docs space peers clean
 
 # torch comes first and alone: asked for by another package, it may arrive with gigabytes of CUDA libraries.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -52,6 +52,16 @@ test-lesser: tools
 	HF_SANTA_ENGINE=numpy $(BIN)/pytest -q tests/unit/data_recipes/filters tests/unit/data_recipes/dedup tests/unit/data_recipes/test_pipeline.py
 	NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/pytest -q tests/unit/data_recipes/engine tests/unit/data_recipes/test_pipeline.py
 
+# The oldest versions that our ranges allow, in an environment of their own; warnings of that age are not ours to mend.
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	@$(PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt torch
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt --editable '.[dev]'
+	@touch $@
+
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning tests/unit tests/integration $(ARGS)
+
 check: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -88,4 +98,4 @@ toolchains:
 	@[ "$$(tsc --version 2>/dev/null)" = "Version $(TYPESCRIPT)" ] || npm install --global --silent typescript@$(TYPESCRIPT)
 
 clean:
-	rm -rf .venv .venv-bench out
+	rm -rf .venv .venv-bench .venv-lowest out
