@@ -100,7 +100,9 @@ def _installation_lines(found: dict[str, Any]) -> list[str]:
     for extra, version in found["extras"].items():
         shown = f"{_PARTS[extra]} {version}" if version else f"not installed: pip install 'hf-santa[{extra}]'"
         lines.append(f"{extra:<20}{shown}")
-    lines += [f"{row['package']} {row['version']} is outside of {row['range']}" for row in found["out_of_range"]]
+    lines += [f"{row['package']} {row['version']} is outside of {row['range']}" for row in found["out_of_range"] or ()]
+    if found["out_of_range"] is None:
+        lines.append("versions were not compared with the supported ranges: that needs the package 'packaging'")
     return lines
 
 
@@ -125,10 +127,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _out_of_range() -> list[dict[str, str]]:
-    """Return the installed packages that our own requirements do not allow."""
+def _out_of_range() -> list[dict[str, str]] | None:
+    """Return the installed packages that our own requirements do not allow, or None where nothing here can compare."""
     if importlib.util.find_spec("packaging") is None:
-        return []
+        return None
     from importlib import metadata
 
     from packaging.requirements import Requirement

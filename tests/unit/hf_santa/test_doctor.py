@@ -35,3 +35,12 @@ def test_json_is_all_there_is_on_standard_output(run_command):
     assert {"installation", "machine", "model", "metric"} == set(found)
     is_whole = found["metric"]["is_complete"] and not found["installation"]["out_of_range"]
     assert (0 if is_whole else 3) == code
+
+
+def test_versions_that_can_not_be_compared_are_not_called_right(monkeypatch):
+    """Without `packaging` nothing is known about ranges, and the lines say so."""
+    find = doctor.importlib.util.find_spec
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == "packaging" else find(name))
+    found = doctor.installation()
+    assert found["out_of_range"] is None
+    assert any("were not compared" in line for line in doctor._installation_lines(found))
