@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,10 @@ def _add_score(commands: Any) -> None:
     )
     parser.add_argument("--workers", type=int, help="programs run side by side; one a core if left out")
     parser.add_argument("--timeout-s", type=float, help="time limit of a run; MultiPL-E's of each language if left out")
-    parser.add_argument("--cache-dir", help="keep outcomes there; a program that was run before is not run again")
+    parser.add_argument(
+        "--cache-dir",
+        help="keep outcomes there for later runs; without it they are kept beside --out until it is written",
+    )
     parser.add_argument(
         "--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands"
     )
@@ -206,6 +210,8 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
 
 
 def _score(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from eval_multipl_e.suite.grade import mark
     from eval_multipl_e.suite.problems import read_completions
     from eval_multipl_e.suite.shards import Shard, digest, read_settings, write_whole
@@ -228,25 +234,35 @@ def _score(args: argparse.Namespace) -> int:
         if settings["problems_sha256"] != digest(problems):
             raise EvalError(f"{args.completions} was made for other problems than these. Give the same ones.")
     rows = _joined(problems, read_completions(args.completions))
-    result = mark(
-        task.kind,
-        problems,
-        [row["completions"] for row in rows],
-        shard=shard,
-        k=args.k,
-        seed=args.seed,
-        is_run=not args.exact_only,
-        num_workers=args.workers,
-        timeout_s=args.timeout_s,
-        mode=args.mode,
-        sandbox=args.sandbox,
-        cache_dir=args.cache_dir,
-        speed=args.speed,
-    )
+    # After a kill the same command goes on from here.
+    kept = Path(f"{args.out}.partial")
+    with tqdm(desc="score", unit="program", disable=None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = mark(
+            task.kind,
+            problems,
+            [row["completions"] for row in rows],
+            shard=shard,
+            k=args.k,
+            seed=args.seed,
+            is_run=not args.exact_only,
+            num_workers=args.workers,
+            timeout_s=args.timeout_s,
+            mode=args.mode,
+            sandbox=args.sandbox,
+            cache_dir=args.cache_dir or str(kept),
+            speed=args.speed,
+            progress=tell,
+        )
     result["task"] = task.name
     if settings is not None:
         result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
     write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    shutil.rmtree(kept, ignore_errors=True)
     _print_scores(result, is_json=args.json)
     # A score from which a language is absent must not pass unseen in a script.
     return 3 if result.get("missing_toolchains") else 0

@@ -12,16 +12,18 @@ from .execution_verdict import named, named_build
 from .languages import language_of
 from .languages_row import Language
 from .sandbox import open_box, resolve
-from .sandbox_box import Box, Limits
+from .sandbox_box import Box, Limits, SandboxError
 from .sandbox_none import BareBox
 from .sandbox_streams import Step
 from .scoring_control import changed_program
-from .toolchains import find_jar, find_tool, missing_library, missing_tool, visible_folders
+from .toolchains import find_jar, find_tool, hidden_tool, missing_library, missing_tool, visible_folders
 from .warm import Warm
 from .warm_compilers import Built, scala_jars
 
 MODES = ("strict", "compat")
+# Limits that a program may wait for a processor before it is given up.
 _PATIENCE = 20
+_HELLO_S = 120.0
 STATUSES = (
     "OK",
     "AssertionError",
@@ -42,7 +44,7 @@ class Outcome:
 
     `exit_code` is 128 + n for a death by signal n, and -1 for Timeout and ToolMissing. `seconds` counts building and
     running, not the wall. `reason` is empty for OK. `dropped_bytes` is the output beyond what was kept. `is_starved`
-    tells that a program which ran out of time had wanted a processor and not got it: run it again on a quiet machine.
+    tells that a program waited for a processor for nearly all of 20 limits, and was given up: run it again on a quiet machine.
     `control` is what became of the program with one expected value changed: "failed", as it should; "passed", which
     makes the status Vacuous; "none" where no value can be changed; empty where it was not run.
     """
@@ -77,10 +79,11 @@ def run_program(
         raise EvalError(f"eval_multipl_e: mode={mode!r} is unknown. Use 'strict' or 'compat'.")
     if timeout_s is not None and not timeout_s > 0:
         raise EvalError(f"eval_multipl_e: timeout_s={timeout_s!r} is not positive. Give seconds, or None.")
-    lacking = missing_tool(row) or missing_library(row, program)
+    way = resolve(sandbox)
+    lacking = missing_tool(row) or (way != "none" and hidden_tool(row)) or missing_library(row, program)
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)
-    return judged(row, program, resolve(sandbox), timeout_s or row.run_timeout_s, strict=mode == "strict")
+    return judged(row, program, way, timeout_s or row.run_timeout_s, strict=mode == "strict")
 
 
 def judged(
@@ -91,16 +94,15 @@ def judged(
     *,
     strict: bool,
     warm: Warm | None = None,
-    is_patient: bool = False,
 ) -> Outcome:
     """Run a program and, where it is strictly OK, its negative control: the same with one expected value changed."""
-    outcome = Job(language, program, strict=strict).outcome(way, run_timeout_s, warm=warm, is_patient=is_patient)
+    outcome = Job(language, program, strict=strict).outcome(way, run_timeout_s, warm=warm)
     if not strict or outcome.status != "OK":
         return outcome
     changed = changed_program(language.code, program)
     if changed is None:
         return replace(outcome, control="none")
-    again = Job(language, changed, strict=True).outcome(way, run_timeout_s, warm=warm, is_patient=is_patient)
+    again = Job(language, changed, strict=True).outcome(way, run_timeout_s, warm=warm)
     if again.status != "OK":
         return replace(outcome, control="failed", is_starved=again.is_starved)
     reason = "vacuous: the program passes as well when its tests expect another value"
@@ -110,8 +112,9 @@ def judged(
 class Job:
     """One program, ready to be built and run."""
 
-    def __init__(self, language: Language, program: str, *, strict: bool) -> None:
+    def __init__(self, language: Language, program: str, *, strict: bool, build_slack: float = 1.0) -> None:
         self.language = language
+        self._build_timeout_s = language.build_timeout_s * build_slack
         self.strict = strict
         self.token = f"santa_{secrets.token_hex(16)}" if strict else ""
         # On a line of its own: a program whose source is printed does not print that.
@@ -130,15 +133,15 @@ class Job:
         self.builds = (strict and language.strict_build) or language.build
         self.run = (strict and language.strict_run) or language.run
 
-    def outcome(self, way: str, run_timeout_s: float, *, warm: Warm | None = None, is_patient: bool = False) -> Outcome:
-        """Builds, with a warm compiler where there is one, and runs, each behind a wall of its own.
+    def outcome(self, way: str, run_timeout_s: float, *, warm: Warm | None = None) -> Outcome:
+        """Build, with a warm compiler where there is one, and run, each behind a wall of its own.
 
-        A patient run ends when the program has had its limit of processor time, however long that takes, or when it
-        has done nothing for its limit: what a loaded machine does to it, does not count.
+        Behind the wall a limit ends a step when it has had so much processor time, or so much time in which it did not
+        wait for a processor, however long that takes: what a loaded machine does to it, does not count.
         """
         if self.language.artefacts:
             toolchains_prepared.folder(self.language.artefacts)  # before the wall, which shows what is there by then
-        built = warm.compilers.build(self.language.code, self.files, self.language.build_timeout_s) if warm else None
+        built = warm.compilers.build(self.language.code, self.files, self._build_timeout_s) if warm else None
         if built is not None and not built.is_built:
             return self._compiler_said(built)
         with open_box(way, visible_folders()) as box:
@@ -147,7 +150,7 @@ class Job:
                 seconds, run = built.seconds, self.language.warm_run or self.run
             else:
                 box.write(self.files)
-                failure, seconds = self._build(box, run_timeout_s, is_warm=warm is not None, is_patient=is_patient)
+                failure, seconds = self._build(box, run_timeout_s, is_warm=warm is not None)
                 if failure is not None:
                     return failure
                 run = self.run
@@ -155,27 +158,26 @@ class Job:
             left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
             ran = self._forked(box, left_s, warm) if warm and isinstance(box, Box) else None
             if ran is None:
-                ran = self._step(box, run, left_s, is_patient=is_patient)
+                ran = self._step(box, run, left_s)
         status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
         return self._named(ran, status, reason, seconds + ran.seconds, left_s)
 
     def _forked(self, box: Box, timeout_s: float, warm: Warm) -> Step | None:
         """The run of a copy of a warm interpreter; None where there is none, or it could not get in."""
         code = self.language.code
+        if not re.match(self.language.fork_pattern, self._program, re.MULTILINE):
+            return None
         run = warm.interpreters.runner(code)
         if run is None:
             return None
-        limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes)
-        step = run(box, limits, timeout_s, self._word)
+        step = run(box, self._limits(timeout_s, own_s=timeout_s), timeout_s * _PATIENCE, self._word)
         if step is None:
             warm.interpreters.give_up(code)
         return step
 
-    def _build(
-        self, box: "Box | BareBox", run_timeout_s: float, *, is_warm: bool, is_patient: bool
-    ) -> tuple[Outcome | None, float]:
+    def _build(self, box: "Box | BareBox", run_timeout_s: float, *, is_warm: bool) -> tuple[Outcome | None, float]:
         seconds = 0.0
-        limit_s = run_timeout_s if self.language.is_one_limit else self.language.build_timeout_s
+        limit_s = run_timeout_s if self.language.is_one_limit else self._build_timeout_s
         pattern = self.language.warm_pattern
         extra: tuple[str, ...] = ()
         if is_warm and pattern is not None and re.match(pattern, self._program):
@@ -183,16 +185,19 @@ class Job:
             has_gold = shutil.which("ld.gold") is not None
             extra = tuple(word for word in self.language.warm_arguments if has_gold or not word.endswith("=gold"))
         for number, command in enumerate(self.builds):
-            built = self._step(box, (*command, *extra), limit_s, is_patient=is_patient)
+            built = self._step(box, (*command, *extra), limit_s)
             seconds += built.seconds
             failure = named_build(self.language, built, number, strict=self.strict)
             if failure is not None:
                 return self._named(built, *failure, seconds, limit_s), seconds
         return None, seconds
 
-    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float, *, is_patient: bool) -> Step:
-        own_s = timeout_s if is_patient else 0.0
-        limits = Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes, own_s=own_s)
+    def _limits(self, timeout_s: float, *, own_s: float) -> Limits:
+        return Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes, own_s=own_s)
+
+    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float) -> Step:
+        is_patient = isinstance(box, Box)  # without a wall nobody counts what a program waits for
+        limits = self._limits(timeout_s, own_s=timeout_s if is_patient else 0.0)
         env = {name: self._filled(value, box.program_dir) for name, value in self.language.env}
         argv = self.argv(command, box.program_dir)
         return box.run(argv, limits, timeout_s * (_PATIENCE if is_patient else 1), word=self._word, env=env)
@@ -242,15 +247,8 @@ class Job:
             round(seconds, 4),
             reason,
             step.stdout.dropped + step.stderr.dropped,
-            is_starved=step.exit_code is None and not step.memory_bytes and _is_starved(step, limit_s),
+            is_starved=step.exit_code is None and not step.memory_bytes and step.seconds >= 0.9 * _PATIENCE * limit_s,
         )
-
-
-def _is_starved(step: Step, limit_s: float) -> bool:
-    """Whether a program that ran out of time wanted a processor and did not get one: the machine was at fault."""
-    has_had_its_time = step.cpu_s >= 0.9 * limit_s
-    was_idle = step.cpu_s + step.delay_s < 0.25 * limit_s
-    return not has_had_its_time and not was_idle
 
 
 _working: set[tuple[str, str, tuple[str | None, ...]]] = set()
@@ -262,11 +260,19 @@ def toolchain_problem(code: str, sandbox: str = "auto") -> str | None:
     The simplest program is run once a process for each language, behind the same sandbox as the others.
     """
     language = language_of(code)
-    lacking = missing_tool(language)
+    way = resolve(sandbox)
+    lacking = missing_tool(language) or (hidden_tool(language) if way != "none" else None)
     key = (language.code, sandbox, tuple(find_tool(tool) for tool in language.tools))
     if lacking or key in _working:
         return lacking
-    outcome = run_program(language.hello, code, timeout_s=60.0, sandbox=sandbox)
+    # A machine that is busy or has slow disks makes no toolchain a broken one.
+    job = Job(language, language.hello, strict=True, build_slack=_HELLO_S / language.build_timeout_s)
+    try:
+        outcome = job.outcome(way, _HELLO_S)
+    except SandboxError as error:
+        if "is not to be seen" in str(error):
+            return str(error)  # of this toolchain; other languages go on
+        raise
     if (outcome.status, outcome.exit_code) == ("OK", 0):
         _working.add(key)
         return None

@@ -177,6 +177,11 @@ INTERPRETED = (
         rule=_ruby,
         run_timeout_s=5.0,
         is_polled=False,
+        # A warm Ruby has Test::Unit before the program asks for it, and no DATA: a program that could tell is started cold.
+        fork_pattern=(
+            r"(?s)(?!.*(?:^__END__$|\b(?:DATA|ObjectSpace|LOADED_FEATURES|constants)\b))"
+            r"(?:(?!\bTest\b|defined\?).)*^require 'test/unit'$"
+        ),
         # test-unit runs the tests when the interpreter exits; a block given here runs when they are through.
         epilogue=(
             "\nif defined?(Test::Unit) then Test::Unit.at_exit { STDOUT.write(%q({token}).prepend(10.chr) + 10.chr) }"

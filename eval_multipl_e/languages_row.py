@@ -84,6 +84,7 @@ class Language:
     warm_run: tuple[str, ...] = ()  # how to run what a warm compiler made, where that is quicker
     warm_arguments: tuple[str, ...] = ()  # added to a build of a program that `warm_pattern` matches
     warm_pattern: str | None = None
+    fork_pattern: str = ""  # a program that does not match this is not run by a copy of a warm interpreter
     artefacts: str = ""  # what is prepared once for the toolchain and shown at `{artefacts}` (`artefacts`)
     upstream: str = ""
     is_run_here: bool = True  # False where no toolchain could be had to test the row against

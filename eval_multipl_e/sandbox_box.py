@@ -30,7 +30,7 @@ class Limits:
     processes: int
     memory_bytes: int = min(4 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     file_bytes: int = 64 << 20
-    own_s: float = 0.0  # where set, the run ends after this much processor time, or this much time of doing nothing
+    own_s: float = 0.0  # where set, the run ends after this much time, less what it waited for a processor
 
 
 class SandboxError(EvalError, RuntimeError):

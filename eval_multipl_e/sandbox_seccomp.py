@@ -65,9 +65,13 @@ REFUSED = {
     "clock_adjtime": (305, 266),
     "vhangup": (153, 58),
 }
-# These are answered with "no such call", so that the C library and node fall back to the older ones.
+# These are answered with "no such call", so that the C library and node fall back to others.
 ABSENT = {
     "clone3": (435, 435),
+    # Memory that belongs to no process, and so is in no process's count.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -91,7 +95,10 @@ def rows(machine: str | None = None) -> bytes:
     >>> len(rows("x86_64")) % 8
     0
     """
-    column, architecture = _ARCHITECTURES[machine or platform.machine()]
+    machine = machine or platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise OSError(f"the sandbox knows {' and '.join(_ARCHITECTURES)}, not {machine}")
+    column, architecture = _ARCHITECTURES[machine]
     out = [_row(_LOAD, _ARCH_AT), _row(_EQUAL, architecture, 1, 0), _row(_RETURN, _KILL), _row(_LOAD, _NR_AT)]
     if column == 0:
         out += [_row(_ANY_BIT, _X32, 0, 1), _answer(errno.ENOSYS)]

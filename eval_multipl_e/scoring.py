@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import EvalError
 from .execution import MODES, STATUSES, Outcome, toolchain_problem
-from .execution_batch import SPEEDS, Settings, run_all
+from .execution_batch import SPEEDS, Progress, RunSettings, run_all, usable_processors
 from .execution_cache import KeptOutcomes
 from .languages import language_of
 from .sandbox import resolve
@@ -18,7 +18,6 @@ from .toolchains import missing_tool
 
 DEFAULT_KS = (1, 10, 100)
 GATE = "HF_ALLOW_CODE_EVAL"
-_ROW_CHARS = 4000  # of each stream in a result row; whole streams of 600,000 programs would fill the memory
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,16 @@ def score(
     seed: int = 0,
     cache_dir: str | None = None,
     speed: str = "warm",
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Runs every completion with its tests and gives pass@k, overall and by language, with a row for each program.
+    """Run every completion with its tests and return pass@k, overall and by language, with a row for each program.
 
     A program is prompt + completion + newline + tests, and identical ones are run once. With `cache_dir` outcomes are
     kept there, and a program that was run before by the same toolchain is not run again. `speed="cold"` builds every
     program with MultiPL-E's own command in place of a compiler kept warm. Problems whose toolchain is missing are not scored; they are
     named in a warning and in `missing_toolchains`. `k=None` stands for those of 1, 10 and 100 that there are enough
-    completions for; a k given by the caller must not exceed the completions of any problem.
+    completions for; a k given by the caller must not exceed the completions of any problem. `progress` is called with the
+    number of programs that are done and of all to be run, from one worker's thread at a time.
     """
     _check_gate()
     _check_columns(predictions, references, languages, prompts)
@@ -61,12 +62,12 @@ def score(
         for i, row in enumerate(predictions)
         for j, completion in enumerate(row)
     ]
-    settings = Settings(mode, way, timeout_s, num_workers or os.cpu_count() or 1, speed)
+    settings = RunSettings(mode, way, timeout_s, num_workers or usable_processors(), speed)
     codes = list(dict.fromkeys(languages))
     kept = KeptOutcomes(cache_dir, mode)
     try:
         lacking = _lacking(items, settings, sandbox, kept)
-        done, found = run_all([(item.language, item.program) for item in items], lacking, settings, kept)
+        done, found = run_all([(item.language, item.program) for item in items], lacking, settings, kept, progress)
         versions = {code: kept.version(language_of(code)) for code in codes}
     finally:
         kept.close()
@@ -173,7 +174,7 @@ def _check_run(mode: str, num_workers: int | None, sandbox: str, speed: str) -> 
     return resolve(sandbox)
 
 
-def _lacking(items: Sequence[_Item], settings: Settings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
+def _lacking(items: Sequence[_Item], settings: RunSettings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
     """What is wrong with the toolchain of each language that has a program to run; kept outcomes need none."""
     every = dict.fromkeys(item.language for item in items)
     codes = {code for code in every if missing_tool(language_of(code))}
@@ -185,7 +186,7 @@ def _lacking(items: Sequence[_Item], settings: Settings, sandbox: str, kept: Kep
         return {code: problem for code, problem in zip(codes, said, strict=True) if problem is not None}
 
 
-def _is_kept(item: _Item, settings: Settings, kept: KeptOutcomes) -> bool:
+def _is_kept(item: _Item, settings: RunSettings, kept: KeptOutcomes) -> bool:
     language = language_of(item.language)
     return kept.get(language, kept.key(language, item.program, settings.limit_s(item.language))) is not None
 
@@ -244,8 +245,8 @@ def _row(item: _Item, outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "exit_code": outcome.exit_code,
         "reason": outcome.reason,
-        "stdout": outcome.stdout[:_ROW_CHARS],
-        "stderr": outcome.stderr[:_ROW_CHARS],
+        "stdout": outcome.stdout,
+        "stderr": outcome.stderr,
         "seconds": outcome.seconds,
         "control": outcome.control,
     }

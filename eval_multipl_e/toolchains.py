@@ -61,7 +61,7 @@ def visible_folders() -> tuple[str, ...]:
 @functools.lru_cache(maxsize=4)
 def _visible_folders(*_settings: str) -> tuple[str, ...]:
     tools = [path for row in LANGUAGES.values() for tool in row.tools if (path := find_tool(tool))]
-    folders = [folder for path in tools for folder in tool_prefix(path)]
+    folders = [folder for path in tools if not toolchains_prepared.is_hidden(path) for folder in tool_prefix(path)]
     for row in LANGUAGES.values():
         jars = [jar for _, name, _ in row.needs if (jar := find_jar(name))]
         folders += [folder for jar in jars if not (folder := str(Path(jar).parent)).startswith("/usr/")]
@@ -78,6 +78,19 @@ def missing_tool(language: Language) -> str | None:
                 f"eval_multipl_e: toolchain for {language.code!r} not found: {tool!r} is not on PATH. "
                 f"Install it ({language.install}) or drop the language. "
                 "Problems of a missing toolchain are never counted as failed."
+            )
+    return None
+
+
+def hidden_tool(language: Language) -> str | None:
+    """Say which tool of a language lies where no sandbox can show it; None when none does."""
+    for tool in language.tools:
+        path = find_tool(tool)
+        if path is not None and toolchains_prepared.is_hidden(path):
+            return (
+                f"eval_multipl_e: toolchain for {language.code!r} can't be used: {path} lies below a folder of which every "
+                "program has its own behind the sandbox. Put it elsewhere, below /opt or your home folder. "
+                "Problems of a toolchain that can't be used are never counted as failed."
             )
     return None
 

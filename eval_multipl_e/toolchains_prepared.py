@@ -54,17 +54,18 @@ def root() -> Path:
     """
     own = os.environ.get("HF_SANTA_EVAL_CACHE")
     if own:
-        if _is_hidden(own):
+        if is_hidden(own):
             raise MissingToolError(
                 f"eval_multipl_e: HF_SANTA_EVAL_CACHE={own!r} lies in {_HIDDEN[0]}, of which every program has its own. "
                 "Name a folder elsewhere."
             )
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  # a home that does not exist is no error
-    return _elsewhere() if _is_hidden(base) else Path(base, "hf-santa", "eval")
+    return _elsewhere() if is_hidden(base) else Path(base, "hf-santa", "eval")
 
 
-def _is_hidden(path: str) -> bool:
+def is_hidden(path: str) -> bool:
+    """Tell whether a path lies where the wall covers it with a folder of the program's own."""
     return os.path.realpath(path).startswith(tuple(f"{folder}/" for folder in _HIDDEN))
 
 

@@ -159,6 +159,7 @@ RACKET = """(begin
 (define space (make-base-empty-namespace))
 (for ([name '(racket rackunit)]) (namespace-attach-module (current-namespace) name space))
 (santa-serve)
+(random-seed (modulo (integer-bytes->integer (call-with-input-file "/dev/urandom" (lambda (in) (read-bytes 4 in))) #f) 2147483647))
 (parameterize ([current-namespace space])
   (define program '(file "/program/main.rkt"))
   (define (part name) (list 'submod program name))

@@ -127,18 +127,18 @@ def test_a_killed_fork_server_is_replaced():
 
 
 def test_a_wall_that_falls_is_built_again(monkeypatch):
-    """When the first process inside a wall is killed from outside, the program is run once more, alone."""
+    """When the first process inside a wall is killed from outside, the program is run once more."""
     from eval_multipl_e import execution_batch
 
     monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
     real, calls = execution_batch._outcome, []
 
-    def once_broken(*args, **settings):
-        calls.append(settings)
+    def once_broken(*args):
+        calls.append(args)
         if len(calls) == 1:
             raise execution_batch.SandboxError("it ended before the program did")
-        return real(*args, **settings)
+        return real(*args)
 
     monkeypatch.setattr(execution_batch, "_outcome", once_broken)
     assert score([["true"]], [""], ["sh"])["counts"]["all"] == {"programs": 1, "OK": 1}
-    assert calls == [{}, {"is_patient": True}]
+    assert len(calls) == 2
