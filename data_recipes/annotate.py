@@ -17,10 +17,10 @@ from data_recipes.disk.files import checksum
 from data_recipes.filters.fertility import tokenizer_file
 from data_recipes.filters.filter import Drop, Filter
 from data_recipes.filters.registry import filters, measuring_filters
-from data_recipes.pii.redaction import redact
+from data_recipes.pii.detector import Detector
+from data_recipes.pii.redaction import redact_with
 from data_recipes.pii.redaction_key import RedactionKey
-from data_recipes.pii.replacements import POLICY_VERSION
-from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.pii.rows import PII_COLUMNS, column_of
 from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Reject, Row, rejects_table, rows_table
@@ -41,14 +41,14 @@ class Annotator:
     steps: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
     bars: bool | None = False
-    key: RedactionKey = field(init=False)
     _strings: list[BenchmarkString] = field(init=False, repr=False)
     _matcher: Matcher = field(init=False, repr=False)
     _store_filters: tuple[Filter, ...] = field(init=False, repr=False)
+    _detector: Detector = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         strings = benchmark_strings(self.config.benchmarks)
-        object.__setattr__(self, "key", self.config.redaction_key())
+        object.__setattr__(self, "_detector", self.config.detector())
         object.__setattr__(self, "_strings", strings)
         object.__setattr__(self, "_matcher", Matcher(strings))
         chosen = {**filters("base"), **filters("store")}
@@ -81,23 +81,23 @@ class Annotator:
             "provenance": self.provenance,
             "permissions": config.permissions.settings(),
             "tokenizer": checksum(tokenizer_file(config.tokenizer)) if is_counted and config.tokenizer else None,
-            "redaction_key": self.key.check(),
+            "redaction_key": self.config.redaction_key().check(),
             "max_file_bytes": config.max_file_bytes,
             "strings": [[s.benchmark, s.problem, s.string] for s in self._strings],
-            "redaction": POLICY_VERSION,
+            "redaction": self.config.redaction(),
         }
 
     def strings_per_benchmark(self) -> dict[str, int]:
         """Return how many strings of each benchmark are searched for."""
         return dict(Counter(s.benchmark for s in self._strings))
 
-    def annotate(self, shard: Path) -> tuple[pa.Table, pa.Table]:
+    def annotate(self, shard: Path, key: RedactionKey) -> tuple[pa.Table, pa.Table]:
         """Return the shard's rows that pass, redacted and with their numbers of redactions, and the rejects."""
         rows: list[Row] = []
         rejects: list[Reject] = []
         counts: list[Counter[str]] = []
         for row in self.filtered(shard, rejects):
-            redacted = redact(row.content, key=self.key)
+            redacted = redact_with(self._detector, row.content, key=key, style=self.config.style)
             published = replace(row, content=redacted.text) if redacted.findings else row
             if reject := self._contaminated(published):
                 rejects.append(reject)
@@ -105,8 +105,8 @@ class Annotator:
             rows.append(published)
             counts.append(Counter(finding.type for finding in redacted.findings))
         table = rows_table(rows, self.provenance, self.scores)
-        for kind, column in PII_COLUMNS.items():
-            table = table.append_column(column, pa.array([found[kind] for found in counts], pa.int32()))
+        for kind in dict.fromkeys((*PII_COLUMNS, *self._detector.types)):
+            table = table.append_column(column_of(kind), pa.array([found[kind] for found in counts], pa.int32()))
         return table, rejects_table(rejects)
 
     def filtered(self, shard: Path, rejects: list[Reject]) -> Iterator[Row]:

@@ -36,7 +36,7 @@ _SETTINGS = [item for item in fields(RunSettings) if item.name not in _OF_THE_CO
 
 def _config_id(self: Any, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
     """Name the cache by what the files hold, too: datasets takes a list's path and a data file's seconds alone."""
-    given = [self.opt_outs, self.licenses, self.tokenizer, self.key_file, *(self.benchmarks or ())]
+    given = [self.opt_outs, self.licenses, self.tokenizer, self.key_file, self.rules, *(self.benchmarks or ())]
     named = [item for item in given if isinstance(item, str | os.PathLike)]
     lists = {str(item): checksum(Path(item)) for item in named if Path(item).is_file()}
     files = {str(file) for found in (self.data_files or {}).values() for file in found if Path(file).is_file()}
@@ -114,6 +114,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
         tokenizer = checksum(tokenizer_file(config.tokenizer)) if config.tokenizer else None
         about = [
             settings.redaction_key().check(),
+            settings.redaction(),
             settings.compat,
             list(settings.filters),
             [str(item) for item in settings.benchmarks],

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_recipes.filters.filter import COMPATS
 from data_recipes.filters.registry import filters
-from data_recipes.pii.cli import add_redact_arguments, redact_command
+from data_recipes.pii.cli import add_detector_arguments, add_redact_arguments, redact_command, wanted_types
 from data_recipes.recipes import ALL, RECIPES
 
 _EXECUTORS = ("local", "slurm", "ray")
@@ -74,6 +74,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
     )
+    add_detector_arguments(parser, "--pii-types")
     parser.add_argument(
         "--benchmark",
         metavar="JSONL",
@@ -209,6 +210,10 @@ def _run(args: argparse.Namespace) -> int:
         compat=args.compat,
         seed=args.seed,
         key_file=args.key_file,
+        pii_types=wanted_types(args.pii_types, args.recognizer, "--pii-types"),
+        style=args.style,
+        rules=args.rules,
+        recognizers=tuple(args.recognizer),
     )
     if args.executor is None:
         run(args.source, args.out, settings=settings, data_dir=args.data_dir, bars=None)

@@ -132,6 +132,12 @@ class Run:
         """Where unfinished work is kept; gone when the run is done."""
         return self.out / ".work"
 
+    @property
+    def _kept_key(self) -> Path:
+        """Where a random redaction key is kept, outside of what is published; gone when the run is done."""
+        place = self.out.resolve()
+        return place.with_name(f".{place.name}.key")
+
     def make(self) -> dict[str, Any]:
         """All steps; skipped where the output is up to date."""
         started = time.monotonic()
@@ -140,6 +146,7 @@ class Run:
         if funnel is not None:
             self.report(f"step=store recipe={self.recipes[0].name} reused")
             shutil.rmtree(self.work, ignore_errors=True)
+            self._kept_key.unlink(missing_ok=True)
             return funnel
         if problem:
             self.report(f"step=store redone: {problem}")
@@ -148,6 +155,7 @@ class Run:
         funnel, outputs = self._store([self.make_language(lang) for lang in self.languages()])
         mark_done(marker, key, outputs, funnel)
         shutil.rmtree(self.work)
+        self._kept_key.unlink(missing_ok=True)
         kept = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         self.report(f"step=store recipe={self.recipes[0].name} out={kept} {time.monotonic() - started:.0f}s")
         return funnel
@@ -170,14 +178,15 @@ class Run:
     def annotate_shard(self, number: int) -> None:
         """One input shard's rows that pass the filters, redacted, and its rejects; done once."""
         started, path = time.monotonic(), self.inputs[number]
-        key = digest([checksum(path), self._settings(), path.name])
+        secret = self.settings.redaction_key(self._kept_key)
+        key = digest([checksum(path), self._settings(), path.name, secret.fingerprint()])
         facts, problem = finished(self._marker(number), key)
         if facts is not None:
             self.report(f"step=annotate shard={path.name} reused")
             return
         if problem:
             self.report(f"step=annotate shard={path.name} redone: {problem}")
-        kept, dropped = self.annotator.annotate(path)
+        kept, dropped = self.annotator.annotate(path, secret)
         write_table(self._annotated()[number], kept)
         write_table(self._rejects()[number], dropped)
         mark_done(self._marker(number), key, [self._annotated()[number], self._rejects()[number]], {})
@@ -237,7 +246,8 @@ class Run:
             "permissions": settings.permissions.about(),
             "provenance": list(made.provenance),
             "scores": made.scores,
-            "redaction_key": made.key.origin,
+            "redaction": {"types": list(settings.detector().types), "style": settings.style},
+            "redaction_key": settings.redaction_key().origin,
             "benchmarks": made.strings_per_benchmark(),
         }
         thresholds = settings.thresholds(made.steps)

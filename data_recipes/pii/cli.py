@@ -1,6 +1,7 @@
 """`hf-santa data redact`: find or replace personal data and secrets in files."""
 
 import argparse
+from collections.abc import Sequence
 
 
 def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,29 +19,42 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--diff", action="store_true", help="change nothing; print what would change")
     parser.add_argument("--report", metavar="HTML", help="write a page that shows every find in its lines")
     parser.add_argument("--log", metavar="JSONL", help="write the audit log, which holds no value")
-    parser.add_argument(
-        "--style",
-        choices=("santacoder", "starcoder", "preserve"),
-        default="santacoder",
-        help="the report's formats, tags such as <EMAIL>, or values of the same length (default: santacoder)",
-    )
-    parser.add_argument(
-        "--types",
-        metavar="TYPE,TYPE",
-        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME",
-    )
+    add_detector_arguments(parser, "--types")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--sarif", metavar="FILE", help="write the finds as SARIF 2.1.0, for code hosts")
     parser.add_argument("--baseline", metavar="FILE", help="leave out the finds that this file knows")
     parser.add_argument("--write-baseline", metavar="FILE", help="write the finds of today to such a file")
     parser.add_argument("--allow", metavar="TXT", help="a file with values, one a line, that are no finds")
-    parser.add_argument("--rules", metavar="TOML", help="rules for keys besides those of this package")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores from 200 files on)")
     parser.add_argument(
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
+    )
+
+
+def add_detector_arguments(parser: argparse.ArgumentParser, types: str) -> None:
+    """Add the arguments that say what personal data is found and how it is replaced; `types` is the flag for the types."""
+    parser.add_argument(
+        "--style",
+        choices=("santacoder", "starcoder", "preserve"),
+        default="santacoder",
+        help="how values are replaced: by the report's formats, tags such as <EMAIL>, or values of the same length "
+        "(default: santacoder)",
+    )
+    parser.add_argument(
+        types,
+        metavar="TYPE,TYPE",
+        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME, and a recognizer's",
+    )
+    parser.add_argument("--rules", metavar="TOML", help="rules for keys besides those of this package")
+    parser.add_argument(
+        "--recognizer",
+        metavar="MODULE:NAME",
+        action="append",
+        default=[],
+        help="a presidio EntityRecognizer to ask, too (or FILE.py:NAME); may be repeated",
     )
 
 
@@ -53,7 +67,7 @@ def redact_command(args: argparse.Namespace) -> int:
     options = Options(
         key=key_of_run(args.seed, args.key_file),
         style=args.style,
-        types=None if args.types is None else wanted_types(args.types),
+        types=wanted_types(args.types, args.recognizer),
         is_check=args.check,
         is_diff=args.diff,
         report=args.report,
@@ -65,6 +79,7 @@ def redact_command(args: argparse.Namespace) -> int:
         is_json=args.json,
         sarif=args.sarif,
         jobs=args.jobs,
+        recognizers=tuple(args.recognizer),
     )
     if args.jobs is not None and args.jobs < 1:
         raise DataError(f"--jobs {args.jobs}: expected at least 1.")
@@ -79,17 +94,21 @@ def redact_command(args: argparse.Namespace) -> int:
     return redact_files(args.files, options)
 
 
-def wanted_types(given: str) -> tuple[str, ...]:
-    """Return the types that a list with commas names.
+def wanted_types(given: str | None, recognizers: Sequence[str] = (), flag: str = "--types") -> tuple[str, ...] | None:
+    """Return the types that a list with commas names, of this package's and of the recognizers'; None for None.
 
     Raises:
         DataError: the list is empty or names a type that is not available.
     """
     from data_recipes.errors import DataError
     from data_recipes.pii.finding import TYPES
+    from data_recipes.pii.recognizers import other_recognizers
 
+    if given is None:
+        return None
+    known = (*TYPES, *(kind for other in other_recognizers(recognizers) for kind in other.types))
     names = tuple(name.strip() for name in given.split(",") if name.strip())
-    if not names or set(names) - set(TYPES):
-        wrong = next((name for name in names if name not in TYPES), "")
-        raise DataError(f"--types {wrong or repr(given)}: no such type. Name some of {', '.join(TYPES)}.")
+    if not names or set(names) - set(known):
+        wrong = next((name for name in names if name not in known), "")
+        raise DataError(f"{flag} {wrong or repr(given)}: no such type. Name some of {', '.join(dict.fromkeys(known))}.")
     return names

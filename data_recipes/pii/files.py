@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from data_recipes.engine.processors import usable_processors
 from data_recipes.pii.audit_log import audit_lines
+from data_recipes.pii.detector import Detector
 from data_recipes.pii.diff import diff_lines
-from data_recipes.pii.find import find_pii
-from data_recipes.pii.finding import DEFAULT_TYPES, Finding
-from data_recipes.pii.key_engine import KeyEngine
-from data_recipes.pii.key_rules import key_rules, load_rules
+from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction import Redacted, redact_with
 from data_recipes.pii.redaction_key import RedactionKey, process_key
 from data_recipes.pii.report import Report
@@ -54,10 +53,11 @@ class Options:
     is_json: bool = False
     sarif: str | None = None
     jobs: int | None = None
+    recognizers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Examined:
     """What was found in one source, or why it can't be looked at."""
 
     source: Source
@@ -86,7 +86,7 @@ def check_git(folder: str, commit: str | None, options: Options) -> int:
     return _run((_seen(source, options) for source in sources), replace(options, is_check=True))
 
 
-def _run(seen: Iterable[_Seen], options: Options) -> int:
+def _run(seen: Iterable[_Examined], options: Options) -> int:
     _finder.cache_clear()  # the files of rules and values may be others than in an earlier call
     _find_of(options)
     known = read_baseline(options.baseline)
@@ -117,43 +117,45 @@ def _run(seen: Iterable[_Seen], options: Options) -> int:
     return 1 if options.is_check and places and not options.write_baseline else 0
 
 
-def _look_at(name: str, options: Options) -> _Seen:
+def _look_at(name: str, options: Options) -> _Examined:
     try:
         source = read_file(name)
     except OSError as error:
-        return _Seen(Source(name, b""), failure=error.strerror or str(error))
+        return _Examined(Source(name, b""), failure=error.strerror or str(error))
     return _seen(source, options)
 
 
-def _seen(source: Source, options: Options) -> _Seen:
+def _seen(source: Source, options: Options) -> _Examined:
     if source.is_binary:
-        return _Seen(source)
+        return _Examined(source)
     try:
         text, encoding = source.decoded()
     except UnicodeError:
-        return _Seen(source, failure="it is not UTF-16 text")
+        return _Examined(source, failure="it is not UTF-16 text")
     find = _find_of(options)
     result = redact_with(find, text, key=options.key or process_key(), style=options.style)
-    return _Seen(source, text, encoding, result)
+    return _Examined(source, text, encoding, result)
 
 
 def _find_of(options: Options) -> Callable[[str], list[Finding]]:
-    return _finder(options.rules, options.allow, tuple(options.types or DEFAULT_TYPES))
+    types = None if options.types is None else tuple(options.types)
+    return _finder(options.rules, options.allow, types, options.recognizers)
 
 
 @cache
-def _finder(rules: str | None, allow: str | None, types: tuple[str, ...]) -> Callable[[str], list[Finding]]:
+def _finder(
+    rules: str | None, allow: str | None, types: tuple[str, ...] | None, recognizers: tuple[Any, ...]
+) -> Callable[[str], list[Finding]]:
     """Return what finds in a text with the rules of a file besides those of this package, without what is allowed."""
-    engine = None if rules is None else KeyEngine((*load_rules(rules), *key_rules()))
-    allowed = read_values(allow)
+    detect, allowed = Detector(types, rules, recognizers), read_values(allow)
 
     def find(text: str) -> list[Finding]:
-        return not_allowed(text, find_pii(text, types, engine=engine), allowed)
+        return not_allowed(text, detect(text), allowed)
 
     return find
 
 
-def _map(look: Callable[[str], _Seen], names: list[str], jobs: int | None) -> Iterator[_Seen]:
+def _map(look: Callable[[str], _Examined], names: list[str], jobs: int | None) -> Iterator[_Examined]:
     """Yield what is seen in each file, in their order, with several processes where that pays."""
     count = jobs if jobs is not None else usable_processors() if len(names) >= _MANY else 1
     if count <= 1 or len(names) < 2:
@@ -166,7 +168,7 @@ def _map(look: Callable[[str], _Seen], names: list[str], jobs: int | None) -> It
         yield from pool.map(look, names, chunksize=max(1, min(64, len(names) // (4 * count))))
 
 
-def _deliver(one: _Seen, result: Redacted, new: Sequence[Place], options: Options) -> None:
+def _deliver(one: _Examined, result: Redacted, new: Sequence[Place], options: Options) -> None:
     is_stdin = one.source.path is None and not options.is_check and not options.is_diff
     if is_stdin and not options.is_json:
         sys.stdout.flush()

@@ -3,12 +3,13 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from data_recipes.pii.find import find_pii
+from data_recipes.pii.detector import Detector
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction_key import RedactionKey, chosen_key
 from data_recipes.pii.replacements import POLICY_VERSION, STYLES, Replacements, is_replacement
-from data_recipes.pii.tags import TAG_FORMS, TagWriter
+from data_recipes.pii.tags import TagWriter, is_tag
 
 __all__ = ["POLICY_VERSION", "STYLES", "Redacted", "redact", "redact_findings", "redact_with"]
 
@@ -32,13 +33,16 @@ def redact(
     seed: int | None = None,
     style: str = "santacoder",
     types: Sequence[str] | None = None,
+    recognizers: Sequence[Any] = (),
 ) -> Redacted:
     """Replace personal data by values of the same kind that are nobody's.
 
     Styles: `santacoder` writes the report's formats (five letters at example.com, a private address of the same
     family, 32 of a-z and 0-9 for a key, another body in a private key's lines); `starcoder` writes `<EMAIL>`, `<KEY>`,
     `<PASSWORD>`, `<NAME>` (escaped in markup, quoted in a shell), with IP addresses as before; `preserve` keeps every value's length and, place by place,
-    its class of character. `types` are those of `find_pii`, whose default is the default here.
+    its class of character. `types` are those of `find_pii`, whose default is the default here. `recognizers` are
+    presidio's `EntityRecognizer`s, or their names (`module:NAME`), which are asked besides; where `types` are given,
+    their types count only if they are among them.
 
     In a text the same value gets the same replacement and, tags aside, different values get different ones. The
     result depends on `text`, the key, `style` and `POLICY_VERSION` only. No replacement is ever found again, so
@@ -54,7 +58,7 @@ def redact(
     'ping 172.17.2.53 # for <EMAIL>'
     """
     return redact_with(
-        lambda given: find_pii(given) if types is None else find_pii(given, types),
+        Detector(types, recognizers=recognizers),
         text,
         key=key,
         seed=seed,
@@ -81,7 +85,7 @@ def redact_with(
         return Redacted(text, [], [])
     for _ in range(_MAX_ROUNDS):
         redacted, places = _replaced(text, findings, replacements)
-        settled = _settled(text, findings, _Seen(redacted, places, _apart(find(redacted))), replacements)
+        settled = _settled(text, findings, _Outcome(redacted, places, _apart(find(redacted))), replacements)
         if settled is None:
             break
         findings = settled
@@ -122,7 +126,7 @@ def _replaced(text: str, findings: Sequence[Finding], replacements: Replacements
     writer = TagWriter(text)
     for finding in findings:
         new = replacements.of(finding.type, text[finding.start : finding.end])
-        if new in TAG_FORMS:
+        if is_tag(finding.type, new):
             new = writer.written(new, finding.start, finding.end)
         parts += (text[end : finding.start], new)
         start, end = finding.start + grown, finding.end
@@ -132,7 +136,7 @@ def _replaced(text: str, findings: Sequence[Finding], replacements: Replacements
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Outcome:
     """A redacted text, where its replacements stand, and what the detector finds in it."""
 
     text: str
@@ -145,7 +149,7 @@ class _Seen:
         return range(first, max(first, bisect_left(self.places, finding.end, key=lambda place: place[0])))
 
 
-def _settled(text: str, findings: list[Finding], seen: _Seen, replacements: Replacements) -> list[Finding] | None:
+def _settled(text: str, findings: list[Finding], seen: _Outcome, replacements: Replacements) -> list[Finding] | None:
     """The finds to try next, or None where nothing is left to do.
 
     A find in the redacted text that touches a replacement makes it be drawn again; one that goes on being found with

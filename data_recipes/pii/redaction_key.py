@@ -4,6 +4,7 @@ Who knows the secret can test guesses ("is this `bob@corp.io`?"); who does not c
 are to look at. So it is never written to any output.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -60,6 +61,10 @@ class RedactionKey:
         """Return what two runs with the same key share, from which the key can't be told; random keys share one."""
         if self.origin == "random":
             return self.origin
+        return self.fingerprint()
+
+    def fingerprint(self) -> str:
+        """Return what parts that were made with this very key share; it does not tell the key."""
         return f"{self.origin} {hmac.digest(self.secret, b'check', hashlib.sha256)[:8].hex()}"
 
 
@@ -82,14 +87,56 @@ def chosen_key(key: RedactionKey | None = None, seed: int | None = None) -> Reda
     return key or process_key()
 
 
-def key_of_run(seed: int | None, key_file: str | os.PathLike[str] | None) -> RedactionKey:
-    """Return the key of a run over many files: of the key file, of the seed, or a new random one.
+def key_of_run(seed: int | None, key_file: str | os.PathLike[str] | None, kept: Path | None = None) -> RedactionKey:
+    """Return the key of a run over many files: of the key file, of the seed, or a random one.
+
+    `kept` is where a random key is kept until all parts of the run are made, see `kept_key`.
 
     Raises:
         DataError: both are given, or the file holds no key.
     """
     if key_file is None:
-        return RedactionKey.random() if seed is None else RedactionKey.of_seed(seed)
+        if seed is not None:
+            return RedactionKey.of_seed(seed)
+        return RedactionKey.random() if kept is None else kept_key(kept)
     if seed is not None:
         raise DataError("--seed and --key-file are both given. Pass one of them, or none for a random key.")
     return RedactionKey.of_file(key_file)
+
+
+def kept_key(path: Path) -> RedactionKey:
+    """Return the random key in a file that only its owner can read; where there is none, one is drawn and kept.
+
+    All processes and machines that see the file have the same key, whichever comes first.
+
+    Raises:
+        DataError: the file can't be written, or is no such key.
+    """
+    try:
+        if not path.exists():
+            _draw_into(path)
+        secret = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the key of this run can't be kept ({error.strerror}). Pass --key-file FILE."
+        ) from error
+    if len(secret) != _RANDOM_BYTES:
+        raise DataError(
+            f"{path}: holds {len(secret)} bytes, expected the {_RANDOM_BYTES} of this run's key. Delete it: what is "
+            "finished of the run is then made again."
+        )
+    return RedactionKey(secret, "random")
+
+
+def _draw_into(path: Path) -> None:
+    """Write a random key to a file in one step, unless another process has just done so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_RANDOM_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from string import ascii_lowercase, digits
 
 from data_recipes.errors import DataError
+from data_recipes.pii.finding import TYPES
 from data_recipes.pii.key_blocks import is_block, is_replaced_block, replaced_block, tagged_block
 from data_recipes.pii.redaction_key import RedactionKey
 from data_recipes.pii.replacements_same_length import (
@@ -17,7 +18,7 @@ from data_recipes.pii.replacements_same_length import (
     same_shape_email,
     same_shape_key,
 )
-from data_recipes.pii.tags import TAG_FORMS, TAGS
+from data_recipes.pii.tags import is_tag, tag_of
 
 POLICY_VERSION = 4
 """Raised whenever the same text and key give another redacted text; part of every log line."""
@@ -75,7 +76,7 @@ class Replacements:
             message = f"{_DRAW_VERSION}\0{kind}\0{level}\0{attempt}\0{value}".encode("utf-8", "surrogatepass")
             block = hmac.digest(self._key, message, hashlib.sha256)
             drawn = make(value, hashlib.shake_256(block).digest(len(value) + 64), level)
-            if drawn not in self._taken or drawn in TAGS.values():
+            if drawn not in self._taken or is_tag(kind, drawn):
                 break
         else:
             self._full.add(shape)
@@ -92,11 +93,11 @@ def is_replacement(kind: str, value: str) -> bool:
     if kind in {"EMAIL_ADDRESS", "IP_ADDRESS"}:
         return False
     if kind == "NAME":
-        return value in TAG_FORMS or is_same_shape_key(value) or _is_person(value)
+        return is_tag(kind, value) or is_same_shape_key(value) or _is_person(value)
     if is_block(value):
         return is_replaced_block(value)
     is_marked = len(value) in {_KEY_LENGTH, _USER_LENGTH} and value == _marked(value[:-_MARK_LENGTH])
-    return is_marked or value in TAG_FORMS or is_same_shape_key(value)
+    return is_marked or is_tag(kind, value) or is_same_shape_key(value)
 
 
 def with_mask(drawn: str, original: str, mask: int) -> str:
@@ -126,9 +127,10 @@ def _maker(style: str, kind: str, value: str) -> _Maker:
     is_address, is_kept_shape = kind in {"EMAIL_ADDRESS", "IP_ADDRESS"}, style == "preserve"
     if not is_address and is_block(value):
         return _tagged_block if style == "starcoder" else _block
-    if style == "starcoder" and kind in TAGS:
-        return lambda *_: TAGS[kind]
-    if is_kept_shape and not is_address and has_shape(value):
+    if style == "starcoder" and kind != "IP_ADDRESS":
+        return lambda *_: tag_of(kind)
+    is_foreign = kind not in TYPES  # a number stays one, whatever it is the number of
+    if (is_kept_shape or is_foreign) and not is_address and has_shape(value):
         return same_shape_key
     return {
         "EMAIL_ADDRESS": _same_shape_email if is_kept_shape else _email,

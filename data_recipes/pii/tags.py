@@ -33,6 +33,20 @@ TAG_FORMS = frozenset(form for tag in TAGS.values() for form in (tag, escaped(ta
 """All ways in which a tag is written."""
 
 
+def tag_of(kind: str) -> str:
+    """Return the tag of a type; one of another recognizer has its own name in brackets.
+
+    >>> tag_of("NAME"), tag_of("PHONE_NUMBER")
+    ('<NAME>', '<PHONE_NUMBER>')
+    """
+    return TAGS.get(kind, f"<{kind}>")
+
+
+def is_tag(kind: str, value: str) -> bool:
+    """Return whether a value is a tag that stands for a value of this type."""
+    return value in TAG_FORMS or value in {f"<{kind}>", f"&lt;{kind}&gt;"}
+
+
 class TagWriter:
     """Chooses how a tag is written at a place of one text."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.pii.rows import counted_types
 from data_recipes.recipes import Recipe
 from data_recipes.store.facts import example_of, histograms, license_counts
 from data_recipes.store.views import recipe_mask, steps_mask
@@ -73,8 +73,9 @@ def _kept(store: pa.Table, mask: pa.BooleanArray) -> dict[str, int]:
 
 def redactions(store: pa.Table) -> dict[str, int]:
     """Redactions by type in the rows of a store, and in how many files there are any."""
-    counts = {kind: _total(store, column) for kind, column in PII_COLUMNS.items()}
-    redacted = [any(record.values()) for record in store.select(list(PII_COLUMNS.values())).to_pylist()]
+    counted = counted_types(store.column_names)
+    counts = {kind: _total(store, column) for kind, column in counted.items()}
+    redacted = [any(record.values()) for record in store.select(list(counted.values())).to_pylist()]
     return {**counts, "files": sum(redacted)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from data_recipes.dedup.modes import MODES
 from data_recipes.dedup.signatures import MIN_TOKENS
 from data_recipes.filters.registry import about_columns
-from data_recipes.pii.rows import PII_COLUMNS
+from data_recipes.pii.rows import PII_COLUMNS, column_of
 from data_recipes.recipes import RECIPES, Recipe, configs, slug, steps_of, view
 
 _ABOUT_PROVENANCE = {
@@ -30,7 +30,8 @@ def store_funnel(
 ) -> dict[str, Any]:
     """Return what funnel.json holds of a store with these recipes and these entries of its languages.
 
-    `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction_key, benchmarks.
+    `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction,
+    redaction_key, benchmarks.
     `recipes` are named in the order that they were asked for; the first is the default.
     """
     redactions: Counter[str] = Counter()
@@ -60,7 +61,7 @@ def store_funnel(
         **{name: about[name] for name in ("filters", "compat", "permissions", "provenance", "scores")},
         "columns": dict(_columns(about, modes)),
         "thresholds": values,
-        **{name: about[name] for name in ("redaction_key", "benchmarks")},
+        **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks")},
         "configs": configs(recipes, languages, values, config_rows(ordered, present)),
         "redactions": dict(redactions),
         "totals": _totals(entries),
@@ -82,7 +83,8 @@ def _columns(about: Mapping[str, Any], modes: Sequence[str]) -> Iterator[tuple[s
     """Yield the columns of the store beside The Stack's, each with what it holds."""
     named = {**_ABOUT_PROVENANCE, **about_columns()}
     yield from ((name, named[name]) for name in (*about["provenance"], *about["scores"]))
-    yield from ((column, f"redactions of {kind}") for kind, column in PII_COLUMNS.items())
+    kinds = dict.fromkeys((*PII_COLUMNS, *about["redaction"]["types"]))
+    yield from ((column_of(kind), f"redactions of {kind}") for kind in kinds)
     for mode in dict.fromkeys(modes):
         yield f"{mode}_keep", f"whether the row is in the recipe `{mode}`"
         yield (

@@ -11,7 +11,7 @@ import pytest
 
 from data_recipes.errors import DataError
 from data_recipes.pii.redaction import redact
-from data_recipes.pii.redaction_key import RedactionKey, key_of_run
+from data_recipes.pii.redaction_key import RedactionKey, kept_key, key_of_run
 from data_recipes.pii.rows import Redactor
 from data_recipes.pipeline import run
 
@@ -94,3 +94,98 @@ def test_two_key_files_are_two_runs(tmp_path):
     checks = {RedactionKey(secret, "key file").check() for secret in (b"a" * 32, b"b" * 32)}
     assert len(checks) == 2
     assert hashlib.sha256(b"a" * 32).hexdigest()[:16] not in "".join(checks)
+
+
+def test_the_parts_of_a_run_share_a_random_key(tmp_path, write_stack):
+    """A run that is made in parts, by several processes, has one random key, kept beside the output until it is done."""
+    from data_recipes.pipeline import planned
+    from data_recipes.settings import RunSettings
+
+    source, out = write_stack(tmp_path / "stack"), tmp_path / "store"
+    settings = RunSettings(recipe="base", threads=1)
+    kept = tmp_path / ".store.key"
+    planned(source, out, settings).annotate_shard(0)
+    secret = kept.read_bytes()
+    shard = out / ".work" / "annotated-00000.parquet"
+    before = shard.read_bytes()
+    assert (len(secret), kept.stat().st_mode & 0o777) == (32, 0o600)
+    said = []
+    planned(source, out, settings, progress=said.append).make()
+    assert next(line for line in said if line.startswith("step=annotate")).endswith("reused")
+    assert (kept.exists(), before.count(secret)) == (False, 0)
+    written = [path for path in out.rglob("*") if path.is_file()]
+    assert [
+        path.name for path in written if secret in path.read_bytes() or secret.hex() in path.read_text("latin-1")
+    ] == []
+
+
+def test_a_run_whose_random_key_is_gone_begins_again(tmp_path, write_stack):
+    """Parts that were made with a key that nobody has any more are made again, not mixed with others."""
+    from data_recipes.pipeline import planned
+    from data_recipes.settings import RunSettings
+
+    source, out = write_stack(tmp_path / "stack"), tmp_path / "store"
+    said = []
+    made = planned(source, out, RunSettings(recipe="base", threads=1), progress=said.append)
+    made.annotate_shard(0)
+    (tmp_path / ".store.key").unlink()
+    made.annotate_shard(0)
+    assert [line for line in said if "reused" in line] == []
+    (tmp_path / ".store.key").write_bytes(b"short")
+    with pytest.raises(DataError, match=r"\.store\.key: holds 5 bytes, expected the 32 .* Delete it"):
+        made.annotate_shard(0)
+
+
+def test_processes_that_begin_together_agree_on_the_key(tmp_path):
+    """Of many that draw a key at once, all end up with the same one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: kept_key(tmp_path / "new" / ".x.key").secret, range(32)))
+    assert (len(keys), [path.name for path in (tmp_path / "new").iterdir()]) == (1, [".x.key"])
+
+
+def test_a_run_takes_types_style_rules_and_recognizers(tmp_path, write_stack):
+    """A StarCoder-style store: tags, names and passwords, and a recognizer's type; all of it is counted in columns."""
+    import pyarrow.parquet as pq
+
+    (tmp_path / "mine.py").write_text(
+        "import re\nfrom types import SimpleNamespace as N\n"
+        "class Mine:\n    supported_entities = ['WORD']\n    def analyze(self, text, entities, artifacts):\n"
+        "        return [N(entity_type='WORD', start=m.start(), end=m.end()) for m in re.finditer('bob@', text)]\n"
+    )
+    funnel = run(
+        write_stack(tmp_path / "stack"),
+        tmp_path / "store",
+        recipe="base",
+        pii_types=("EMAIL_ADDRESS", "IP_ADDRESS", "KEY", "NAME", "WORD"),
+        style="starcoder",
+        recognizers=[f"{tmp_path / 'mine.py'}:Mine"],
+    )
+    assert funnel["redaction"] == {
+        "types": ["EMAIL_ADDRESS", "IP_ADDRESS", "KEY", "NAME", "WORD"],
+        "style": "starcoder",
+    }
+    tables = [pq.read_table(path) for path in (tmp_path / "store" / "data").glob("*.parquet")]
+    text = "".join(text for table in tables for text in table["content"].to_pylist())
+    assert ("<EMAIL>" in text, "bob@corp" in text) == (True, False)
+    assert {"pii_names", "pii_word"} <= set(tables[0].column_names) & set(funnel["columns"])
+    assert funnel["redactions"]["EMAIL_ADDRESS"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"style": "plain"}, "style='plain' is unknown"),
+        ({"pii_types": ("PHONE",)}, "'PHONE' is not available"),
+        ({"pii_types": ()}, "'none' is not available"),
+        ({"recognizers": ["x"]}, "expected MODULE:NAME"),
+        ({"rules": "no.toml"}, "not readable"),
+    ],
+)
+def test_what_a_run_can_not_redact_with_is_said_at_once(change, message):
+    """A wrong style, type, recognizer or file of rules is an error before anything is read."""
+    from data_recipes.settings import RunSettings
+
+    with pytest.raises(DataError, match=message):
+        RunSettings(**change)
