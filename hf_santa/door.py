@@ -42,6 +42,7 @@ _OF_THE_MACHINE = frozenset(
 _EXTRA_OF_PACKAGE = {  # for what only some settings of a command need
     "accelerate": "finetune",
     "datatrove": "scale",
+    "gguf": "gguf",
     "gradio": "space",
     "huggingface_hub": "hub",
     "hyperscan": "pii",

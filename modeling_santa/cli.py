@@ -1,6 +1,7 @@
-"""The commands `hf-santa model info`, `convert`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
+"""The commands `hf-santa model info`, `convert`, `export-gguf`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -40,6 +41,21 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
     )
     convert.set_defaults(func=_convert)
+    export = commands.add_parser(
+        "export-gguf",
+        help="write a model as one GGUF file for llama.cpp, editors and browsers",
+        epilog="example: hf-santa model export-gguf out/demo/model santa.gguf --type q8_0",
+    )
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, in any published layout")
+    export.add_argument("out", type=Path, metavar="OUT", help="the file to write; it must not exist")
+    export.add_argument(
+        "--type",
+        choices=("f32", "f16", "q8_0", "q4_k"),
+        default="f16",
+        help="how weights are stored: 4, 2, about 1.1 or about 0.6 bytes each (default: f16)",
+    )
+    export.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
+    export.set_defaults(func=_export_gguf)
     complete = commands.add_parser("complete", help="go on with a text, streaming")
     complete.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
     complete.add_argument(
@@ -120,6 +136,20 @@ def _convert(arguments: argparse.Namespace) -> int:
         print(json.dumps({"out": str(out), "layout": arguments.layout}))
     else:
         print(f"{out}: {arguments.layout} layout")
+    return 0
+
+
+def _export_gguf(arguments: argparse.Namespace) -> int:
+    from modeling_santa.gguf_export import export_gguf
+
+    done = export_gguf(arguments.folder, arguments.out, type=arguments.type)
+    if arguments.json:
+        print(json.dumps({**dataclasses.asdict(done), "path": str(done.path)}))
+        return 0
+    types = ", ".join(f"{count} tensors {name}" for name, count in done.tensors.items())
+    print(
+        f"{done.path}: {done.size / 1e6:.1f} MB, {types}{'' if done.can_infill else '; no FIM tokens, so no infilling'}"
+    )
     return 0
 
 

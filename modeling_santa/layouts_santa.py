@@ -145,10 +145,15 @@ def to_original(state: Mapping[str, torch.Tensor], config: Any) -> dict[str, tor
             for part, rows in zip(("q_attn", "kv_attn"), tensor.tensor_split([config.n_embd]), strict=True):
                 original[name.replace("c_attn", part)] = rows
         elif ".c_attn." in name:
-            original[name] = _by_kind(tensor, config)
+            original[name] = queries_keys_values(tensor, config)
         else:
             original[name] = tensor
     return {name: (t.T if CONV1D.search(name) else t).contiguous() for name, t in original.items()}
+
+
+def queries_keys_values(fused: torch.Tensor, config: Any) -> torch.Tensor:
+    """Return a canonical `c_attn` tensor with the rows of all queries first, then all keys, then all values."""
+    return fused if config.multi_query else _by_kind(fused, config)
 
 
 def check(
