@@ -1,10 +1,8 @@
 """What must never reach the Hub: secrets, keys, pickles, caches, foreign files, paths of a machine, personal data."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from hf_santa.repositories.kinds import Kind, ReleaseError, files_of
 
@@ -23,7 +21,6 @@ _BY_NAME = tuple(
     )
 )
 _PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
-_HOME = re.compile(r"(?<![\w.:/])(?:/(?:home|Users)/[A-Za-z_][\w.-]*/|/root/|[A-Z]:\\Users\\)")
 _TEXT_SUFFIXES = {".py", ".md", ".json", ".yaml", ".yml", ".txt", ".css", ".js", ".html", ".svg", ".toml"}
 MAX_NAMED = 12
 
@@ -45,6 +42,8 @@ def check_folder(folder: Path, kind: Kind) -> None:
 
 def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
     """Why a file may not be published: nothing for a good one. By its name first, then by its content."""
+    from hf_santa.repositories import guard_inside as inside
+
     by_name = _by_name(name, path, folder)
     if by_name:
         yield by_name
@@ -59,7 +58,9 @@ def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
     elif not kind.allows(name):
         yield f"it is not on the list of what a {kind.name} repository holds"
     elif path.suffix == ".parquet":
-        yield from _in_rows(path)
+        yield from inside.in_rows(path)
+    elif path.suffix == ".safetensors":
+        yield from inside.in_safetensors(path)
     elif path.suffix in _TEXT_SUFFIXES:
         yield from _in_text(path)
 
@@ -74,58 +75,16 @@ def _by_name(name: str, path: Path, folder: Path) -> str | None:
 
 
 def _in_text(path: Path) -> Iterator[str]:
+    from hf_santa.repositories import guard_inside as inside
+
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         yield f"it is not UTF-8 (byte {error.start})"
         return
     if path.name == "tokenizer.json":
-        return  # its words are parts of redacted files, each shorter than a secret
-    from data_recipes.pii.find import find_pii
-
-    for finding in find_pii(text, ("KEY",))[:3]:
-        yield f"line {_line(text, finding.start)} holds a secret (rule {finding.rule})"
-    if found := _HOME.search(text):
-        yield f"line {_line(text, found.start())} holds a path of one machine"
+        yield from inside.in_tokenizer(text)
+        return
+    yield from inside.in_text(text)
     if path.suffix == ".json":
-        yield from _absolute(text)
-
-
-def _absolute(text: str) -> Iterator[str]:
-    """Values of a JSON file that are a path of this machine from its root."""
-    try:
-        queue: list[Any] = [json.loads(text)]
-    except json.JSONDecodeError as error:
-        yield f"it is not JSON (line {error.lineno})"
-        return
-    while queue:
-        value = queue.pop()
-        if isinstance(value, dict | list):
-            queue += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, str) and re.fullmatch(r"/[\w.-]+(/[\w.-]+)+/?", value):
-            yield "a value is an absolute path. Write it relative to the repository"
-            return
-
-
-def _in_rows(path: Path) -> Iterator[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from data_recipes.pii.find import find_pii
-
-    table = pq.ParquetFile(path)
-    if "content" not in table.schema_arrow.names:
-        return
-    number = 0
-    for batch in table.iter_batches(batch_size=256, columns=["content"]):
-        column: pa.Array = batch.column(0)
-        for value in column:
-            finding = next(iter(find_pii(value.as_py() or "")), None)
-            if finding:
-                yield f"row {number} holds personal data ({finding.type}, rule {finding.rule}). Run the recipe again"
-                return
-            number += 1
-
-
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
+        yield from inside.in_json(text)
