@@ -43,10 +43,15 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
     )
 
 
+_SIZES = (  # from 10**3 rows on; a thousand, a million, a billion, as the Hub spells them
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"),
+    *("1B<n<10B", "10B<n<100B", "100B<n<1T"),
+)
+
+
 def _front_matter(funnel: Mapping[str, Any], title: str) -> str:
     total = funnel["totals"]["recipes"]["base"]["files"]
-    bounds = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-    size = next((name for bound, name in bounds if total < bound), "1M<n<10M" if total < 10_000_000 else "n>10M")
+    size = next((name for power, name in enumerate(_SIZES, start=3) if total < 10**power), "n>1T")
     header = {
         "license": "other",
         "language": ["code"],

@@ -60,6 +60,13 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FILE",
         help="results of `hf-santa eval score`, for the card",
     )
+    stage.add_argument(
+        "--start-limit-s",
+        type=float,
+        default=90,
+        metavar="S",
+        help="how long the Space may take to start, more for a large model (default: 90)",
+    )
     stage.set_defaults(func=_stage)
 
 
@@ -145,7 +152,7 @@ def _stage(arguments: argparse.Namespace) -> int:
         arguments.results,
     )
     # The model before the Space, which is tried with it.
-    stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout))
+    stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout), start_limit_s=arguments.start_limit_s)
     return 0
 
 
@@ -155,6 +162,9 @@ def _publish(arguments: argparse.Namespace) -> int:
 
     from hf_santa.repositories.kinds import ReleaseError
 
+    # Storage that is down is tried again by the client, for minutes and without a word: here it is told and counted.
+    for name, value in (("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "2"), ("HF_XET_CLIENT_RETRY_MAX_DURATION", "30s")):
+        os.environ.setdefault(name, value)
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:

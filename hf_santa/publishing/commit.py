@@ -6,6 +6,8 @@ Every try begins by looking at the head: if a commit came through although its a
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_santa.publishing.plan import Content, Plan, Visibility, check_is_ours, check_visibility, make_plan
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 MAX_WAIT_S = 30.0
+MAX_WINDOW_S = 900.0
+QUIET_TRY = 75  # times the first wait: four such waits of 75 s fill the Hub's window of 300 s
 _FOR_A_WHILE = {408, 409, 412, 425, 429, 500, 502, 503, 504}
 _PULLS_LOOKED_AT = 10
 T = TypeVar("T")
@@ -50,6 +54,7 @@ class Retry:
                 raise
             except Exception as error:
                 reason, may_pass = why(error)
+                window = waits_for(error, self.wait_s)
                 if reason is None:
                     raise
                 if not may_pass:
@@ -57,7 +62,9 @@ class Retry:
                 if attempt == self.attempts:
                     times = "once" if attempt == 1 else f"{attempt} times"
                     raise GaveUpError(f"{what}: {reason}, {times}") from error
-                wait = min(self.wait_s * 2 ** (attempt - 1), MAX_WAIT_S)
+                wait = window if window is not None else min(self.wait_s * 2 ** (attempt - 1), MAX_WAIT_S)
+                if wait > MAX_WINDOW_S:
+                    raise GaveUpError(f"{what}: {reason}, and asks to wait {wait / 60:.0f} minutes") from error
                 say(f"again={what} {reason}; next try in {wait:g} s")
                 time.sleep(wait)
         raise AssertionError("unreachable: attempts is at least 1")
@@ -238,6 +245,29 @@ def _why_refused(error: "HfHubHTTPError") -> tuple[str, bool]:
 _LOGIN = "Make a token that may write to the namespace in the Hub's settings and log in again (`hf auth login`)."
 
 _RIGHTS = "Check that the token may write to the namespace, and that the account may have such a repository."
+
+
+def waits_for(error: BaseException, wait_s: float) -> float | None:
+    """Return how long a Hub that answered "too many requests" wants to be left alone; None for any other failure.
+
+    It says so in `Retry-After` or in `RateLimit`; where it says nothing, tries are spread over one of its windows.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # named on its pages
+
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, HfHubHTTPError):
+        link = link.__cause__ or link.__context__
+    if link is None or link.response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return None
+    told = link.response.headers.get("Retry-After", "").strip()
+    if told.isdecimal():
+        return float(told)
+    try:
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except ValueError:  # no date either
+        limits = parse_ratelimit_headers(link.response.headers)
+    return float(limits.reset_in_seconds) if limits else QUIET_TRY * wait_s
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hf_santa.repositories.write import StageError, clean_environment
 
-START_S = 90.0
+START_LIMIT_S = 90.0
+"""How long a Space may take to start before it counts as one that does not."""
 READY = re.compile(r"ready url=(\S+)")
 GUARD = """\
 import sys
@@ -46,11 +47,13 @@ def run_lines(code: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def open_space(space: Path, environment: Mapping[str, str], port: int = 0) -> Iterator[str]:
+def open_space(
+    space: Path, environment: Mapping[str, str], port: int = 0, *, start_limit_s: float = START_LIMIT_S
+) -> Iterator[str]:
     """Run a Space's folder; give its address, and stop it afterwards. `environment` names the model (HF_SANTA_MODEL).
 
     Raises:
-        StageError: it does not come up within 90 s; the message has its own words.
+        StageError: it does not come up within `start_limit_s` seconds; the message has its own words.
     """
     with tempfile.TemporaryDirectory() as empty:
         child = subprocess.Popen(
@@ -61,10 +64,10 @@ def open_space(space: Path, environment: Mapping[str, str], port: int = 0) -> It
             stderr=subprocess.STDOUT,
             text=True,
         )
-        killer = threading.Timer(START_S, child.kill)
+        killer = threading.Timer(start_limit_s, child.kill)
         killer.start()
         try:
-            yield _address(child)
+            yield _address(child, start_limit_s)
         finally:
             killer.cancel()
             child.terminate()
@@ -77,7 +80,7 @@ def open_space(space: Path, environment: Mapping[str, str], port: int = 0) -> It
                 child.stdout.close()
 
 
-def _address(child: "subprocess.Popen[str]") -> str:
+def _address(child: "subprocess.Popen[str]", start_limit_s: float) -> str:
     """Read what the Space says until it names its address; go on reading in the background, for a full pipe stops it."""
     said: list[str] = []
     stdout = child.stdout
@@ -87,7 +90,9 @@ def _address(child: "subprocess.Popen[str]") -> str:
         if found := READY.search(line):
             threading.Thread(target=_drain, args=(child,), daemon=True).start()
             return found[1]
-    raise StageError(f"space: it did not start within {START_S:.0f} s. It said:\n{''.join(said[-15:])}")
+    raise StageError(
+        f"space: it did not start within {start_limit_s:.0f} s (--start-limit-s). It said:\n{''.join(said[-15:])}"
+    )
 
 
 def _drain(child: "subprocess.Popen[str]") -> None:

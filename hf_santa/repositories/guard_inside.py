@@ -49,7 +49,7 @@ def in_tokenizer(text: str) -> Iterator[str]:
     try:
         found = json.loads(text)
         model = found.pop("model") if isinstance(found, dict) else {}
-        words = model.pop("vocab", {})
+        words: dict[str, int] = model.pop("vocab", {})
         model.pop("merges", None)
         long_words = [word for word in words if len(word) >= _SHORTEST_SECRET]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -57,9 +57,9 @@ def in_tokenizer(text: str) -> Iterator[str]:
         return
     # One value a line, so that a rule never sees two values as one.
     around = json.dumps([found, model], indent=0, ensure_ascii=False)
-    if next(in_text(around), None) or next(in_json(around), None):
+    if any(in_text(around)) or any(in_json(around)):
         yield "an added token or a setting holds a secret or a path of one machine"
-    if long_words and next(in_text("\n".join(long_words)), None):
+    if any(in_text("\n".join(long_words))):
         yield "a word of its vocabulary holds a secret or a path of one machine"
 
 
@@ -81,7 +81,7 @@ def in_safetensors(path: Path) -> Iterator[str]:
         yield f"its header is not that of a safetensors file ({type(error).__name__})"
         return
     told = json.dumps(header, indent=0, ensure_ascii=False)
-    if next(in_text(told), None) or next(in_json(told), None):
+    if any(in_text(told)) or any(in_json(told)):
         yield "its header holds a secret or a path of one machine"
     end = 0
     for begin, stop in spans:
@@ -107,7 +107,7 @@ def in_rows(path: Path) -> Iterator[str]:
     except pa.ArrowException as error:
         yield f"it is no parquet file ({str(error).splitlines()[0][:80]})"
         return
-    if next(in_text(_words_of_schema(table)), None):
+    if any(in_text(_words_of_schema(table))):
         yield "its schema holds a secret or a path of one machine"
     number, seen = 0, set[str]()
     for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):

@@ -113,7 +113,7 @@ def repo_ids(namespace: str, names: Mapping[str, str] | None = None) -> dict[str
 
 
 _FOLDERS = {kind.folder: kind.name for kind in KINDS.values()}
-_CALL = re.compile(r'((?:from_pretrained|load_dataset|evaluate\.load)\(\s*)"(?:\./)?(\w+)"')
+_CALL = re.compile(r'((?:from_pretrained|load_dataset|evaluate\.load|Client)\(\s*)"(?:\./)?(\w+)"')
 
 
 def for_hub(code: str, ids: Mapping[str, str]) -> str:
@@ -159,6 +159,29 @@ def card_for_hub(text: str, kind: Kind, ids: Mapping[str, str]) -> str:
     elif kind.name == "space":
         header["models"] = [ids["model"]]
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)}---\n{for_hub(body, ids)}"
+
+
+def data_files_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the patterns of files that a dataset's config reads, in any of the forms that the Hub takes.
+
+    >>> data_files_of({"data_files": "data/*.parquet"})
+    ['data/*.parquet']
+    >>> data_files_of({"data_files": [{"split": "train", "path": ["a.parquet", "b.parquet"]}]})
+    ['a.parquet', 'b.parquet']
+
+    Raises:
+        ReleaseError: it is in none of them.
+    """
+    found = config.get("data_files", [])
+    parts = found if isinstance(found, list) else list(found.values()) if isinstance(found, dict) else [found]
+    paths = [part.get("path") if isinstance(part, dict) else part for part in parts]
+    flat = [each for path in paths for each in (path if isinstance(path, list) else [path])]
+    if not all(isinstance(path, str) and path for path in flat):
+        raise ReleaseError(
+            f"config {config.get('config_name')!r} has data_files {found!r}. Expected a path, a list of paths, or a list of "
+            "split and path."
+        )
+    return [str(path) for path in flat]
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_santa.repositories.kinds import Kind, ReleaseError, files_of, split_card
+from hf_santa.repositories.hub_words import COLORS, LICENSES, SDKS, SIZES, is_language
+from hf_santa.repositories.kinds import Kind, ReleaseError, data_files_of, files_of, split_card
 
-LICENSES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "odc-by", "bigcode-openrail-m", "openrail"})
-COLORS = frozenset({"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"})
-SIZES = frozenset({"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "n>10M"})
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -48,13 +46,11 @@ def lint(folder: Path, kind: Kind) -> Iterator[str]:
 
 
 def _everywhere(header: dict[str, Any], body: str, folder: Path) -> Iterator[str]:
-    license_id = header.get("license")
-    if license_id not in LICENSES | {"other"}:
-        yield f"license is {license_id!r}. Expected one of {', '.join(sorted(LICENSES))}, or other."
+    yield from _license(header, folder)
     languages = header.get("language", [])
     for code in [languages] if isinstance(languages, str) else languages:
-        if not re.fullmatch(r"[a-z]{2,3}|code|multilingual", str(code)):
-            yield f"language {code!r} is no ISO 639 code. Natural languages go here, or `code`."
+        if not is_language(code):
+            yield f"language {code!r} is no ISO 639 or BCP 47 code, such as en or zh-Hans. Natural languages go here, or `code`."
     tags = header.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         yield f"tags is {tags!r}. Expected a list of words."
@@ -62,14 +58,34 @@ def _everywhere(header: dict[str, Any], body: str, folder: Path) -> Iterator[str
         yield "there is no title. Begin the text with `# ` and a name."
     if found := re.search(r"\$(?:\w+|\{)", re.sub(r"```.*?```|`[^`\n]*`", "", body, flags=re.DOTALL)):
         yield f"the placeholder {found[0]} was never filled in."
+    if found := re.search(r"https?://(?:127\.0\.0\.1|localhost|0\.0\.0\.0)\b\S*", body):
+        yield f"it sends its readers to {found[0]}, their own machine. Write the Space's address, or none."
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", body):
         if not (folder / target).is_file():
             yield f"the link to {target} leads to no file of this repository."
 
 
+def _license(header: dict[str, Any], folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the licence: one identifier of the Hub's or a list; `other` has a name and its text."""
+    found = header.get("license")
+    names = found if isinstance(found, list) and found else [found]
+    for name in names:
+        if name not in LICENSES:
+            yield f"license is {name!r}. Expected an identifier of the Hub's, such as apache-2.0 or gpl-3.0, or other."
+    link = header.get("license_link")
+    if "other" in names and header.get("license_name") is not None and not link:
+        yield "license is other with a license_name and no license_link: give LICENSE, a file here, or the text's address."
+    if link is not None and not str(link).startswith("https://") and not (folder / str(link)).is_file():
+        yield f"license_link is {link!r}, which is neither an https address nor a file of this repository."
+
+
 def _model(header: dict[str, Any], folder: Path) -> Iterator[str]:
-    if header.get("license") != "bigcode-openrail-m" or not str(header.get("license_link", "")).startswith("https://"):
-        yield "a model is under bigcode-openrail-m, with the address of its text as license_link."
+    if header.get("license") == "bigcode-openrail-m" and not header.get("license_link"):
+        yield "a model under bigcode-openrail-m names the address of its text as license_link."
+    base = header.get("base_model", [])
+    for name in [base] if isinstance(base, str) else base:
+        if not _REPO.fullmatch(str(name)):
+            yield f"base_model names {name!r}, expected NAMESPACE/NAME."
     for key, expected in (("pipeline_tag", "text-generation"), ("library_name", "transformers")):
         if header.get(key) != expected:
             yield f"{key} is {header.get(key)!r}, expected {expected!r}."
@@ -122,9 +138,10 @@ def _eval_results(folder: Path) -> Iterator[str]:
 
 
 def _dataset(header: dict[str, Any], folder: Path) -> Iterator[str]:
-    for size in header.get("size_categories", []):
+    sizes = header.get("size_categories", [])
+    for size in [sizes] if isinstance(sizes, str) else sizes:
         if size not in SIZES:
-            yield f"size_categories has {size!r}. Expected one of {', '.join(sorted(SIZES))}."
+            yield f"size_categories has {size!r}. Expected one of {', '.join(SIZES)}."
     configs = header.get("configs")
     if not isinstance(configs, list) or not configs:
         yield "configs is missing, so that load_dataset would guess the files."
@@ -137,8 +154,12 @@ def _dataset(header: dict[str, Any], folder: Path) -> Iterator[str]:
             yield f"configs has {'no config_name' if not name else f'{name!r} twice'}."
             continue
         seen.add(name)
-        for part in config.get("data_files", []):
-            pattern = str(part.get("path", ""))
+        try:
+            patterns = data_files_of(config)
+        except ReleaseError as error:
+            yield str(error)
+            continue
+        for pattern in patterns:
             if pattern.startswith("/") or ".." in pattern.split("/"):
                 yield f"config {name!r} reads {pattern!r}, which is not in this repository."
             elif not any(fnmatch.fnmatch(path, pattern) for path in names):
@@ -148,11 +169,13 @@ def _dataset(header: dict[str, Any], folder: Path) -> Iterator[str]:
 def _space(header: dict[str, Any], folder: Path) -> Iterator[str]:
     if not isinstance(header.get("title"), str) or not header["title"]:
         yield "title is missing."
-    if header.get("sdk") != "gradio":
-        yield f"sdk is {header.get('sdk')!r}, expected 'gradio'."
-    if not re.fullmatch(r"\d+\.\d+\.\d+", str(header.get("sdk_version", ""))):
+    sdk = header.get("sdk")
+    if sdk not in SDKS:
+        yield f"sdk is {sdk!r}, expected one of {', '.join(map(repr, SDKS))}."
+    if sdk != "static" and not re.fullmatch(r"\d+\.\d+\.\d+", str(header.get("sdk_version", ""))):
         yield f"sdk_version is {header.get('sdk_version')!r}. Expected a full version, such as '6.31.0', in quotation marks."
-    if not (folder / str(header.get("app_file", "app.py"))).is_file():
+    first = "index.html" if sdk == "static" else "app.py"
+    if not (folder / str(header.get("app_file", first))).is_file():
         yield f"app_file is {header.get('app_file')!r}, and there is no such file."
     for key in ("colorFrom", "colorTo"):
         if header.get(key, "red") not in COLORS:

@@ -84,18 +84,24 @@ def _facts(config: Mapping[str, Any], measures: Mapping[str, Any] | None, funnel
     shape = f"{config['n_layer']} layers, {config['n_head']} heads ({kind}), {config['n_embd']} wide"
     facts = {"shape": f"{shape}, {config['n_positions']:,} learned positions, vocabulary {config['vocab_size']:,}"}
     if measures:
-        better = 1 - measures["bits_per_byte"] / measures["unigram_bits_per_byte"]
         facts = {
             "parameters": f"{measures['parameters']:,}",
             **facts,
             "trained on": f"{measures['tokens']:,} tokens, fill-in-the-middle rate {measures['fim_rate']}",
             f"bits per byte of {measures['heldout_files']} files that it did not see": f"**{measures['bits_per_byte']:.3f}** "
-            f"(a unigram model of the same tokens: {measures['unigram_bits_per_byte']:.3f}, so {better:.0%} fewer)",
+            f"({_compared(measures['bits_per_byte'], measures['unigram_bits_per_byte'])})",
         }
     if funnel:
         files = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         facts["training data"] = f"{files:,} files after {_words(funnel['order'])}"
     return "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+
+
+def _compared(bits: float, unigram_bits: float) -> str:
+    """Return how a model compares with one that knows only how often each token comes."""
+    fewer = round(100 * (1 - bits / unigram_bits))
+    words = f"{fewer} % fewer" if fewer > 0 else f"{-fewer} % more" if fewer < 0 else "no fewer"
+    return f"a unigram model of the same tokens: {unigram_bits:.3f}, so {words}"
 
 
 def _scores(rows: Sequence[Any], demo: Mapping[str, Any] | None) -> str:

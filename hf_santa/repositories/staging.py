@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_recipes.store.training_index import write_seen_index
+from hf_santa.repositories.clean_process import START_LIMIT_S
 from hf_santa.repositories.guard import check_folder
 from hf_santa.repositories.kinds import Kind, ReleaseError, digest_of
 from hf_santa.repositories.lint import check_card
@@ -35,7 +36,14 @@ class Sources:
         return self.dataset or self.run / "dataset"
 
 
-def stage(kinds: Sequence[Kind], sources: Sources, out: Path, say: Callable[[str], None]) -> None:
+def stage(
+    kinds: Sequence[Kind],
+    sources: Sources,
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    start_limit_s: float = START_LIMIT_S,
+) -> None:
     """Write each repository's folder below `out`, then check all of them.
 
     Raises:
@@ -48,11 +56,11 @@ def stage(kinds: Sequence[Kind], sources: Sources, out: Path, say: Callable[[str
         _write(kind, sources, out)
     for kind in kinds:
         started = time.monotonic()
-        seen = checked(kind, out, is_anew=True)
+        seen = checked(kind, out, is_anew=True, start_limit_s=start_limit_s)
         say(f"stage={kind.name} {seen} {time.monotonic() - started:.0f}s {out / kind.folder}")
 
 
-def checked(kind: Kind, out: Path, *, is_anew: bool = False) -> str:
+def checked(kind: Kind, out: Path, *, is_anew: bool = False, start_limit_s: float = START_LIMIT_S) -> str:
     """Check a staged folder: nothing forbidden, a good card, opened as users will. What passed once is not tried again.
 
     Raises:
@@ -67,7 +75,7 @@ def checked(kind: Kind, out: Path, *, is_anew: bool = False) -> str:
     noted = known.get(kind.name)
     if noted and noted["sha256"] == digest and not is_anew:
         return noted["seen"]
-    seen = verify(kind, out)
+    seen = verify(kind, out, start_limit_s=start_limit_s)
     write_json(out / VERIFIED, {**_noted(out), kind.name: {"sha256": digest, "seen": seen}})
     return seen
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_santa.repositories.clean_process import open_space, run_lines
-from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, split_card
+from hf_santa.repositories.clean_process import START_LIMIT_S, open_space, run_lines
+from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, data_files_of, split_card
 from hf_santa.repositories.write import open_in_clean_process
 
 RELATIVE_TOLERANCE = 1e-4  # of the largest logit: the native class and ours multiply in another order
@@ -21,7 +21,7 @@ print(answer["finish_reason"])
 """
 
 
-def verify(kind: Kind, out: Path) -> str:
+def verify(kind: Kind, out: Path, *, start_limit_s: float = START_LIMIT_S) -> str:
     """Open a staged folder in a clean, offline process and compare; return a line about what was seen.
 
     Raises:
@@ -36,7 +36,7 @@ def verify(kind: Kind, out: Path) -> str:
         return _same_rows(folder, open_in_clean_process("dataset", asked))
     if kind.name == "metric":
         return _scored(folder, open_in_clean_process("metric", {"name": str(folder), "sandbox": _sandbox()}))
-    return _answers(folder, (out / KINDS["model"].folder).resolve())
+    return _answers(folder, (out / KINDS["model"].folder).resolve(), start_limit_s)
 
 
 def verify_on_hub(
@@ -103,7 +103,7 @@ def checked_configs(folder: Path) -> list[str]:
     """The configs that a check loads: each whole recipe, and the first one of a language."""
     header, _ = split_card((folder / "README.md").read_text("utf-8"))
     configs = header["configs"]
-    whole = [config["config_name"] for config in configs if config["data_files"][0]["path"] == "data/*.parquet"]
+    whole = [config["config_name"] for config in configs if data_files_of(config) == ["data/*.parquet"]]
     parts = [config["config_name"] for config in configs if config["config_name"] not in whole]
     default = [config["config_name"] for config in configs if config.get("default")]
     return list(dict.fromkeys([*default, *whole, *parts[:1]]))
@@ -129,7 +129,7 @@ def _rows_of(folder: Path, config: Mapping[str, Any]) -> tuple[int, str, str]:
 
     digest, count, first = hashlib.sha256(), 0, ""
     filters = [tuple(each) for each in config.get("filters", [])] or None
-    for path in sorted(folder.glob(config["data_files"][0]["path"])):
+    for path in sorted({path for pattern in data_files_of(config) for path in folder.glob(pattern)}):
         table = pq.read_table(path, columns=["hexsha", "content"], filters=filters)
         for hexsha, content in zip(table["hexsha"], table["content"], strict=True):
             digest.update(f"{hexsha.as_py()}\0{content.as_py()}\0".encode())
@@ -150,10 +150,10 @@ def _scored(folder: Path, seen: Mapping[str, Any]) -> str:
     return "pass@1=0.5"
 
 
-def _answers(space: Path, model: Path) -> str:
+def _answers(space: Path, model: Path, start_limit_s: float) -> str:
     if not (model / "config.json").is_file():
         raise ReleaseError(f"{model} is missing, and a Space is tried with its model. Stage the model beside it first.")
-    with open_space(space, {"HF_SANTA_MODEL": str(model)}) as url:
+    with open_space(space, {"HF_SANTA_MODEL": str(model)}, start_limit_s=start_limit_s) as url:
         reason = run_lines(ASK_THE_SPACE.format(url=url), space, {}).strip()
     return f"api=/infill finish_reason={reason}"
 

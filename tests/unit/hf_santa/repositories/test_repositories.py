@@ -1,6 +1,7 @@
 """What is refused, what a card must have, and how code and cards name repositories."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,10 +9,11 @@ import pytest
 import yaml
 
 from hf_santa.repositories.guard import check_folder
+from hf_santa.repositories.hub_words import SIZES
 from hf_santa.repositories.kinds import KINDS, ReleaseError, card_for_hub, repo_ids
 from hf_santa.repositories.lint import lint
-from hf_santa.repositories.model_card import write_model_card
-from hf_santa.repositories.write import stage_metric
+from hf_santa.repositories.model_card import _compared, write_model_card
+from hf_santa.repositories.write import space_source, stage_metric
 
 METRIC, MODEL, DATASET = KINDS["metric"], KINDS["model"], KINDS["dataset"]
 AWS_KEY = "AKIA" + "Q3EGLXZ2NFKUW7HT"
@@ -87,12 +89,12 @@ def test_the_metric_as_staged_is_good(metric):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sdk": "docker"}, "sdk is 'docker', expected 'gradio'"),
+        ({"sdk": "docker"}, "sdk is 'docker', expected one of 'gradio', 'static'"),
         ({"sdk_version": 6.3}, "sdk_version is 6.3. Expected a full version"),
         ({"app_file": "none.py"}, "app_file is 'none.py', and there is no such file"),
         ({"colorFrom": "orange"}, "colorFrom is 'orange'"),
-        ({"license": "free"}, "license is 'free'. Expected one of"),
-        ({"language": "python"}, "language 'python' is no ISO 639 code"),
+        ({"license": "free"}, "license is 'free'. Expected an identifier"),
+        ({"language": "python"}, "language 'python' is no ISO 639 or BCP 47 code"),
         ({"tags": "metric"}, "tags is 'metric'. Expected a list"),
         ({"title": ""}, "title is missing"),
         ({"short_description": "x" * 61}, "short_description has 61 characters"),
@@ -168,3 +170,99 @@ def test_a_card_on_the_hub_names_repositories(tmp_path):
     shown = card_for_hub(card, MODEL, repo_ids("org", {"model": "tiny"}))
     assert 'from_pretrained("org/tiny")\nopen("model")' in shown
     assert {"license": "bigcode-openrail-m", "datasets": ["org/santa-data"]} == yaml.safe_load(shown.split("---\n")[1])
+
+
+@pytest.fixture
+def model_card(tmp_path):
+    """A folder with a card of a model; returns a function that changes its front matter and gives the faults."""
+    good = {"license": "mit", "pipeline_tag": "text-generation", "library_name": "transformers"}
+
+    def faults(**change):
+        (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump({**good, **change})}---\n# T\n")
+        return list(lint(tmp_path, MODEL))
+
+    return faults
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"license": "gpl-3.0"},
+        {"license": "llama3.1"},
+        {"license": ["mit", "apache-2.0"]},
+        {"license": "other", "license_name": "own", "license_link": "https://example.com/licence"},
+        {"language": ["en", "zh-Hans", "pt-BR", "es-419"]},
+        {"base_model": "bigcode/santacoder"},
+    ],
+)
+def test_what_the_hub_takes_is_no_fault(model_card, change):
+    """Any licence of the Hub's, languages with script and region, a base model."""
+    assert [] == model_card(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"license": "gpl3"}, "license is 'gpl3'"),
+        ({"license": None}, "license is None"),
+        ({"license": "other", "license_name": "own"}, "give LICENSE, a file here"),
+        ({"license": "mit", "license_link": "LICENSE"}, "neither an https address nor a file"),
+        ({"license": "bigcode-openrail-m"}, "names the address of its text as license_link"),
+        ({"language": "zh_hans"}, "'zh_hans' is no ISO 639 or BCP 47 code"),
+        ({"base_model": "santacoder"}, "base_model names 'santacoder'"),
+    ],
+)
+def test_what_the_hub_does_not_take_is_one_fault(model_card, change, words):
+    """One wrong key is one line."""
+    found = model_card(**change)
+    assert 1 == len(found)
+    assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("data_files", "words"),
+    [
+        ("data/*.parquet", None),
+        (["data/a.parquet", "data/*.parquet"], None),
+        ({"train": "data/a.parquet"}, None),
+        ([{"split": "train", "path": ["data/a.parquet"]}], None),
+        ("b/*.parquet", "no file has such a name"),
+        ([{"split": "train"}], "Expected a path, a list of paths"),
+        (7, "Expected a path, a list of paths"),
+    ],
+)
+def test_data_files_have_every_form_of_the_hub(tmp_path, data_files, words):
+    """A pattern alone, a list, a mapping of splits, or split and path; anything else is a fault, not a traceback."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.parquet").touch()
+    header = {"license": "other", "configs": [{"config_name": "a", "data_files": data_files}]}
+    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump(header)}---\n# T\n")
+    found = list(lint(tmp_path, DATASET))
+    assert [words is not None, words or ""] == [bool(found), words if words and words in found[0] else ""]
+
+
+def test_sizes_are_those_of_the_hub(tmp_path):
+    """The same words as in `datasets`; "n>10M", which the Hub never knew, is a fault."""
+    from datasets.utils import resources
+
+    known = json.loads((Path(resources.__file__).parent / "size_categories.json").read_text())
+    assert sorted(known) == sorted(SIZES)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\nsize_categories: n>10M\nconfigs: []\n---\n# T\n")
+    assert "size_categories has 'n>10M'" in next(lint(tmp_path, DATASET))
+
+
+def test_a_card_that_leads_to_the_readers_own_machine_is_a_fault(metric):
+    """Visitors of a Space can't reach 127.0.0.1; the demo's card names its repository after publishing."""
+    readme = metric / "README.md"
+    readme.write_text(readme.read_text() + "\nOpen http://127.0.0.1:7860 in a browser.\n")
+    assert [
+        "it sends its readers to http://127.0.0.1:7860, their own machine. Write the Space's address, or none."
+    ] == list(lint(metric, METRIC))
+    card = (space_source() / "README.md").read_text()
+    assert 'Client("me/santa-demo")' in card_for_hub(card, KINDS["space"], repo_ids("me"))
+
+
+@pytest.mark.parametrize(("bits", "words"), [(1.5, "so 50 % fewer"), (3.0, "so no fewer"), (3.3, "so 10 % more")])
+def test_a_card_compares_in_words_that_hold(bits, words):
+    """A model that is no better than counting tokens is not "-0% fewer"."""
+    assert words in _compared(bits, 3.0)
