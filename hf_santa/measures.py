@@ -11,6 +11,8 @@ import torch
 from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
 from hf_santa.errors import HfSantaError
+from modeling_santa.fim_santa import FimMode, end_ids_of
+from modeling_santa.stream_santa import encode_text, prompt_ids
 
 CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
 LINE_TOKENS = 32  # longest infilled line
@@ -63,6 +65,48 @@ def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]]) -> lis
         for i, middle in zip(chosen, middles, strict=True):
             found[i] = str(middle)
     return found
+
+
+def graded(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: FimMode) -> dict[str, float]:
+    """Return how near a model is to the true middles, in finer steps than a hit or a miss.
+
+    Each true middle is read token by token after its prompt in the given mode: `bits_per_byte` is what it costs,
+    `token_accuracy` the share of its tokens that are the likeliest, `stops` the share of middles after which the end is.
+    """
+    if not tasks:
+        return {}
+    bits, stops, rights, tokens, size = 0.0, 0, 0, 0, 0
+    ends = set(end_ids_of(tokenizer))
+    for task in tasks:
+        middle = encode_text(tokenizer, task["middle"])[: model.config.n_positions // 2]
+        prompt, _ = prompt_ids(
+            tokenizer, task["prefix"], task["suffix"], model.config.n_positions - len(middle), mode=mode
+        )
+        ids = torch.tensor([*prompt, *middle], device=model.device)
+        with torch.inference_mode():
+            logits = model(ids[None], use_cache=False).logits[0, len(prompt) - 1 :].float()
+        wanted, likeliest = ids[len(prompt) :], logits.argmax(dim=1).tolist()
+        bits += torch.nn.functional.cross_entropy(logits[:-1], wanted, reduction="sum").item() / math.log(2)
+        rights += sum(a == b for a, b in zip(likeliest, wanted.tolist(), strict=False))
+        stops += likeliest[-1] in ends
+        tokens += len(middle)
+        size += len(tokenizer.decode(middle).encode())
+    return {
+        "bits_per_byte": bits / max(1, size),
+        "token_accuracy": rights / max(1, tokens),
+        "stops": stops / len(tasks),
+        "tasks": len(tasks),
+    }
+
+
+def told(found: dict[str, float]) -> str:
+    """Return the figures of `graded` in a line."""
+    if not found:
+        return "middles=0"
+    return (
+        f"middle_bits_per_byte={found['bits_per_byte']:.3f} token_accuracy={found['token_accuracy']:.3f} "
+        f"stops={found['stops']:.3f}"
+    )
 
 
 def hits_of(tasks: Sequence[dict[str, str]], middles: Sequence[str]) -> list[float]:

@@ -1,11 +1,13 @@
 """The commands `hf-santa tokenizer train`, `pack` and `info`."""
 
 import argparse
+import json
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from modeling_santa.errors_santa import ModelError
 
@@ -32,7 +34,10 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     pack.set_defaults(func=_in_one_line("pack", _pack))
     info = commands.add_parser("info", help="show a tokenizer folder or a corpus folder, and check it")
     info.add_argument("folder", type=Path, metavar="FOLDER", help="what `tokenizer train` or `tokenizer pack` wrote")
-    info.set_defaults(func=_in_one_line("info", _info))
+    info.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
+    info.set_defaults(func=_info)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +110,9 @@ def _pack(arguments: argparse.Namespace) -> str:
     tokenizer = load_tokenizer(arguments.tokenizer)
     if reason := Encoder(tokenizer).reason:
         print(f"hf-santa tokenizer pack: {reason}; `tokenizers` encodes, several times as long.", file=sys.stderr)
-    about = pack(_Read(arguments), tokenizer, arguments.out, threads=arguments.threads, resume=True)
+    about = pack(
+        _Read(arguments), tokenizer, arguments.out, threads=arguments.threads, resume=True, recipe=_recipe_of(arguments)
+    )
     per_token = about["text_bytes"] / about["tokens"]
     return (
         f"files={about['documents']} bytes={about['text_bytes']} tokens={about['tokens']} shards={about['shards']} "
@@ -113,21 +120,56 @@ def _pack(arguments: argparse.Namespace) -> str:
     )
 
 
-def _info(arguments: argparse.Namespace) -> str:
-    import json
+def _recipe_of(arguments: argparse.Namespace) -> str | None:
+    """Return the recipe whose rows are read: the one asked for, or a store's first; None for plain texts."""
+    funnel = arguments.source / "funnel.json"
+    if arguments.recipe or not funnel.is_file():
+        asked: str | None = arguments.recipe
+        return asked
+    recipes: dict[str, Any] = json.loads(funnel.read_text()).get("recipes", {})
+    return next(iter(recipes), None)
 
+
+def _info(arguments: argparse.Namespace) -> int:
+    """Print what a folder holds, in a line or as JSON."""
+    started = time.perf_counter()
+    about = _about(arguments.folder)
+    if arguments.json:
+        print(json.dumps(about, indent=2))
+    else:
+        line = " ".join(
+            f"{name}={value!r}" if name == "encoder" else f"{name}={value}" for name, value in about.items()
+        )
+        print(f"step=tokenizer_info {line} {time.perf_counter() - started:.1f}s")
+    return 0
+
+
+def _about(folder: Path) -> dict[str, Any]:
     from modeling_santa.corpus.shards import read_tokens
     from modeling_santa.tokenizer.encoder import Encoder
-    from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size
+    from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, tokenizer_digest
 
-    if (arguments.folder / "tokenizer.json").is_file():
-        tokenizer = load_tokenizer(arguments.folder)
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = load_tokenizer(folder)
         size = tokenizer.get_vocab_size(with_added_tokens=True)
-        way = Encoder(tokenizer).reason or "compiled"
-        return f"tokens={size - 5} special=5 padded_vocab_size={padded_vocab_size(tokenizer)} encoder={way!r}"
-    tokens = read_tokens(arguments.folder)
-    about = json.loads((arguments.folder / "corpus.json").read_text())
-    return f"files={about['documents']} tokens={len(tokens)} shards={about['shards']} vocab={about['vocab_size']} whole"
+        return {
+            "tokens": size - 5,
+            "special": 5,
+            "padded_vocab_size": padded_vocab_size(tokenizer),
+            "digest": tokenizer_digest(tokenizer),
+            "encoder": Encoder(tokenizer).reason or "compiled",
+        }
+    tokens = read_tokens(folder)
+    about = json.loads((folder / "corpus.json").read_text())
+    return {
+        "files": about["documents"],
+        "tokens": len(tokens),
+        "shards": about["shards"],
+        "vocab": about["vocab_size"],
+        "tokenizer": about.get("tokenizer_digest"),
+        "recipe": about.get("recipe"),
+        "is_whole": True,
+    }
 
 
 def _in_one_line(command: str, work: Callable[[argparse.Namespace], str]) -> Callable[[argparse.Namespace], int]:

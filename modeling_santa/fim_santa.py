@@ -47,6 +47,8 @@ class FimTokens:
 
 
 TOKENS = FimTokens()
+REST_OF_LINE, BLOCK = 0.25, 0.25  # shares among middles that follow lines; the others are one whole line
+BLOCK_LINES = 16
 DIALECTS = {
     "santacoder": TOKENS,
     "starcoder": FimTokens(prefix="<fim_prefix>", middle="<fim_middle>", suffix="<fim_suffix>", pad="<fim_pad>"),
@@ -106,7 +108,14 @@ class FimParts:
 
 
 def split(
-    text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5
+    text: str,
+    *,
+    seed: int,
+    epoch: int,
+    index: int,
+    fim_rate: float = 0.5,
+    spm_rate: float = 0.5,
+    line_rate: float = 0.0,
 ) -> FimParts | None:
     """Draw how document number `index` is cut in epoch `epoch`; None means that it stays as it is.
 
@@ -121,16 +130,49 @@ def split(
         index: The document's number in the data.
         fim_rate: Share of documents that are cut, 0 to 1 (report: 0.5).
         spm_rate: Share of the cut ones that are ordered suffix first, 0 to 1 (report: 0.5).
+        line_rate: Share of the cut ones whose middle is a line, the rest of one, or a block of lines (report: 0).
     """
-    for name, rate in (("fim_rate", fim_rate), ("spm_rate", spm_rate)):
+    for name, rate in (("fim_rate", fim_rate), ("spm_rate", spm_rate), ("line_rate", line_rate)):
         if not 0.0 <= rate <= 1.0:
-            raise ModelError(f"split: {name}={rate} is not a share. Choose {name} between 0 and 1 (report: 0.5).")
+            raise ModelError(f"split: {name}={rate} is not a share. Choose {name} between 0 and 1.")
     draw = random.Random(f"{seed}/{epoch}/{index}")
     if not text or draw.random() >= fim_rate:
         return None
     first, second = sorted((draw.randint(0, len(text)), draw.randint(0, len(text))))
     mode: FimMode = "spm" if draw.random() < spm_rate else "psm"
+    if line_rate and draw.random() < line_rate:
+        first, second = line_cuts(text, draw) or (first, second)
     return FimParts(mode, text[:first], text[first:second], text[second:])
+
+
+def line_cuts(text: str, draw: random.Random) -> tuple[int, int] | None:
+    r"""Draw the two cuts round what a person leaves out: None if no line has anything but blanks.
+
+    Half of them take one line with its end, a quarter a line and the lines indented below it, and a quarter the rest of a
+    line from any place in it, without its end. All lines but blank ones are as likely to be the first.
+
+    >>> line_cuts("if a:\n    b()\n", random.Random(1))
+    (0, 6)
+    """
+    lines = text.split("\n")
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if not filled:
+        return None
+    first = draw.choice(filled)
+    start = sum(len(line) + 1 for line in lines[:first])
+    kind, line = draw.random(), lines[first]
+    if kind < REST_OF_LINE:
+        return start + draw.randint(0, len(line)), start + len(line)
+    last = first + 1
+    if kind < REST_OF_LINE + BLOCK:
+        indent = len(line) - len(line.lstrip())
+        for number in range(first + 1, min(len(lines), first + BLOCK_LINES)):
+            follower = lines[number]
+            if follower.strip():
+                if len(follower) - len(follower.lstrip()) <= indent:
+                    break
+                last = number + 1
+    return start, min(len(text), start + sum(len(line) + 1 for line in lines[first:last]))
 
 
 def permute(text: str, *, seed: int, epoch: int, index: int, fim_rate: float = 0.5, spm_rate: float = 0.5) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hf_santa.ablate.variants import SCALES, VARIANTS
 from hf_santa.errors import HfSantaError
+from hf_santa.fim_flags import add_fim_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,6 +31,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--samples", type=int, default=2, metavar="N", help="programs a problem (default: 2; 0 for none)"
     )
     parser.add_argument("--stars", type=Path, metavar="FILE", help="JSON object of path prefixes and star counts")
+    add_fim_flags(parser, line_rate=0.0, with_rate=False)
     parser.set_defaults(func=_ablate)
 
 
@@ -47,6 +49,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
         gaps=arguments.gaps,
         samples=arguments.samples,
         stars=arguments.stars,
+        fim=fim_settings(arguments),
         say=lambda line: print(line, flush=True),
     )
     return 0

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def prepare(
             "The rows have no column 'max_stars_count'; a source tree has none. Give rows of The Stack, or --stars FILE."
         )
         run(rows, out / "store", wanted, benchmarks=[PROBLEMS], progress=say)
-    tokenizer = train_tokenizer(_some(kept_texts(out / "store", "base")), vocab_size=scale.vocab_size)
+    tokenizer = train_tokenizer(_some(partial(kept_texts, out / "store", "base")), vocab_size=scale.vocab_size)
     save_tokenizer(tokenizer, out / "tokenizer", n_positions=scale.seq_len)
     run(
         rows,
@@ -65,7 +67,9 @@ def prepare(
         if recipe in lacking:
             continue
         try:
-            volumes[recipe] = pack(kept_texts(out / "store", recipe), tokenizer, out / "corpora" / recipe)
+            volumes[recipe] = pack(
+                kept_texts(out / "store", recipe), tokenizer, out / "corpora" / recipe, recipe=recipe
+            )
         except ValueError as error:
             lacking[recipe] = f"no file of the source is left: {error}"
             continue
@@ -130,14 +134,11 @@ def _is_held_out(row: dict[str, Any]) -> bool:
     return is_held_back(row["near_dedup_alt_cluster"] or row["hexsha"], HELDOUT_SHARE)
 
 
-def _some(texts: Iterator[str]) -> Iterator[str]:
-    """Yield texts until there are enough to train a tokenizer on."""
-    left = TOKENIZER_BYTES
-    for text in texts:
-        yield text
-        left -= len(text)
-        if left < 0:
-            return
+def _some(texts: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Yield some of the texts by chance, about enough to train a tokenizer on, from all parts of the source."""
+    share = TOKENIZER_BYTES / max(1, sum(map(len, texts())))
+    draw = random.Random(0)
+    return (text for text in texts() if draw.random() < share)
 
 
 def _sums(rows: Path) -> bytes:

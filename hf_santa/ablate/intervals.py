@@ -11,7 +11,7 @@ T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Interval:
     """A mean over seeds with its 95 % interval; one seed has none, and its ends are None."""
 
     mean: float
@@ -25,7 +25,7 @@ class Estimate:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> Interval:
     """Return the mean and its interval by Student's t.
 
     >>> found = estimate([1.0, 2.0, 3.0])
@@ -36,19 +36,19 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise HfSantaError("estimate: no values. Give one for each seed.")
     n, mean = len(values), sum(values) / len(values)
     if n == 1:
-        return Estimate(mean, None, None, 1)
+        return Interval(mean, None, None, 1)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
     reach = (T95[n - 2] if n - 2 < len(T95) else 1.96) * deviation / math.sqrt(n)
-    return Estimate(mean, mean - reach, mean + reach, n)
+    return Interval(mean, mean - reach, mean + reach, n)
 
 
-def paired(values: dict[int, float], baseline: dict[int, float]) -> Estimate | None:
+def paired(values: dict[int, float], baseline: dict[int, float]) -> Interval | None:
     """Return the mean difference over the seeds that both have, or None if they share none."""
     seeds = sorted(values.keys() & baseline.keys())
     return estimate([values[seed] - baseline[seed] for seed in seeds]) if seeds else None
 
 
-def verdict(difference: Estimate | None) -> str:
+def verdict(difference: Interval | None) -> str:
     """Return "higher", "lower" or "no evidence", by whether the interval of a difference excludes zero.
 
     A difference that is the same to the last bit in every seed is none that training could vary: it is no evidence.

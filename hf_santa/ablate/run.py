@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.ablate.corpora import prepare
-from hf_santa.ablate.intervals import Estimate, estimate, paired, verdict
+from hf_santa.ablate.intervals import Interval, estimate, paired, verdict
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
 from hf_santa.demo.steps import sha256
 from hf_santa.errors import HfSantaError
@@ -28,6 +28,7 @@ def run(
     gaps: int = 200,
     samples: int = 2,
     stars: Path | None = None,
+    fim: dict[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train and measure the variants, write `ablation.json`, `ablation.md` and `index.html`, and return the first.
@@ -36,6 +37,7 @@ def run(
         ValueError: an unknown variant, too little text, or a scale that needs a GPU where there is none.
     """
     import datasets
+    import torch
     from transformers.utils import logging
 
     from hf_santa.ablate.page import write_pages
@@ -50,9 +52,14 @@ def run(
         raise HfSantaError(f"--variants lacks {BASELINE!r}, with which all are compared. Add it.")
     budget = tokens or scale.tokens
     if scale.needs_gpu:
-        raise HfSantaError(cost(scale, budget, len(names) * seeds))
+        told = cost(scale, budget, len(names) * seeds)
+        if not torch.cuda.is_available():
+            raise HfSantaError(f"{told} There is no GPU here: use --scale tiny.")
+        say(told)
     volumes, lacking = prepare(sources, out, scale, stars, say)
-    runs = _runs(out, scale, names, seeds, budget=budget, gaps=gaps, samples=samples, lacking=lacking, say=say)
+    runs = _runs(
+        out, scale, names, seeds, budget=budget, gaps=gaps, samples=samples, lacking=lacking, fim=fim or {}, say=say
+    )
     scored = _score(out, runs, say) if samples else {}
     summary = summarise(runs, scored, names, lacking)
     answer = {
@@ -79,8 +86,7 @@ def cost(scale: Scale, tokens: int, runs: int) -> str:
     hours = flops / (0.45 * 989e12) / 3600
     return (
         f"--scale proxy trains {runs} models of {parameters / 1e6:.0f} M parameters on {tokens / 1e9:.1f} B tokens each: "
-        f"{flops:.2e} FLOP and {hours:.1f} hours a model on one H100 at 45 % of 989 TFLOP/s, {hours * runs:.0f} in all. It "
-        "needs a GPU and has not been run: this command only says the cost. Use --scale tiny."
+        f"{flops:.2e} FLOP and {hours:.1f} hours a model on one H100 at 45 % of 989 TFLOP/s, {hours * runs:.0f} in all."
     )
 
 
@@ -94,13 +100,20 @@ def _runs(
     gaps: int,
     samples: int,
     lacking: dict[str, str],
+    fim: dict[str, Any],
     say: Callable[[str], None],
 ) -> dict[str, dict[int, Any]]:
     """Train every variant with every seed, seed by seed, so that a stopped run has whole sets."""
     from hf_santa.ablate.training import Measurer, train_one
 
     measure = Measurer(out, scale, tasks=gaps, samples=samples)
-    settings = {"tokens": budget, "tasks": gaps, "samples": samples, "corpora": sha256(out / "corpora.json")}
+    settings = {
+        "tokens": budget,
+        "tasks": gaps,
+        "samples": samples,
+        "corpora": sha256(out / "corpora.json"),
+        "fim": fim,
+    }
     runs: dict[str, dict[int, Any]] = {}
     for seed in range(seeds):
         for name in names:
@@ -184,5 +197,5 @@ def summarise(
     return summary
 
 
-def _json(found: Estimate | None) -> dict[str, Any] | None:
+def _json(found: Interval | None) -> dict[str, Any] | None:
     return None if found is None else vars(found)

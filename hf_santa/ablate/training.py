@@ -1,14 +1,13 @@
 """One model of the ablation: trained for its tokens, measured on what all variants share."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
-from hf_santa.measures import bits_per_byte, hits_of, infilled, line_tasks, loss_of, windows_of
+from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of, windows_of
 from hf_santa.repositories.write import write_json
 
 WINDOWS = 200
@@ -42,6 +41,7 @@ class Measurer:
             "bits_per_byte": bits_per_byte(nats, self.windows, self.bytes_of),
             "exact_match": sum(hits) / len(hits) if hits else None,
             "hits": hits,
+            "infilling": {mode: graded(model, self.tokenizer, self.tasks, mode) for mode in ("psm", "spm")},
             "completions": self._completions(model, seed) if self.samples else [],
         }
 
@@ -71,6 +71,7 @@ def train_one(
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size
     from modeling_santa.training.loop.loop import TrainingPlan, train
+    from modeling_santa.training.loop.team import join
 
     run = out / "runs" / f"{variant.name}-seed{seed}"
     identity = {**vars(variant), "seed": seed, **settings}
@@ -99,13 +100,22 @@ def train_one(
         )
     )
     tokens = read_tokens(out / "corpora" / variant.recipe)
-    data = FimDataset(tokens, tokenizer, seq_len=scale.seq_len, seed=seed, fim_rate=variant.fim_rate)
+    data = FimDataset(
+        tokens, tokenizer, seq_len=scale.seq_len, seed=seed, **{"fim_rate": variant.fim_rate, **settings["fim"]}
+    )
     steps = max(1, settings["tokens"] // (scale.batch_size * scale.seq_len))
     plan = TrainingPlan(
-        steps=steps, batch_size=scale.batch_size, seed=seed, evaluate_every=steps, save_every=100, time_limit_s=math.inf
+        steps=steps,
+        batch_size=scale.batch_size,
+        micro_batch=scale.micro_batch,
+        seed=seed,
+        evaluate_every=steps,
+        save_every=100,
     )
     # The loop measures at its end; what is reported is measured below, in float32 and for all variants alike.
-    result = train(model, data, plan, run / "checkpoints", heldout=measure.windows[:2], heldout_bytes=1)
+    team = join("cuda" if scale.needs_gpu else "cpu")
+    model = model.to(team.device)
+    result = train(model, data, plan, run / "checkpoints", heldout=measure.windows[:2], heldout_bytes=1, team=team)
     found = {
         "identity": identity,
         "parameters": sum(weight.numel() for weight in model.parameters()),

@@ -45,11 +45,12 @@ class Scale:
     batch_size: int
     tokens: int
     needs_gpu: bool = False
+    micro_batch: int | None = None
 
 
 SCALES = {
     "tiny": Scale(2048, 96, 3, 4, 192, 8, 300_000),
-    "proxy": Scale(49152, 768, 12, 12, 2048, 64, 2_500_000_000, needs_gpu=True),
+    "proxy": Scale(49152, 768, 12, 12, 2048, 64, 2_500_000_000, needs_gpu=True, micro_batch=8),
 }
 
 LANGUAGES = ("Java", "JavaScript", "Python")

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hf_santa.fim_flags import add_fim_flags, fim_settings
+
 TRAIN_TOKENS = 1_800_000
 MAX_MINUTES = 6.0
 
@@ -44,6 +46,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help=f"longest training, for a busy machine; give more and it goes on (default: {MAX_MINUTES:g})",
     )
     parser.add_argument("--samples", type=int, default=5, metavar="N", help="programs a problem (default: 5)")
+    add_fim_flags(parser)
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
     parser.add_argument("--port", type=int, default=7860, help="port of the Space under --serve (default: 7860)")
     parser.add_argument(
@@ -95,6 +98,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "train_tokens": arguments.train_tokens,
         "max_minutes": arguments.max_minutes,
+        "fim": fim_settings(arguments),
         "samples": arguments.samples,
         "toolchains": {name: shutil.which(name) for name in ("python3", "node", "javac", "java")},
     }

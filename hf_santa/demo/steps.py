@@ -69,8 +69,8 @@ STEPS = (
         "train the model on the CPU",
         ("corpus",),
         ("trained",),
-        ("modeling_santa", "hf_santa/demo/steps_training.py"),
-        ("seed", "train_tokens", "max_minutes"),
+        ("modeling_santa", "hf_santa/measures.py", "hf_santa/demo/steps_training.py"),
+        ("seed", "train_tokens", "max_minutes", "fim"),
     ),
     Step(
         "model",

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import DemoError, code_digest
+from hf_santa.measures import graded, is_held_back, line_tasks, told
 from hf_santa.repositories.write import write_json
 
 SEQ_LEN = 256
 BATCH_SIZE = 8
 HELDOUT_SHARE = 0.03  # of the files, chosen by their hexsha
 HELDOUT_WINDOWS = 200
+GAPS = 200
 SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 3, "n_head": 4}
 
 
@@ -30,7 +32,7 @@ def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
 
     rows = load_dataset(str(dataset), "near_dedup", split="train", streaming=True)
     for row in tqdm(rows, desc="files", unit="file", disable=None):
-        if (int(row["hexsha"][:8], 16) < HELDOUT_SHARE * 2**32) == is_heldout:
+        if is_held_back(row["hexsha"], HELDOUT_SHARE) == is_heldout:
             yield row["content"]
 
 
@@ -108,7 +110,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         save_every=min(100, max(1, steps // 4)),
         time_limit_s=60 * settings["max_minutes"],
     )
-    dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], fim_rate=0.5)
+    dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], **settings["fim"])
     result = train(
         model,
         dataset,
@@ -118,6 +120,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         heldout_bytes=heldout_bytes,
         on_step=Curve(steps),
     )
+    infilling = infilling_of(out, model.eval(), settings["seed"])
     final = result["log"][-1]["heldout_bits_per_byte"]
     measures = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -126,11 +129,13 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         "planned_steps": steps,
         "seq_len": SEQ_LEN,
         "batch_size": BATCH_SIZE,
-        "fim_rate": 0.5,
+        "fim_rate": settings["fim"]["fim_rate"],
+        "fim": settings["fim"],
         "bits_per_byte": final,
         "unigram_bits_per_byte": unigram,
         "heldout_files": json.loads((out / "corpus" / "heldout" / "corpus.json").read_text())["documents"],
         "heldout_bytes": heldout_bytes,
+        "infilling": infilling,
         "is_timed_out": result["is_timed_out"],
         "log": result["log"],
     }
@@ -144,8 +149,20 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         print(short_of_time(result["steps"], steps, settings["max_minutes"], final, unigram), flush=True)
     return (
         f"parameters={measures['parameters']} tokens={measures['tokens']} bits_per_byte={final:.3f} "
-        f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%}{late}"
+        f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%} "
+        f"{told(infilling['psm'])}{late}"
     )
+
+
+def infilling_of(out: Path, model: Any, seed: int) -> dict[str, dict[str, float]]:
+    """Return how near the model is to the true lines of the files held back, in both modes."""
+    from datasets import load_dataset
+    from transformers import AutoTokenizer
+
+    rows = load_dataset(str(out / "dataset"), "near_dedup", split="train", streaming=True)
+    held = [row for row in rows if is_held_back(row["hexsha"], HELDOUT_SHARE)]
+    tokenizer, tasks = AutoTokenizer.from_pretrained(out / "tokenizer"), line_tasks(held, count=GAPS, seed=seed)
+    return {mode: graded(model, tokenizer, tasks, mode) for mode in ("psm", "spm")}
 
 
 def short_of_time(steps: int, planned: int, minutes: float, cost: float, unigram: float) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
+from hf_santa.fim_flags import add_fim_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,9 +29,18 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--steps", type=int, metavar="N", help="stop after N steps (default: by --epochs)")
     parser.add_argument("--epochs", type=float, default=1.0, metavar="N", help="passes over the text (default: 1)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="sequences a step (default: 8)")
+    parser.add_argument(
+        "--micro-batch",
+        type=int,
+        metavar="N",
+        help="sequences at a time on a device (default: all of a step; 1 for a large model on a GPU)",
+    )
+    parser.add_argument(
+        "--checkpoint-activations", action="store_true", help="compute activations twice, in a fraction of the memory"
+    )
     parser.add_argument("--lr", type=float, default=5e-5, help="highest learning rate (default: 5e-5)")
     parser.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence (default: the context, 2048)")
-    parser.add_argument("--fim-rate", type=float, default=0.5, help="share of permuted pieces (default: 0.5)")
+    add_fim_flags(parser)
     parser.add_argument("--heldout", type=float, default=0.1, help="share of the files held back (default: 0.1)")
     parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps a checkpoint (default: 100)")
@@ -42,12 +52,13 @@ def _finetune(arguments: argparse.Namespace) -> int:
     for package in ("accelerate", *(("peft",) if arguments.lora else ())):  # needed only after minutes of work
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    from hf_santa.finetune.run import Request, run
+    from hf_santa.finetune.run import FinetuneRequest, run
 
-    fields = {name: getattr(arguments, name) for name in Request.__dataclass_fields__}
-    fields["lora_rank"] = arguments.lora_rank if arguments.lora else 0
+    drawn = fim_settings(arguments)
+    fields = {name: getattr(arguments, name) for name in FinetuneRequest.__dataclass_fields__ if name != "fim"}
+    fields |= {"lora_rank": arguments.lora_rank if arguments.lora else 0, "fim": drawn}
     _check_lora(arguments)
-    run(Request(**fields))
+    run(FinetuneRequest(**fields))
     return 0
 
 

@@ -12,12 +12,14 @@ from hf_santa.demo.steps import sha256
 from hf_santa.errors import HfSantaError
 from hf_santa.measures import (
     bits_per_byte,
+    graded,
     hits_of,
     infilled,
     is_held_back,
     line_tasks,
     loss_of,
     share_of,
+    told,
     windows_of,
 )
 from hf_santa.repositories.write import write_json
@@ -26,7 +28,7 @@ WINDOWS = 200
 
 
 @dataclass(frozen=True)
-class Request:
+class FinetuneRequest:
     """What was asked for on the command line."""
 
     model: Path
@@ -36,10 +38,12 @@ class Request:
     heldout: float
     gaps: int
     seq_len: int | None
-    fim_rate: float
+    fim: dict[str, Any]
     steps: int | None
     epochs: float
     batch_size: int
+    micro_batch: int | None
+    checkpoint_activations: bool
     lr: float
     lora_rank: int
     keep_adapter: bool
@@ -47,7 +51,7 @@ class Request:
     save_every: int
 
 
-def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Fine-tune and measure; return what `results.json` holds.
 
     Raises:
@@ -71,7 +75,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
     _begin(request, seq_len, [row["hexsha"] for row in kept])
     tokens, held_tokens = _packed(out, tokenizer, kept, held)
     windows = windows_of(held_tokens, seq_len, WINDOWS)
-    samples = FimDataset(tokens, tokenizer, seq_len=seq_len, seed=request.seed, fim_rate=request.fim_rate)
+    samples = FimDataset(tokens, tokenizer, seq_len=seq_len, seed=request.seed, **request.fim)
     steps = request.steps or max(1, round(request.epochs * len(samples) / request.batch_size))
     plan = FinetunePlan(
         steps=steps,
@@ -79,6 +83,8 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
         lr=request.lr,
         seed=request.seed,
         save_every=request.save_every,
+        micro_batch=request.micro_batch,
+        checkpoint_activations=request.checkpoint_activations,
         lora_rank=request.lora_rank,
     )
     tasks = line_tasks(held, count=request.gaps, seed=request.seed)
@@ -99,7 +105,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
             "trained": steps * request.batch_size * seq_len,
             "held_back": len(held_tokens),
         },
-        "plan": {**vars(plan), "seq_len": seq_len, "fim_rate": request.fim_rate},
+        "plan": {**vars(plan), "seq_len": seq_len, **request.fim},
         "before": _without_texts(before),
         "after": _without_texts(after),
         "exact_match_difference": _difference(before["hits"], after["hits"], request.seed),
@@ -110,7 +116,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> dict[str, Any]:
     return results
 
 
-def _check(request: Request) -> None:
+def _check(request: FinetuneRequest) -> None:
     for name in ("batch_size", "gaps", "save_every"):
         if getattr(request, name) < 1:
             raise HfSantaError(f"--{name.replace('_', '-')} is {getattr(request, name)}. Give 1 or more.")
@@ -118,11 +124,13 @@ def _check(request: Request) -> None:
         raise HfSantaError(f"--heldout is {request.heldout}. Give a share of the files between 0 and 1.")
     if not request.lr > 0 or not request.epochs > 0 or (request.steps is not None and request.steps < 1):
         raise HfSantaError("--lr, --epochs and --steps must be above 0.")
-    if not 0 <= request.fim_rate <= 1:
-        raise HfSantaError(f"--fim-rate is {request.fim_rate}. Give a share between 0 and 1.")
+    if request.micro_batch is not None and (request.micro_batch < 1 or request.batch_size % request.micro_batch):
+        raise HfSantaError(
+            f"--micro-batch is {request.micro_batch}. Give a divisor of --batch-size, which is {request.batch_size}."
+        )
 
 
-def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _files(request: FinetuneRequest, say: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the files of the recipe to train on, and those held back, by hash."""
     from datasets import load_dataset
 
@@ -148,14 +156,15 @@ def _files(request: Request, say: Callable[[str], None]) -> tuple[list[dict[str,
     return kept, held
 
 
-def _begin(request: Request, seq_len: int, files: list[str]) -> None:
+def _begin(request: FinetuneRequest, seq_len: int, files: list[str]) -> None:
     """Record what the folder is made with; refuse to go on with anything else."""
     fields = {name: str(value) if isinstance(value, Path) else value for name, value in vars(request).items()}
     config = request.model / "config.json"
     weights = [sha256(path) for path in sorted(request.model.glob("*.safetensors"))]
     content = hashlib.sha256("".join(files).encode()).hexdigest()
     wanted = {**fields, "seq_len": seq_len, "config": sha256(config), "weights": weights, "files": content}
-    wanted.pop("out")
+    for name in ("out", "micro_batch", "checkpoint_activations"):  # they change no result
+        wanted.pop(name)
     path = request.out / "settings.json"
     if path.is_file():
         found = json.loads(path.read_text())
@@ -189,11 +198,13 @@ def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: An
     model = SantaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     if torch.cuda.is_available():
         model = model.to("cuda")
-    middles = infilled(model, AutoTokenizer.from_pretrained(folder), tasks)
+    opened = AutoTokenizer.from_pretrained(folder)
+    middles = infilled(model, opened, tasks)
     hits = hits_of(tasks, middles)
     answer = {
         "exact_match": share_of(hits),
         "bits_per_byte": bits_per_byte(loss_of(model, windows), windows, bytes_of),
+        "infilling": {mode: graded(model, opened, tasks, mode) for mode in ("psm", "spm")},
         "hits": hits,
         "lines": [[task["middle"], middle] for task, middle in zip(tasks, middles, strict=True)],
     }
@@ -201,7 +212,7 @@ def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: An
     return answer
 
 
-def _stage(request: Request, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
+def _stage(request: FinetuneRequest, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
     """Write the canonical folder in the dtype of the source, and open it by both classes in a clean process."""
     from hf_santa.repositories.write import StageError, open_in_clean_process, stage_model
     from modeling_santa.modeling_santa import SantaForCausalLM
@@ -233,9 +244,9 @@ def _told(measured: dict[str, Any]) -> str:
     em = measured["exact_match"]
     return (
         f"exact_match={em['value']:.3f} [{em['low']:.3f}, {em['high']:.3f}] n={em['tasks']} "
-        f"bits_per_byte={measured['bits_per_byte']:.3f}"
+        f"bits_per_byte={measured['bits_per_byte']:.3f} {told(measured['infilling']['psm'])}"
     )
 
 
 def _without_texts(measured: dict[str, Any]) -> dict[str, Any]:
-    return {name: measured[name] for name in ("exact_match", "bits_per_byte")}
+    return {name: measured[name] for name in ("exact_match", "bits_per_byte", "infilling")}

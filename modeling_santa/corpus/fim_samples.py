@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 
 from modeling_santa.corpus.shards import Tokens, pack, read_tokens
 from modeling_santa.errors_santa import ModelError
-from modeling_santa.fim_santa import TOKENS, FimParts, split
+from modeling_santa.fim_santa import TOKENS, FimMode, FimParts, split
 from modeling_santa.tokenizer.encoder import Encoder
 from modeling_santa.tokenizer.train import token_bytes
 
@@ -20,6 +21,7 @@ __all__ = ["IGNORED", "FimDataset", "Ids", "Tokens", "pack", "read_tokens", "uni
 Ids = npt.NDArray[np.int64]
 TokenStream = Tokens | npt.NDArray[np.uint16]
 IGNORED = -100  # the label that transformers' loss leaves out
+FitMode = Literal["whole", "megatron"]
 MODES = ("whole", "megatron")
 
 
@@ -30,8 +32,9 @@ class FimDataset:
     probability `fim_rate`. The draw depends on (seed, epoch, place in the stream) alone, so workers, resumption
     and order of access change nothing.
 
-    Mode `whole`: a piece that grows by its sentinels loses the end of its suffix, then the start of its prefix: a
-    middle is never cut. What is left over is filled with <fim-pad>, which carries no loss.
+    Mode `whole`: what has become too long by its sentinels is cut where the window cuts the text anyway: the end of the
+    last document, then the start of the first. So a middle is never cut, and documents that end in the window are there
+    to their end. What is left over is filled with <fim-pad>, which carries no loss.
     Mode `megatron`: as the report's code did. The three parts are encoded one by one, documents' ends stay where
     they were, and the whole sample is cut at its old length, or filled with <fim-pad>, which there carries loss.
     # Differs from the report: its generator went from sample to sample, so the draws hung on the order of access.
@@ -55,7 +58,8 @@ class FimDataset:
         seed: int = 0,
         fim_rate: float = 0.5,
         spm_rate: float = 0.5,
-        mode: Literal["whole", "megatron"] = "whole",
+        line_rate: float = 0.0,
+        mode: FitMode = "whole",
     ) -> None:
         if len(tokens) < seq_len + 1:
             raise ModelError(
@@ -66,7 +70,10 @@ class FimDataset:
             raise ModelError(f"FimDataset: mode={mode!r} is unknown. Choose one of {', '.join(MODES)}.")
         self.tokens, self.tokenizer = tokens, tokenizer
         self.length = seq_len + 1
-        self.seed, self.fim_rate, self.spm_rate, self.mode = seed, fim_rate, spm_rate, mode
+        if isinstance(tokens, Tokens):
+            tokens.check_tokenizer(tokenizer)
+        self.seed, self.mode = seed, mode
+        self.fim_rate, self.spm_rate, self.line_rate = fim_rate, spm_rate, line_rate
         self.epoch = 0
         self.encoder = Encoder(tokenizer, threads=1)
         pieces = token_bytes(tokenizer)
@@ -97,10 +104,12 @@ class FimDataset:
             )
         cuts = np.flatnonzero(window == self.end_id) + 1
         pieces = np.split(window, cuts)
-        draw = self._piece_as_megatron if self.mode == "megatron" else self._piece
-        ids = np.concatenate(
-            [draw(piece, epoch, start + int(at)) for piece, at in zip(pieces, [0, *cuts], strict=True)]
-        )
+        places = [start + int(at) for at in (0, *cuts)]
+        if self.mode == "megatron":
+            drawn = [self._piece_as_megatron(piece, epoch, at) for piece, at in zip(pieces, places, strict=True)]
+        else:
+            drawn = self._whole(pieces, places, epoch)
+        ids = np.concatenate(drawn)
         filled = np.full(self.length, self.pad_id, dtype=np.int64)
         filled[: len(ids)] = ids[: self.length]
         labels = filled if self.mode == "megatron" else np.where(filled == self.pad_id, IGNORED, filled)
@@ -112,17 +121,48 @@ class FimDataset:
         return np.stack(inputs), np.stack(labels)
 
     def _split(self, text: str, epoch: int, offset: int) -> FimParts | None:
-        rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate}
+        rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate, "line_rate": self.line_rate}
         return split(text, seed=self.seed, epoch=epoch, index=offset, **rates)
 
-    def _piece(self, piece: Ids, epoch: int, offset: int) -> Ids:
-        """Return the piece as it is, or permuted and no longer than it was."""
+    def _whole(self, pieces: list[Ids], places: list[int], epoch: int) -> list[Ids]:
+        """Return the pieces, some of them permuted, in no more room than they had.
+
+        # Differs from the report: a permuted piece always ends with <|endoftext|>, also where its document goes on
+        # behind the window. Otherwise a short context would hardly ever show the model where a middle stops.
+        """
         if not self.fim_rate:
-            return piece
+            return pieces
+        drawn = [self._drawn(piece, epoch, at) for piece, at in zip(pieces, places, strict=True)]
+        room = sum(map(len, pieces))
+        while (excess := sum(map(len, drawn)) - room) > 0:
+            if not (len(pieces[-1]) and pieces[-1][-1] == self.end_id):
+                excess -= drawn[-1].lose_end(excess)
+            excess -= drawn[0].lose_start(excess)
+            if excess > 0:
+                last = max(number for number, piece in enumerate(drawn) if piece.mode)
+                drawn[last] = _Piece(pieces[last])  # as it was, it fits
+        return [self._ids(piece) for piece in drawn]
+
+    def _drawn(self, piece: Ids, epoch: int, offset: int) -> "_Piece":
+        """Return the piece as it is, or cut in three, by the draw for its place in the stream."""
         is_ended = len(piece) > 0 and piece[-1] == self.end_id
         parts = self._split(_whole_characters(self._raw(piece[:-1] if is_ended else piece)), epoch, offset)
-        permuted = None if parts is None else self._fit(parts, len(piece))
-        return piece if permuted is None else permuted
+        if parts is None:
+            return _Piece(piece)
+        prefix, middle, suffix = self._encode(parts.prefix, parts.middle, parts.suffix)
+        return _Piece(prefix, parts.mode, suffix, middle)
+
+    def _ids(self, piece: "_Piece") -> Ids:
+        """Return the ids that `infill` reads in the piece's mode, then those that it is to write, and the end."""
+        if not piece.mode:
+            return piece.prefix
+        first, second, third = (
+            np.array([self.mark_ids[token]]) for token in (TOKENS.prefix, TOKENS.suffix, TOKENS.middle)
+        )
+        end = np.array([self.end_id])
+        if piece.mode == "psm":
+            return np.concatenate([first, piece.prefix, second, piece.suffix, third, piece.middle, end])
+        return np.concatenate([first, second, piece.suffix, third, piece.prefix, piece.middle, end])
 
     def _piece_as_megatron(self, piece: Ids, epoch: int, offset: int) -> Ids:
         """Return the piece as it is, or permuted, of any length; an empty document vanishes with its end."""
@@ -142,28 +182,6 @@ class FimDataset:
             return np.concatenate([marks[0], prefix, marks[1], suffix, marks[2], middle, ending])
         return np.concatenate([marks[0], marks[1], suffix, marks[2], prefix, middle, ending])
 
-    def _fit(self, parts: FimParts, room: int) -> Ids | None:
-        """Return the ids of the permuted piece in at most `room` tokens; None if the middle has no room.
-
-        # Differs from the report: a permuted piece always ends with <|endoftext|>, also where its document goes on
-        # behind the window. Otherwise a short context would hardly ever show the model where a middle stops.
-        """
-        runs = self._encode(*(text for _, text in parts.segments()))
-        marks = [self.mark_ids[token] for token, _ in parts.segments()]
-        excess = sum(map(len, runs)) + len(runs) + 1 - room
-        from_suffix = min(max(excess, 0), len(runs[1]))
-        runs[1] = runs[1][: len(runs[1]) - from_suffix]
-        excess -= from_suffix
-        if excess > 0:
-            holds_prefix = 0 if parts.mode == "psm" else 2
-            reach = np.cumsum(self.sizes[runs[holds_prefix]])
-            if excess > int((reach <= len(parts.prefix.encode())).sum()):  # tokens wholly inside the prefix
-                return None
-            runs[holds_prefix] = runs[holds_prefix][excess:]
-        return np.concatenate(
-            [part for mark, run in zip(marks, runs, strict=True) for part in ([mark], run)] + [[self.end_id]]
-        )
-
     def _raw(self, body: Ids) -> bytes:
         return b"".join(self.pieces[body].tolist())
 
@@ -171,6 +189,37 @@ class FimDataset:
         """Return the ids of several texts."""
         encoded = self.encoder.encode(texts)
         return np.split(encoded.ids.astype(np.int64), np.cumsum(encoded.counts)[:-1])
+
+
+NOTHING: Ids = np.zeros(0, dtype=np.int64)
+MARKS = 4  # three sentinels and the end
+
+
+@dataclass
+class _Piece:
+    """A document in a window: as it is (`prefix` alone), or cut in three, which takes four ids more."""
+
+    prefix: Ids
+    mode: FimMode | None = None
+    suffix: Ids = field(default_factory=lambda: NOTHING)
+    middle: Ids = field(default_factory=lambda: NOTHING)
+
+    def __len__(self) -> int:
+        return len(self.prefix) + len(self.suffix) + len(self.middle) + (MARKS if self.mode else 0)
+
+    def lose_end(self, count: int) -> int:
+        """Give up as many as `count` tokens at the end of the text, but none of the middle; return how many."""
+        side = "suffix" if self.mode else "prefix"
+        ids: Ids = getattr(self, side)
+        lost = min(max(count, 0), len(ids))
+        setattr(self, side, ids[: len(ids) - lost])
+        return lost
+
+    def lose_start(self, count: int) -> int:
+        """Give up as many as `count` tokens at the start of the text; return how many."""
+        lost = min(max(count, 0), len(self.prefix))
+        self.prefix = self.prefix[lost:]
+        return lost
 
 
 def _id(tokenizer: Tokenizer, token: str) -> int:

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
 from modeling_santa.tokenizer.encoder import Encoder
+from modeling_santa.tokenizer.train import tokenizer_digest
 
 SHARD_TOKENS = 1 << 25  # 64 MiB
 BATCH_BYTES = 8 << 20  # of text encoded at once
@@ -34,11 +35,13 @@ def pack(
     threads: int | None = None,
     shard_tokens: int = SHARD_TOKENS,
     resume: bool = False,
+    recipe: str | None = None,
 ) -> dict[str, Any]:
     """Encode documents into a corpus folder and return its description, which is also in `corpus.json`.
 
     Special tokens spelled in a text are encoded as text. Memory stays flat. With `resume` the shards that a killed
     run finished are kept, if `texts` begins with their very documents; the bytes are those of a run without a break.
+    `recipe` is the name of the recipe that the texts went through, if any; training compares it with its configuration.
 
     Raises:
         ValueError: the vocabulary does not fit uint16, no document was given, or `resume` meets other documents.
@@ -46,7 +49,7 @@ def pack(
     """
     encoder = Encoder(tokenizer, threads=threads)
     out.mkdir(parents=True, exist_ok=True)
-    header = {"tokenizer_sha256": hashlib.sha256(tokenizer.to_str().encode()).hexdigest(), "shard_tokens": shard_tokens}
+    header = {"tokenizer_digest": tokenizer_digest(tokenizer), "shard_tokens": shard_tokens, "recipe": recipe}
     done = _started(out, header) if resume else _fresh(out, header)
     is_finished = (out / "corpus.json").is_file()
     documents = iter(texts)
@@ -180,9 +183,11 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     if not index.is_file():
         return _fresh(out, header)
     found, *shards = (json.loads(line) for line in index.read_text().splitlines())
+    if "tokenizer_digest" not in found:
+        raise ModelError(f"pack: {out} was begun by an older hf-santa. Remove it, or give another folder.")
     if found != header:
         raise ModelError(
-            f"pack: {out} was begun with another tokenizer or shard size ({found}, now {header}). "
+            f"pack: {out} was begun with another tokenizer, recipe or shard size ({found}, now {header}). "
             "Give the same ones, or another folder."
         )
     for number, shard in enumerate(shards):
@@ -259,6 +264,24 @@ class Tokens:
         self.paths = paths
         self._maps = [np.memmap(path, dtype=self.dtype, mode="r") for path in paths]
         self._starts = np.cumsum([0, *map(len, self._maps)])
+
+    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Compare the tokenizer with the one that the corpus was packed with.
+
+        Raises:
+            ValueError: it is another one, or the corpus does not say.
+        """
+        folder = self.paths[0].parent
+        about = json.loads((folder / "corpus.json").read_text())
+        packed, given = about.get("tokenizer_digest"), tokenizer_digest(tokenizer)
+        if packed is None:
+            raise ModelError(f"{folder} was packed by an older hf-santa, which did not say with what. {AGAIN}")
+        if packed != given:
+            raise ModelError(
+                f"{folder} was packed with the tokenizer {packed[:12]}… of {about['vocab_size']} tokens, and this one is "
+                f"{given[:12]}… of {tokenizer.get_vocab_size(with_added_tokens=True)}. Give the tokenizer that it was packed "
+                "with, or pack it again."
+            )
 
     def __reduce__(self) -> tuple[type["Tokens"], tuple[list[Path]]]:
         return type(self), (self.paths,)  # a worker process maps the files itself

@@ -31,6 +31,14 @@ class Encoded(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
+def usable_threads() -> int:
+    """Return OMP_NUM_THREADS, which `hf-santa` sets to what a container allows, or the processors of this process."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Encoder:
     """Gives the ids of `tokenizer.encode_batch(texts, add_special_tokens=False)`; spelled special tokens are text.
 
@@ -48,7 +56,7 @@ class Encoder:
                 f"pack: a vocabulary of {size:,} exceeds 65,536 tokens, the range of uint16. Use a smaller tokenizer."
             )
         tokenizer.encode_special_tokens = True
-        self.tokenizer, self.threads = tokenizer, threads or os.cpu_count() or 1
+        self.tokenizer, self.threads = tokenizer, threads or usable_threads()
         about = json.loads(tokenizer.to_str())
         self.reason = why_not_compiled(about)
         self._tables: Any = None

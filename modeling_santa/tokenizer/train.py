@@ -3,6 +3,8 @@
 Source: report section 5.1 (49,152 tokens, digit splitter before the GPT-2 pattern, 600,000 rows).
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,18 @@ def padded_vocab_size(tokenizer: Tokenizer) -> int:
     """Return the model's vocabulary: all tokens, rounded up to a multiple of 128 (report: 49157 to 49280)."""
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     return -(-size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """Return a SHA-256 over vocabulary, merges and added tokens: equal for a tokenizer in memory and the same one saved."""
+    about = json.loads(tokenizer.to_str())
+    model, added = (
+        about["model"],
+        [[token["id"], token["content"], token["special"]] for token in about["added_tokens"]],
+    )
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model.get("merges", [])]
+    text = json.dumps([model["vocab"], merges, sorted(added)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def save_tokenizer(tokenizer: Tokenizer, out: Path, *, n_positions: int) -> None:

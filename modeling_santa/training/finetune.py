@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from modeling_santa.tokenizer.train import load_tokenizer
 LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
 WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files
 KEPT = 2
+LARGE_MODEL = 100_000_000  # parameters; with more, a GPU takes one sequence at a time unless told otherwise
 
 
 class FinetuneError(ModelError, RuntimeError):
@@ -39,7 +41,9 @@ class FinetunePlan:
     """Says how long and how fast a model is fine-tuned; `lora_rank` 0 trains every weight."""
 
     steps: int
-    batch_size: int = 8  # sequences a step
+    batch_size: int = 8  # sequences a step, over all devices
+    micro_batch: int | None = None  # sequences of a device at a time; None: all, or 1 of a large model on a GPU
+    checkpoint_activations: bool = False
     lr: float = 5e-5
     weight_decay: float = 0.1
     warmup_share: float = 0.05
@@ -118,10 +122,13 @@ def finetune(
     """
     trained = _with_lora(model, plan) if plan.lora_rank else model
     on_gpu = torch.cuda.is_available()
+    devices, micro = int(os.environ.get("WORLD_SIZE", "1")), _micro_batch(trained, plan, on_gpu=on_gpu)
     arguments = TrainingArguments(
         output_dir=str(out),
         max_steps=plan.steps,
-        per_device_train_batch_size=plan.batch_size,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=plan.batch_size // (micro * devices),
+        gradient_checkpointing=plan.checkpoint_activations,
         learning_rate=plan.lr,
         weight_decay=plan.weight_decay,
         adam_beta1=0.9,
@@ -139,6 +146,9 @@ def finetune(
         dataloader_pin_memory=on_gpu,
         disable_tqdm=True,
     )
+    if arguments.n_gpu > 1:
+        # Trainer would give every GPU of the machine a batch: more samples a step than planned, and many of them twice.
+        arguments._n_gpu = 1  # noqa: SLF001 - there is no public way; several GPUs are for torchrun
     trainer = _Trainer(model=trained, args=arguments, train_dataset=DrawnSamples(samples, plan))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_Bar())
@@ -223,6 +233,23 @@ class _Bar(TrainerCallback):
     def on_train_end(self, _arguments: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Leave the bar as it is."""
         self.bar.close()
+
+
+def _micro_batch(model: Any, plan: FinetunePlan, *, on_gpu: bool) -> int:
+    """Return the sequences of a device at a time.
+
+    Raises:
+        FinetuneError: the sequences of a step cannot be shared so.
+    """
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    is_large = on_gpu and sum(weight.numel() for weight in model.parameters()) >= LARGE_MODEL
+    micro = plan.micro_batch or (1 if is_large else max(1, plan.batch_size // devices))
+    if plan.batch_size % (micro * devices):
+        raise FinetuneError(
+            f"{plan.batch_size} sequences a step cannot be shared by {devices} processes with {micro} at a time. "
+            "Choose --batch-size as a multiple of both."
+        )
+    return micro
 
 
 def _step_of(folder: Path) -> int:

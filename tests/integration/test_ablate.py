@@ -78,7 +78,7 @@ def test_stars_from_a_file_make_the_variant(tree, tmp_path):
     [
         (("--variants", "fim,tall"), "'tall' is unknown"),
         (("--variants", "mha"), "lacks 'fim'"),
-        (("--scale", "proxy"), "needs a GPU and has not been run"),
+        (("--scale", "proxy"), "There is no GPU here: use --scale tiny"),
         (("--seeds", "0"), "--seeds is 0"),
         (("--source", "/no/such/tree"), "no such folder"),
     ],

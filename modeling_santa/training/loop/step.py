@@ -21,6 +21,12 @@ from modeling_santa.training.loop.team import Team
 logger = logging.getLogger("hf_santa.train")
 
 
+class TrainingStoppedError(ModelError, RuntimeError):
+    """A run cannot go on from here; the message says at which step, on which samples, and what to do."""
+
+    exit_code = 3
+
+
 class LossOf(nn.Module):
     """A model whose forward pass is its loss; products in bfloat16 where that is fast, weights in float32."""
 
@@ -72,7 +78,7 @@ class Stepper:
                 self._halve(error)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise ModelError(
+            raise TrainingStoppedError(
                 f"train: the loss at step {step + 1} is {loss} and its gradient's norm {float(norm)}, on samples {indices} of "
                 "the corpus. Lower matrix_lr and other_lr, or look at these samples; the last checkpoint is from before."
             )
@@ -111,7 +117,7 @@ class Stepper:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         if self.micro == 1 or self.team.size > 1:  # the other processes are in the middle of their step
-            raise ModelError(
+            raise TrainingStoppedError(
                 f"train: {self.micro} sequences of {self.dataset.length - 1} tokens at a time do not fit into the memory of "
                 f"{self.team.device} ({error}). Lower --micro-batch, use --checkpoint-activations, or a shorter context."
             ) from error

@@ -11,7 +11,7 @@ GPU_BYTES = {"h100": 80e9, "h200": 141e9, "a100": 80e9, "v100": 32e9}
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunCost:
     """Holds the figures of a planned run; memory is in bytes a GPU."""
 
     parameters: int
@@ -57,7 +57,7 @@ def flops_per_token(model: Mapping[str, Any], seq_len: int) -> float:
     return float(3 * (model["num_hidden_layers"] * block + 2 * width * padded_vocab(model)))
 
 
-def estimate(config: Mapping[str, Any], *, gpu: str = "h100", mfu: float = 0.4) -> Estimate:
+def estimate(config: Mapping[str, Any], *, gpu: str = "h100", mfu: float = 0.4) -> RunCost:
     """Return what the run of a configuration takes on `parallelism.dp` GPUs of one kind, at a model FLOP utilisation.
 
     Weights: 2 bytes each in bfloat16 and 2 for their gradients, 4 for summed gradients, and 12 for Adam and the float32
@@ -76,4 +76,4 @@ def estimate(config: Mapping[str, Any], *, gpu: str = "h100", mfu: float = 0.4) 
     kept = places * (widths * model["num_hidden_layers"] * model["hidden_size"] + 10 * padded_vocab(model))
     flops = seen * flops_per_token(model, seq_len)
     hours = flops / (dp * PEAK_TFLOPS[gpu] * 1e12 * mfu) / 3600
-    return Estimate(count, seen, flops, count * per_weight, kept, hours)
+    return RunCost(count, seen, flops, count * per_weight, kept, hours)

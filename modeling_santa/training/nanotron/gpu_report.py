@@ -91,9 +91,9 @@ def _data(config: Mapping[str, Any], corpus: Path, tokenizer: Path) -> tuple[Sam
     tokens, seed = config["tokens"], config["data"]["seed"]
     if config["parallelism"]["dp"] * tokens["batch_accumulation_per_replica"] != 1:
         raise ModelError("parity: the run has several micro-batches a step. Train with dp 1 and no accumulation.")
-    rates = {"fim_rate": config["fim"]["fim_rate"], "spm_rate": config["fim"]["spm_rate"]}
+    drawn = {name: value for name, value in config["fim"].items() if name != "recipe"}
     opened = load_tokenizer(tokenizer)
-    fim = FimDataset(read_tokens(corpus), opened, seq_len=tokens["sequence_length"], seed=seed, **rates)
+    fim = FimDataset(read_tokens(corpus), opened, seq_len=tokens["sequence_length"], seed=seed, **drawn)
     samples = Samples(fim, seed=seed, vocab_size=opened.get_vocab_size(with_added_tokens=True), folder=str(corpus))
     steps, size = tokens["train_steps"], tokens["micro_batch_size"]
     return samples, MicroBatches(size=size, accumulation=1, dp=1, rank=0, first_step=0, steps=steps)

@@ -63,11 +63,12 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
         tokens = read_tokens(corpus)
     except OSError as error:
         raise ModelError(f"train: the corpus {corpus} lacks a file ({error}). Pack it again.") from error
-    packed_size = json.loads((corpus / "corpus.json").read_text()).get("vocab_size", size)
-    if packed_size != size:
+    tokens.check_tokenizer(tokenizer)
+    packed, wanted_recipe = json.loads((corpus / "corpus.json").read_text()).get("recipe"), config["fim"]["recipe"]
+    if packed is not None and packed != wanted_recipe:
         raise ModelError(
-            f"train: {corpus} was packed with a tokenizer of {packed_size} tokens, {tokenizer_folder} has {size}. "
-            "Pack it again with this tokenizer."
+            f"train: {corpus} was packed from recipe {packed!r}, the configuration trains on {wanted_recipe!r} (fim.recipe). "
+            f"Pack that recipe, or say that it is meant: --set fim.recipe={packed}."
         )
     wanted = sequences_a_step(config) * config["tokens"]["sequence_length"] * config["tokens"]["train_steps"]
     epochs = wanted / max(1, len(tokens))
@@ -77,7 +78,8 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
             f"{epochs:.1f} times the same text, and more than {max_epochs:g} teaches little. "
             "Pack more text, lower --steps, or raise --max-epochs."
         )
-    return f"{wanted:,} tokens from {len(tokens):,}: {epochs:.2f} epochs"
+    unknown = "" if packed else ", of no recipe that is known"
+    return f"{wanted:,} tokens from {len(tokens):,}{unknown}: {epochs:.2f} epochs"
 
 
 def latest_step(checkpoints: Path) -> int:
@@ -133,7 +135,17 @@ def command(
 ) -> list[str]:
     """Return the command that trains: one process, or torchrun with one per GPU."""
     flags = ["--cpu"] * is_cpu + ["--wandb"] * has_wandb
-    paths = [str(config_file), "--corpus", str(corpus), "--tokenizer", str(tokenizer), "--out", str(out), *flags]
+    paths = [
+        str(config_file),
+        "--corpus",
+        str(corpus),
+        "--tokenizer",
+        str(tokenizer),
+        "--out",
+        str(out),
+        "--checked",
+        *flags,
+    ]
     if processes == 1:
         return [sys.executable, "-m", WORKER, *paths]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

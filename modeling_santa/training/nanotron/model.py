@@ -48,6 +48,8 @@ class FimArgs:
     recipe: str
     fim_rate: float
     spm_rate: float
+    line_rate: float = 0.0
+    mode: str = "whole"
 
 
 @dataclass

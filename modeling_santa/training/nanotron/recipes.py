@@ -48,6 +48,8 @@ class RunRecipe:
     dropout: float = 0.1
     fim_rate: float = 0.5
     spm_rate: float = 0.5
+    line_rate: float = 0.0
+    fit: str = "whole"  # `mode` of FimDataset
     dp: int = 8
     micro_batch: int = 8
     accumulation: int = 3
@@ -136,7 +138,13 @@ def as_config(recipe: RunRecipe, schema: str = "0.4") -> dict[str, Any]:
             "batch_accumulation_per_replica": recipe.accumulation,
         },
         "optimizer": _optimizer(recipe, is_head=is_head),
-        "fim": {"recipe": recipe.data, "fim_rate": recipe.fim_rate, "spm_rate": recipe.spm_rate},
+        "fim": {
+            "recipe": recipe.data,
+            "fim_rate": recipe.fim_rate,
+            "spm_rate": recipe.spm_rate,
+            "line_rate": recipe.line_rate,
+            "mode": recipe.fit,
+        },
     }
     config |= {"data_stages": [{"name": "all", "start_training_step": 1, "data": data}]} if is_head else {"data": data}
     return config

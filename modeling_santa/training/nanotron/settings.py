@@ -24,6 +24,9 @@ MORE_KEYS = {
 }
 """Keys of nanotron's own that the table does not use, by section."""
 
+OPTIONAL = {"fim": ("line_rate", "mode")}
+"""Keys that files of an older hf-santa lack; left out, they are 0 and `whole`."""
+
 
 def load_settings(name_or_file: str, *, schema: str = "0.4", gpus: int | None = None) -> dict[str, Any]:
     """Return the configuration of a training recipe, or that of a YAML file, checked.
@@ -88,7 +91,7 @@ def _check_section(
             raise ModelError(
                 f"train: {place}: {'.'.join((*path, key))} is {value!r}, expected a number such as {known[key]}."
             )
-    missing = [key for key in known if key not in found]
+    missing = [key for key in known if key not in found and key not in OPTIONAL.get(section, ())]
     if missing:
         names = ", ".join(".".join((*path, key)) for key in missing)
         raise ModelError(

@@ -28,6 +28,8 @@ LOSSES = "loss.jsonl"
 class TrainingError(ModelError, RuntimeError):
     """Training cannot go on; the message says at which step, on which samples, and what to do."""
 
+    exit_code = 3
+
 
 class DecayOnMatrices(NamedOptimizer):
     """Splits the parameters into those with weight decay and those without, as Megatron does: biases and norms have none.

@@ -1,7 +1,7 @@
 """One process of a training run: `python -m modeling_santa.training.nanotron.worker CONFIG --corpus … --out …`.
 
-`hf-santa train` starts it, alone or one per GPU under torchrun. Exit code 3 says that training had to stop, with a
-message that says why.
+`hf-santa train` starts it, alone or one per GPU under torchrun. Exit code 3 says that training had to stop, 2 that the
+configuration or the corpus is not right, each with a message that says why.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--wandb", action="store_true")
+    parser.add_argument("--checked", action="store_true")
     arguments = parser.parse_args()
     _alone()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader's workers are processes already
@@ -67,7 +68,7 @@ def _train(arguments: argparse.Namespace) -> int:
         said = str(error).strip().splitlines()[-1]  # from a loader's process comes a traceback with the message last
         said = said.removeprefix("ValueError: ")
         print(f"hf-santa {said if said.startswith('train: ') else f'train: {said}'}", file=sys.stderr, flush=True)
-        return 3
+        return int(getattr(error, "exit_code", 2))
     torch.distributed.destroy_process_group()
     return 0
 
@@ -82,8 +83,11 @@ def _batches(trainer: "SantaTrainer", arguments: argparse.Namespace) -> "DataLoa
 
     config, dp_pg, tokenizer = trainer.config, trainer.parallel_context.dp_pg, load_tokenizer(arguments.tokenizer)
     seed, tokens = config.data.seed, config.tokens
-    rates = {"fim_rate": config.fim.fim_rate, "spm_rate": config.fim.spm_rate}
-    fim = FimDataset(read_tokens(arguments.corpus), tokenizer, seq_len=tokens.sequence_length, seed=seed, **rates)
+    drawn = {name: getattr(config.fim, name) for name in ("fim_rate", "spm_rate", "line_rate", "mode")}
+    # Reading 145 GB takes minutes: once a machine, and not at all where `hf-santa train` has just done it.
+    is_checked = arguments.checked or os.environ["LOCAL_RANK"] != "0"
+    corpus = read_tokens(arguments.corpus, verify=not is_checked)
+    fim = FimDataset(corpus, tokenizer, seq_len=tokens.sequence_length, seed=seed, **drawn)
     batches = MicroBatches(
         size=tokens.micro_batch_size,
         accumulation=tokens.batch_accumulation_per_replica,

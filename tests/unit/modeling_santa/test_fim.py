@@ -94,3 +94,28 @@ def test_tokens_are_spelled_with_hyphens_in_id_order():
     """SantaCoder's spelling and order; StarCoder's underscores are another tokenizer's."""
     expected = ("<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>")
     assert expected == FimTokens().in_id_order()
+
+
+CODE = "def f(a):\n    if a:\n        b()\n\n        c()\n    return a\n\n\nx = 1"
+
+
+@pytest.mark.parametrize("index", range(40))
+def test_middles_that_follow_lines(index):
+    """At a line rate of 1 a middle is whole lines, or the rest of one; the parts are the text, character for character."""
+    parts = split(CODE, seed=0, epoch=0, index=index, fim_rate=1.0, line_rate=1.0)
+    assert CODE == parts.prefix + parts.middle + parts.suffix
+    is_rest = "\n" not in parts.middle and parts.suffix[:1] in ("", "\n")
+    is_lines = parts.prefix[-1:] in ("", "\n") and (parts.middle.endswith("\n") or not parts.suffix)
+    assert is_rest or is_lines
+    if is_lines and not is_rest and parts.middle.count("\n") > 1:
+        first, *others = parts.middle.splitlines()
+        assert all(not line or len(line) - len(line.lstrip()) > len(first) - len(first.lstrip()) for line in others)
+
+
+def test_without_a_line_rate_the_draws_are_the_report_s():
+    """The option changes no draw where it is off, and text of blanks alone is cut as ever."""
+    plain = [split(CODE, seed=1, epoch=0, index=i) for i in range(20)]
+    assert plain == [split(CODE, seed=1, epoch=0, index=i, line_rate=0.0) for i in range(20)]
+    assert split("\n \n", seed=1, epoch=0, index=0, fim_rate=1.0, line_rate=1.0) is not None
+    with pytest.raises(ValueError, match=r"line_rate=1\.5 is not a share"):
+        split(CODE, seed=1, epoch=0, index=0, line_rate=1.5)

@@ -1,14 +1,25 @@
 """FIM samples: equal to a plain reference, in both modes, whoever asks and in whatever order."""
 
+import json
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from modeling_santa.corpus import fim_samples
 from modeling_santa.fim_santa import TOKENS, split
-from modeling_santa.tokenizer.train import token_bytes
+from modeling_santa.stream_santa import encode_text, prompt_ids
+from modeling_santa.tokenizer.train import (
+    load_tokenizer,
+    save_tokenizer,
+    token_bytes,
+    tokenizer_digest,
+    train_tokenizer,
+)
 
 TEXTS = [f"def f_{n}(a):\n    return a + {n}  # caf\u00e9 \U0001f600\n" * (n % 4) for n in range(120)]
 
@@ -113,3 +124,80 @@ def test_what_does_not_fit_is_named(stream, tokenizer):
     foreign = np.full(100, 9000, dtype=np.uint16)
     with pytest.raises(ValueError, match="sample 0 holds the token 9000, but the tokenizer has"):
         fim_samples.FimDataset(foreign, tokenizer, seq_len=48).sample(0, 0)
+
+
+def pieces_of(dataset, index, epoch=0):
+    """Return a sample's permuted pieces: prefix, middle and suffix as ids, and the mode."""
+    inputs, labels = dataset.sample(epoch, index)
+    ids = [*inputs.tolist(), int(np.where(labels[-1] < 0, dataset.pad_id, labels[-1]))]
+    marks = [dataset.mark_ids[token] for token in (TOKENS.prefix, TOKENS.suffix, TOKENS.middle)]
+    for at in (place for place, token in enumerate(ids) if token == marks[0]):
+        yield ids[at : ids.index(dataset.end_id, at) + 1], marks
+
+
+def test_documents_that_end_in_the_window_are_whole(stream, tokenizer):
+    """Of permuted documents with both ends in the window, nearly all are there to their last character."""
+    dataset = fim_samples.FimDataset(stream, tokenizer, seq_len=200, fim_rate=1.0, spm_rate=0.0)
+    whole, seen = 0, 0
+    for index in range(len(dataset)):
+        pieces = list(pieces_of(dataset, index))
+        for ids, (_, suffix, middle) in pieces[1:-1]:
+            at, mid = ids.index(suffix), ids.index(middle)
+            text = tokenizer.decode([*ids[1:at], *ids[mid + 1 : -1], *ids[at + 1 : mid]])
+            seen += 1
+            whole += text in TEXTS
+    assert seen > 20
+    assert whole == seen
+
+
+@pytest.mark.parametrize(("mode", "spm_rate"), [("psm", 0.0), ("spm", 1.0)])
+def test_a_sample_holds_the_ids_that_infilling_asks_with(stream, tokenizer, hf_tokenizer_of, mode, spm_rate):
+    """Prompt ids of `infill(mode=…)` for the cut text, then the middle's ids and the end: the sample, id for id."""
+    dataset = fim_samples.FimDataset(stream, tokenizer, seq_len=300, fim_rate=1.0, spm_rate=spm_rate, line_rate=0.5)
+    seen = 0
+    for index in range(len(dataset)):
+        window = stream[index * 301 : (index + 1) * 301]
+        cuts = np.flatnonzero(window == dataset.end_id) + 1
+        inputs, labels = dataset.sample(0, index)
+        sample = " ".join(map(str, [*inputs.tolist(), int(labels[-1])]))
+        for start, stop in pairwise(cuts.tolist()):
+            text = tokenizer.decode(window[start : stop - 1].tolist())
+            place = index * 301 + start
+            parts = split(text, seed=0, epoch=0, index=place, fim_rate=1.0, spm_rate=spm_rate, line_rate=0.5)
+            if parts is not None:
+                asked, _ = prompt_ids(hf_tokenizer_of, parts.prefix, parts.suffix, 10_000, mode=mode)
+                whole = [*asked, *encode_text(hf_tokenizer_of, parts.middle), dataset.end_id]
+                is_cut = " ".join(map(str, whole)) in sample
+                assert is_cut or " ".join(map(str, window[start:stop].tolist())) in sample  # no room for its sentinels
+                seen += is_cut
+    assert seen > 30
+
+
+@pytest.fixture(scope="module")
+def hf_tokenizer_of(tokenizer):
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=TOKENS.end_of_text)
+
+
+def test_another_tokenizer_is_refused_and_the_saved_one_is_not(stream, tokenizer, tmp_path):
+    """A tokenizer in memory and the same one saved have one digest; another of the same size has another."""
+    save_tokenizer(tokenizer, tmp_path, n_positions=48)
+    saved = load_tokenizer(tmp_path)
+    assert tokenizer_digest(tokenizer) == tokenizer_digest(saved)
+    fim_samples.FimDataset(stream, saved, seq_len=48)
+    other = train_tokenizer(["import os\nprint(os.name)\n" * 9], vocab_size=300)
+    with pytest.raises(ValueError, match=r"was packed with the tokenizer .*… of \d+ tokens, and this one is"):
+        fim_samples.FimDataset(stream, other, seq_len=48)
+
+
+def test_a_corpus_of_an_older_version_is_named(tokenizer, tmp_path):
+    """Without a digest of its tokenizer it is refused, and packing does not go on with it."""
+    fim_samples.pack(TEXTS, tokenizer, tmp_path, recipe="base")
+    about = json.loads((tmp_path / "corpus.json").read_text())
+    assert about["recipe"] == "base"
+    del about["tokenizer_digest"]
+    (tmp_path / "corpus.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"was packed by an older hf-santa, .*Pack it again"):
+        fim_samples.FimDataset(fim_samples.read_tokens(tmp_path), tokenizer, seq_len=48)
+    (tmp_path / "index.jsonl").write_text('{"tokenizer_sha256": "0", "shard_tokens": 9}\n')
+    with pytest.raises(ValueError, match="was begun by an older hf-santa"):
+        fim_samples.pack(TEXTS, tokenizer, tmp_path, resume=True)

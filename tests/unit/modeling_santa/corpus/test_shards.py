@@ -88,7 +88,7 @@ def test_other_documents_or_another_tokenizer_are_refused(tokenizer, packed):
         shards.pack(["x", *TEXTS[1:]], tokenizer, packed, shard_tokens=500, resume=True)
     with pytest.raises(ValueError, match="is finished, but there are more documents"):
         shards.pack([*TEXTS, "x"], tokenizer, packed, shard_tokens=500, resume=True)
-    with pytest.raises(ValueError, match="another tokenizer or shard size"):
+    with pytest.raises(ValueError, match="another tokenizer, recipe or shard size"):
         shards.pack(TEXTS, tokenizer, packed, shard_tokens=501, resume=True)
 
 

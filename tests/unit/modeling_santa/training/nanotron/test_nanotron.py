@@ -275,14 +275,17 @@ def test_every_recipe_is_listed(capsys):
     assert "warning: more than the 32 GB of one v100" in said
 
 
-def test_the_packed_vocabulary_must_be_the_tokenizer_s(data, tokenizer, tmp_path, capsys):
-    """A corpus that says it was packed with another vocabulary is refused."""
+def test_the_corpus_must_be_of_the_tokenizer_and_the_recipe(data, tokenizer, tmp_path, capsys):
+    """A corpus that says it was packed with another tokenizer, or from another recipe, is refused."""
     about = data / "corpus" / "corpus.json"
     text = about.read_text()
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     try:
-        about.write_text(json.dumps({**json.loads(text), "vocab_size": 7}))
+        about.write_text(json.dumps({**json.loads(text), "tokenizer_digest": "0" * 64}))
         assert 2 == start(data, tmp_path / "run", "--config=cpu", f"--set=model.model_config.vocab_size={size}")
-        assert "was packed with a tokenizer of 7 tokens" in capsys.readouterr().err
+        assert "was packed with the tokenizer 000000000000… of" in capsys.readouterr().err
+        about.write_text(json.dumps({**json.loads(text), "recipe": "stars"}))
+        assert 2 == start(data, tmp_path / "run", "--config=cpu", f"--set=model.model_config.vocab_size={size}")
+        assert "was packed from recipe 'stars', the configuration trains on 'base'" in capsys.readouterr().err
     finally:
         about.write_text(text)
