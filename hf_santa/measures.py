@@ -12,7 +12,8 @@ from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
 from hf_santa.errors import HfSantaError
 from modeling_santa.fim_santa import FimMode, end_ids_of
-from modeling_santa.stream_santa import encode_text, prompt_ids
+from modeling_santa.prompt_santa import encode_text
+from modeling_santa. import prompt_ids
 
 CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
 LINE_TOKENS = 32  # longest infilled line

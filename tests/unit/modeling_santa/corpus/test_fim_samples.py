@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from modeling_santa.corpus import fim_samples
 from modeling_santa.fim_santa import TOKENS, split
-from modeling_santa.stream_santa import encode_text, prompt_ids
+from modeling_santa.prompt_santa import encode_text
+from modeling_santa. import prompt_ids
 from modeling_santa.tokenizer.train import (
     load_tokenizer,
     save_tokenizer,
