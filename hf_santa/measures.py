@@ -12,8 +12,7 @@ from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
 from hf_santa.errors import HfSantaError
 from modeling_santa.fim_santa import FimMode, end_ids_of
-from modeling_santa.prompt_santa import encode_text
-from modeling_santa. import prompt_ids
+from modeling_santa.prompt_santa import encode_text, ordered_ids
 
 CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
 LINE_TOKENS = 32  # longest infilled line
@@ -80,9 +79,8 @@ def graded(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: Fi
     ends = set(end_ids_of(tokenizer))
     for task in tasks:
         middle = encode_text(tokenizer, task["middle"])[: model.config.n_positions // 2]
-        prompt, _ = prompt_ids(
-            tokenizer, task["prefix"], task["suffix"], model.config.n_positions - len(middle), mode=mode
-        )
+        sides = (encode_text(tokenizer, task[side]) for side in ("prefix", "suffix"))
+        prompt = ordered_ids(tokenizer, *sides, model.config.n_positions - len(middle), mode=mode)
         ids = torch.tensor([*prompt, *middle], device=model.device)
         with torch.inference_mode():
             logits = model(ids[None], use_cache=False).logits[0, len(prompt) - 1 :].float()

@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from modeling_santa.corpus import fim_samples
 from modeling_santa.fim_santa import TOKENS, split
-from modeling_santa.prompt_santa import encode_text
-from modeling_santa. import prompt_ids
+from modeling_santa.prompt_santa import encode_text, ordered_ids
 from modeling_santa.tokenizer.train import (
     load_tokenizer,
     save_tokenizer,
@@ -166,7 +165,8 @@ def test_a_sample_holds_the_ids_that_infilling_asks_with(stream, tokenizer, hf_t
             place = index * 301 + start
             parts = split(text, seed=0, epoch=0, index=place, fim_rate=1.0, spm_rate=spm_rate, line_rate=0.5)
             if parts is not None:
-                asked, _ = prompt_ids(hf_tokenizer_of, parts.prefix, parts.suffix, 10_000, mode=mode)
+                sides = (encode_text(hf_tokenizer_of, side) for side in (parts.prefix, parts.suffix))
+                asked = ordered_ids(hf_tokenizer_of, *sides, 10_000, mode=mode)
                 whole = [*asked, *encode_text(hf_tokenizer_of, parts.middle), dataset.end_id]
                 is_cut = " ".join(map(str, whole)) in sample
                 assert is_cut or " ".join(map(str, window[start:stop].tolist())) in sample  # no room for its sentinels
