@@ -79,8 +79,8 @@ def graded(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: Fi
     ends = set(end_ids_of(tokenizer))
     for task in tasks:
         middle = encode_text(tokenizer, task["middle"])[: model.config.n_positions // 2]
-        sides = (encode_text(tokenizer, task[side]) for side in ("prefix", "suffix"))
-        prompt = ordered_ids(tokenizer, *sides, model.config.n_positions - len(middle), mode=mode)
+        before, after = (encode_text(tokenizer, task[side]) for side in ("prefix", "suffix"))
+        prompt = ordered_ids(tokenizer, before, after, model.config.n_positions - len(middle), mode=mode)
         ids = torch.tensor([*prompt, *middle], device=model.device)
         with torch.inference_mode():
             logits = model(ids[None], use_cache=False).logits[0, len(prompt) - 1 :].float()
