@@ -1,5 +1,6 @@
 """One shard at a time: permissions, filters, measures, redaction and decontamination of each row."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,13 @@ from data_recipes.filters.registry import filters, measuring_filters
 from data_recipes.pii.detector import Detector
 from data_recipes.pii.redaction import redact_with
 from data_recipes.pii.redaction_key import RedactionKey
-from data_recipes.pii.rows import PII_COLUMNS, column_of
+from data_recipes.pii.rows import PII_COLUMNS
 from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
-from data_recipes.sources.row import Reject, Row, rejects_table, rows_table
+from data_recipes.sources.row import Reject, Row, reject_of
+from data_recipes.store.annotated import AnnotatedShard
 
-_BATCH_ROWS = 512
+_BATCH_ROWS, _BATCH_BYTES = 512, 8 << 20
 _REASONS = {STRING: "benchmark_string", GRAM: "benchmark_ngram"}
 
 
@@ -79,7 +81,7 @@ class Annotator:
             "compat": config.compat,
             "scores": self.scores,
             "provenance": self.provenance,
-            "permissions": config.permissions.settings(),
+            "licenses": config.permissions.license_settings(),
             "tokenizer": checksum(tokenizer_file(config.tokenizer)) if is_counted and config.tokenizer else None,
             "redaction_key": self.config.redaction_key().check(),
             "max_file_bytes": config.max_file_bytes,
@@ -91,45 +93,43 @@ class Annotator:
         """Return how many strings of each benchmark are searched for."""
         return dict(Counter(s.benchmark for s in self._strings))
 
-    def annotate(self, shard: Path, key: RedactionKey) -> tuple[pa.Table, pa.Table]:
-        """Return the shard's rows that pass, redacted and with their numbers of redactions, and the rejects."""
-        rows: list[Row] = []
-        rejects: list[Reject] = []
-        counts: list[Counter[str]] = []
-        for row in self.filtered(shard, rejects):
+    @property
+    def pii_types(self) -> tuple[str, ...]:
+        """The types of personal data that the store has a column for: the usual ones, and those of the detector."""
+        return tuple(dict.fromkeys((*PII_COLUMNS, *self._detector.types)))
+
+    def annotate(self, shard: Path, key: RedactionKey, out: AnnotatedShard) -> None:
+        """Write the shard's rows that pass, redacted and with their numbers of redactions, and the rejects."""
+        for row in self.filtered(shard, out.reject):
             redacted = redact_with(self._detector, row.content, key=key, style=self.config.style)
             published = replace(row, content=redacted.text) if redacted.findings else row
             if reject := self._contaminated(published):
-                rejects.append(reject)
+                out.reject(reject)
                 continue
-            rows.append(published)
-            counts.append(Counter(finding.type for finding in redacted.findings))
-        table = rows_table(rows, self.provenance, self.scores)
-        for kind in dict.fromkeys((*PII_COLUMNS, *self._detector.types)):
-            table = table.append_column(column_of(kind), pa.array([found[kind] for found in counts], pa.int32()))
-        return table, rejects_table(rejects)
+            original = hashlib.sha1(row.content.encode(), usedforsecurity=False).hexdigest()
+            out.add(published, Counter(finding.type for finding in redacted.findings), original)
+        out.close()
 
-    def filtered(self, shard: Path, rejects: list[Reject]) -> Iterator[Row]:
-        """Yield the shard's rows that may be published and pass, with their measures; the others go to the rejects."""
-        source = read_parquet(shard, max_file_bytes=self.config.max_file_bytes, drop_duplicates=False)
+    def filtered(self, shard: Path, reject: Callable[[Reject], None]) -> Iterator[Row]:
+        """Yield the shard's rows that pass, with their measures; `reject` takes the others."""
+        source = read_parquet(shard, max_file_bytes=self.config.max_file_bytes)
         hidden = None if self.bars is None else not self.bars
         shown = tqdm(source, desc=shard.name, total=_row_count(shard), unit="file", disable=hidden)
-        return self._scored(self._passing(shown, rejects))
+        return self._scored(self._passing(shown, reject))
 
-    def _passing(self, source: Iterable[Row | Reject], rejects: list[Reject]) -> Iterator[Row]:
-        """Yield the rows that may be published and pass the filters; the others go to the rejects."""
+    def _passing(self, source: Iterable[Row | Reject], reject: Callable[[Reject], None]) -> Iterator[Row]:
+        """Yield the rows that have the licences and pass the filters. Opt-outs are a matter of the languages' stage."""
         deciders = [_decider(made, self.config.compat) for made in self._store_filters]
         for item in source:
             if isinstance(item, Reject):
-                rejects.append(item)
+                reject(item)
                 continue
-            drop = self.config.permissions.drop(item)
+            drop = self.config.permissions.license_drop(item.licenses)
             drop = drop or next((found for decide in deciders if (found := decide(item))), None)
             if drop is None:
                 yield item
                 continue
-            path = "" if drop.reason == "opt_out" else item.path
-            rejects.append(Reject(path, item.lang, item.size, "base", drop.reason, drop.detail, hexsha=item.hexsha))
+            reject(reject_of(item, "base", drop.reason, drop.detail))
 
     def _scored(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows with their measures, which are those of the original contents."""
@@ -152,9 +152,7 @@ class Annotator:
             return None
         detail = f"{found[0].benchmark}: {found[0].problem}" + (f" and {len(found) - 1} more" if found[1:] else "")
         reason, matched = _REASONS[found[0].kind], found[0].string
-        return Reject(
-            row.path, row.lang, row.size, "decontaminated", reason, detail, hexsha=row.hexsha, matched=matched
-        )
+        return replace(reject_of(row, "decontaminated", reason, detail), matched=matched)
 
 
 def _decider(made: Filter, compat: str) -> Callable[[Row], Drop | None]:
@@ -171,11 +169,13 @@ def _decider(made: Filter, compat: str) -> Callable[[Row], Drop | None]:
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     batch: list[Row] = []
+    held = 0
     for row in rows:
         batch.append(row)
-        if len(batch) == _BATCH_ROWS:
+        held += row.size
+        if len(batch) == _BATCH_ROWS or held >= _BATCH_BYTES:
             yield batch
-            batch = []
+            batch, held = [], 0
     if batch:
         yield batch
 

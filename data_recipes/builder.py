@@ -30,7 +30,13 @@ from data_recipes.sources.row import LANGUAGES
 _BATCH_ROWS = 1000
 
 
-_OF_THE_CONFIG = ("recipe", "permissions", "shard_bytes", "max_file_bytes")  # its name, and what is set otherwise
+_OF_THE_CONFIG = (
+    "recipe",
+    "permissions",
+    "shard_bytes",
+    "max_file_bytes",
+    "keep_work",
+)  # its name, and what is set otherwise
 _SETTINGS = [item for item in fields(RunSettings) if item.name not in _OF_THE_CONFIG]
 
 

@@ -100,6 +100,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="follow the paper (report), or BigCode's released code where they differ (bigcode); default: report",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
+    parser.add_argument(
+        "--keep-work",
+        action="store_true",
+        help="keep the annotated shards in OUT/.work, so that a run with other opt-outs redoes no shard",
+    )
     _add_executor(parser)
     parser.set_defaults(func=_run)
 
@@ -214,6 +219,7 @@ def _run(args: argparse.Namespace) -> int:
         style=args.style,
         rules=args.rules,
         recognizers=tuple(args.recognizer),
+        keep_work=args.keep_work,
     )
     if args.executor is None:
         run(args.source, args.out, settings=settings, data_dir=args.data_dir, bars=None)

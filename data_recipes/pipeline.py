@@ -9,7 +9,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
 from data_recipes.dedup.on_disk import near_duplicates_of_texts
 from data_recipes.disk.files import PathLike, checksum, moved, remove, write_json, write_table, write_text
-from data_recipes.disk.markers import code_digest, digest, finished, mark_done
+from data_recipes.disk.markers import code_digest, digest, finished, mark_done, read_marker
 from data_recipes.errors import DataError
 from data_recipes.filters.registry import thresholds_for
 from data_recipes.progress import Progress, reporter
@@ -33,10 +33,11 @@ from data_recipes.settings import RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import is_hub_name
 from data_recipes.sources.parquet import parquet_files
-from data_recipes.sources.row import REJECT_SCHEMA
+from data_recipes.sources.row import ANNOTATED_REJECT_SCHEMA, REJECT_SCHEMA, read_rejects, spelling_of
 from data_recipes.sources.write_rows import write_rows
+from data_recipes.store.annotated import AnnotatedShard, annotated_schema
 from data_recipes.store.funnel import language_entry
-from data_recipes.store.language import LanguageRows
+from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
 from data_recipes.store.summary import store_funnel
 from data_recipes.store.views import row_filter
 
@@ -115,6 +116,14 @@ def planned(
 
 
 @dataclass(frozen=True, slots=True)
+class LanguagePart:
+    """A language and the annotated files that hold its rows and rejects, each with its checksum."""
+
+    lang: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run: the folders it works in and the settings that its steps share."""
 
@@ -145,26 +154,31 @@ class Run:
         funnel, problem = finished(marker, key)
         if funnel is not None:
             self.report(f"step=store recipe={self.recipes[0].name} reused")
-            shutil.rmtree(self.work, ignore_errors=True)
-            self._kept_key.unlink(missing_ok=True)
+            self._clean_up()
             return funnel
         if problem:
             self.report(f"step=store redone: {problem}")
-        for number in range(len(self.inputs)):
+        for number in range(self.shard_count):
             self.annotate_shard(number)
-        funnel, outputs = self._store([self.make_language(lang) for lang in self.languages()])
+        funnel, outputs = self._store([self.make_language(part) for part in self.languages()])
         mark_done(marker, key, outputs, funnel)
-        shutil.rmtree(self.work)
-        self._kept_key.unlink(missing_ok=True)
+        self._clean_up()
         kept = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         self.report(f"step=store recipe={self.recipes[0].name} out={kept} {time.monotonic() - started:.0f}s")
         return funnel
+
+    def _clean_up(self) -> None:
+        """Delete what only an unfinished run needs; the annotated shards and their key stay where that is asked for."""
+        if not self.settings.keep_work:
+            shutil.rmtree(self.work, ignore_errors=True)
+            self._kept_key.unlink(missing_ok=True)
 
     def _settings(self) -> dict[str, Any]:
         return {"code": code_digest(), **self.annotator.settings()}
 
     def _layout(self) -> list[Any]:
-        return [[recipe.name for recipe in self.recipes], self.settings.shard_bytes]
+        opt_outs = self.settings.permissions.settings()["opt_outs"]
+        return [[recipe.name for recipe in self.recipes], self.settings.shard_bytes, opt_outs]
 
     def is_done(self) -> bool:
         """Whether the output is that of this very run, undamaged."""
@@ -175,9 +189,15 @@ class Run:
         sums = [checksum(path) for path in self.inputs]
         return digest([sums, self._settings(), self._layout(), [path.name for path in self.inputs]])
 
+    @property
+    def shard_count(self) -> int:
+        """The number of input shards, and one more for the rejects of the step that made them, if they are there."""
+        return len(self.inputs) + (self.source / "rejects.parquet").exists()
+
     def annotate_shard(self, number: int) -> None:
-        """One input shard's rows that pass the filters, redacted, and its rejects; done once."""
-        started, path = time.monotonic(), self.inputs[number]
+        """Write one input shard's rows that pass the filters, redacted, and its rejects, by language; done once."""
+        started, is_rejects = time.monotonic(), number == len(self.inputs)
+        path = self.source / "rejects.parquet" if is_rejects else self.inputs[number]
         secret = self.settings.redaction_key(self._kept_key)
         key = digest([checksum(path), self._settings(), path.name, secret.fingerprint()])
         facts, problem = finished(self._marker(number), key)
@@ -186,36 +206,36 @@ class Run:
             return
         if problem:
             self.report(f"step=annotate shard={path.name} redone: {problem}")
-        kept, dropped = self.annotator.annotate(path, secret)
-        write_table(self._annotated()[number], kept)
-        write_table(self._rejects()[number], dropped)
-        mark_done(self._marker(number), key, [self._annotated()[number], self._rejects()[number]], {})
-        _line(self.report, f"annotate shard={path.name}", kept.num_rows + dropped.num_rows, kept.num_rows, started)
+        columns = (self.annotator.provenance, self.annotator.scores, self.annotator.pii_types)
+        made = AnnotatedShard(self._shard_folder(number), *columns)
+        if is_rejects:
+            for reject in read_rejects(path):
+                made.reject(reject)
+            made.close()
+        else:
+            self.annotator.annotate(path, secret, made)
+        mark_done(self._marker(number), key, made.files, made.facts())
+        _line(self.report, f"annotate shard={path.name}", made.rows + made.rejects, made.rows, started)
+
+    def _shard_folder(self, number: int) -> Path:
+        return self.work / f"annotated-{number:05d}"
 
     def _marker(self, number: int) -> Path:
         return self.work / f"annotated-{number:05d}.done.json"
 
-    def _annotated(self) -> list[Path]:
-        return [self.work / f"annotated-{number:05d}.parquet" for number in range(len(self.inputs))]
-
-    def _rejects(self) -> list[Path]:
-        """The rejects of every shard, then those of the step that made the shards, if it is there."""
-        made = [self.work / f"rejects-{number:05d}.parquet" for number in range(len(self.inputs))]
-        read = self.source / "rejects.parquet"
-        return [*made, *([read] if read.exists() else [])]
-
-    def languages(self) -> list[str]:
-        """The languages of the annotated shards and rejects. Raises `DataError` where two would share a file name."""
-        owners: dict[str, str] = {}
-        found: set[str] = set()
-        for path in [*self._annotated(), *self._rejects()]:
-            found.update(pq.read_table(path, columns=["lang"])["lang"].to_pylist())
-        for lang in sorted(found):
-            if (other := owners.setdefault(slug(lang), lang)) != lang:
-                raise DataError(
-                    f"Languages {other!r} and {lang!r} would share the file name {slug(lang)!r}. Rename one."
-                )
-        return sorted(found)
+    def languages(self) -> list["LanguagePart"]:
+        """Return the languages of the annotated shards in the order of their names, each with its files."""
+        spellings: dict[str, set[str]] = {}
+        files: dict[str, dict[str, str]] = {}
+        for number in range(self.shard_count):
+            outputs, facts = read_marker(self._marker(number))
+            for name, found in facts["languages"].items():
+                spellings.setdefault(name, set()).update(found)
+                folder = self._shard_folder(number).name
+                mine = (f"{folder}/{kind}-{name}.parquet" for kind in ("rows", "rejects"))
+                files.setdefault(name, {}).update({path: outputs[path] for path in mine if path in outputs})
+        parts = (LanguagePart(spelling_of(spellings[name]), files[name]) for name in spellings)
+        return sorted(parts, key=lambda part: part.lang)
 
     def _store(self, made: list[tuple[dict[str, Any], list[Path]]]) -> tuple[dict[str, Any], list[Path]]:
         """Funnel, card and pictures of the languages that were made."""
@@ -253,22 +273,22 @@ class Run:
         thresholds = settings.thresholds(made.steps)
         return store_funnel(self.recipes, entries, unavailable=self.unavailable, thresholds=thresholds, about=about)
 
-    def make_language(self, lang: str) -> tuple[dict[str, Any], list[Path]]:
-        """One language's data and rejects, its funnel and the files written; done once."""
-        started, marker = time.monotonic(), self.work / f"{slug(lang)}.done.json"
-        # A shard's marker holds the checksums of what was made of it.
-        shards_made = [self._marker(number).read_text("utf-8") for number in range(len(self.inputs))]
-        rejects = self._rejects()
-        others = [checksum(path) for path in rejects[len(self.inputs) :]]
-        key = digest([shards_made, others, self._settings(), self._layout()])
+    def make_language(self, part: "LanguagePart") -> tuple[dict[str, Any], list[Path]]:
+        """Return a language's funnel and the files written: its data and rejects; done once."""
+        started, lang = time.monotonic(), part.lang
+        marker = self.work / f"{slug(lang)}.done.json"
+        key = digest([lang, part.files, self._settings(), self._layout()])
         facts, problem = finished(marker, key)
         if facts is not None:
             self.report(f"step=language lang={lang} reused")
             return facts["entry"], [self.out / name for name in facts["outputs"]]
         if problem:
             self.report(f"step=language lang={lang} redone: {problem}")
-        with contextlib.closing(LanguageRows(lang, self._annotated(), self.work)) as rows:
-            entry, outputs = self._write_language(lang, rows, _rows_of(lang, rejects))
+        is_left_out = self.settings.permissions.is_opted_out if self.settings.permissions.has_opt_outs else None
+        schema = annotated_schema(self.annotator.provenance, self.annotator.scores, self.annotator.pii_types)
+        files = {kind: [self.work / path for path in part.files if f"/{kind}-" in path] for kind in ("rows", "rejects")}
+        with contextlib.closing(LanguageRows(lang, files["rows"], self.work, schema, is_left_out)) as rows:
+            entry, outputs = self._write_language(lang, rows, _rejects_of(lang, files["rejects"], is_left_out))
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
         for before, after in pairwise(entry["stages"]):
@@ -277,7 +297,7 @@ class Run:
 
     def _write_language(self, lang: str, rows: LanguageRows, rejects: pa.Table) -> tuple[dict[str, Any], list[Path]]:
         """The decisions of all steps about one language's rows, then its data and rejects."""
-        dropped, masks = [rejects, rows.repeated], dict[str, Any]()
+        dropped, masks = [rejects, rows.opted_out, rows.repeated], dict[str, Any]()
         for step in steps_of(self.recipes):
             if step in NEAR_DEDUP_MODES:
                 left_out = self._near_dedup(rows, step)
@@ -341,8 +361,15 @@ def finished_inputs(source: Path) -> list[Path]:
     return paths
 
 
-def _rows_of(lang: str, paths: list[Path]) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path, filters=[("lang", "==", lang)]) for path in paths])
+def _rejects_of(lang: str, paths: list[Path], is_left_out: IsLeftOut | None) -> pa.Table:
+    """Return the rejects of a language; of those that were opted out, neither path nor repository is left."""
+    table = pa.concat_tables([ANNOTATED_REJECT_SCHEMA.empty_table(), *(pq.read_table(path) for path in paths)])
+    table = table.set_column(table.column_names.index("lang"), "lang", pa.array([lang] * table.num_rows, pa.string()))
+    public = table.select(REJECT_SCHEMA.names)
+    if is_left_out is None:
+        return public
+    opted_out = pa.array(left_out(table, is_left_out))
+    return pa.concat_tables([public.filter(pc.invert(opted_out)), opt_out_rejects(table.filter(opted_out))])
 
 
 def _line(report: Progress, step: str, before: int, after: int, started: float) -> None:

@@ -56,7 +56,7 @@ class AnnotateShards(PipelineStep):
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
         """Annotate this rank's shards; the data that comes in is passed on."""
         made = self.plan.run()
-        for number in range(rank, len(made.inputs), world_size):
+        for number in range(rank, made.shard_count, world_size):
             made.annotate_shard(number)
             self.stat_update("shards")
         return data
@@ -74,8 +74,8 @@ class MakeLanguages(PipelineStep):
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
         """Make this rank's languages; the data that comes in is passed on."""
         made = self.plan.run()
-        for lang in made.languages()[rank::world_size]:
-            made.make_language(lang)
+        for part in made.languages()[rank::world_size]:
+            made.make_language(part)
             self.stat_update("languages")
         return data
 

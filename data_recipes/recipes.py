@@ -157,10 +157,11 @@ def lacking_reason(recipe: Recipe, lacking: Callable[[str], str | None]) -> str 
 def slug(language: str) -> str:
     """A language's name in file and config names.
 
-    >>> slug("C++"), slug("JavaScript")
-    ('cpp', 'javascript')
+    >>> slug("C++"), slug("JavaScript"), slug("F*")
+    ('cpp', 'javascript', 'fstar')
     """
-    return re.sub(r"[^a-z0-9]+", "-", language.lower().replace("+", "p").replace("#", "sharp")).strip("-") or "other"
+    name = language.lower().replace("+", "p").replace("#", "sharp").replace("*", "star")
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "other"
 
 
 def step_view(step: str, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Conjunction]:

@@ -42,6 +42,8 @@ class RunSettings:
         recognizers: presidio's recognizers, or their names (`module:NAME`), that are asked, too.
         max_file_bytes: Larger files are rejected.
         shard_bytes: About so many bytes of content are in one parquet file of the store.
+        keep_work: Keep the annotated shards in `.work` of the output, so that a run with other opt-outs or a part of
+            the recipes redoes no shard. They are about as large as the store, and hold opted-out files.
     """
 
     recipe: str | tuple[str, ...] = "near_dedup"
@@ -59,6 +61,7 @@ class RunSettings:
     recognizers: tuple[Any, ...] = ()
     max_file_bytes: int = MAX_FILE_BYTES
     shard_bytes: int = SHARD_BYTES
+    keep_work: bool = False
 
     def __post_init__(self) -> None:
         self._set("recipe", self.recipe if isinstance(self.recipe, str) else tuple(self.recipe))

@@ -108,11 +108,17 @@ def _with_priority(table: pa.Table, mode: Mode) -> tuple[pa.Table, list[str]]:
     """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
     if mode is not MODES["near_dedup_verified"]:
         return table.select(["hexsha"]), []
-    chosen = table.select([name for name in ("hexsha", *PRIORITY) if name in table.column_names])
-    if "licenses" in table.column_names:
-        is_licensed = pc.greater(pc.fill_null(pc.list_value_length(table["licenses"]), 0), 0)
-        chosen = chosen.append_column("is_licensed", is_licensed.cast(pa.int8()))
-    return chosen, [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
+    chosen = with_priority(table)
+    names = [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
+    return chosen.select(["hexsha", *names]), names
+
+
+def with_priority(table: pa.Table) -> pa.Table:
+    """Return the table with a column `is_licensed` (1 or 0), if it has licences."""
+    if "licenses" not in table.column_names:
+        return table
+    is_licensed = pc.greater(pc.fill_null(pc.list_value_length(table["licenses"]), 0), 0)
+    return table.append_column("is_licensed", is_licensed.cast(pa.int8()))
 
 
 def _row_groups(path: Path, priority: Sequence[str]) -> list[tuple[Path, int]]:

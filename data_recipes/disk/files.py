@@ -21,15 +21,25 @@ _GROUP_ROWS = 1000
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, moved onto it at the end; nothing half-written is left when that fails."""
+    """Give a temporary name beside `path`, moved onto it at the end; nothing half-written is left when that fails."""
     temporary = path.with_name(f".{path.name}.part")
+    with reporting_os_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextlib.contextmanager
+def reporting_os_errors(path: Path) -> Iterator[None]:
+    """Turn what the system refuses while `path` is written into an error that names it and says what to do."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or str(error)
         raise StoreError(
             f"{path}: can't be written ({reason}). Expected a writable folder with free space. Free some space or "

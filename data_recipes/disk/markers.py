@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_recipes.disk.files import checksum, write_json
+from data_recipes.errors import StoreError
 
 
 def digest(value: Any) -> str:
@@ -31,6 +32,19 @@ def mark_done(marker: Path, key: str, outputs: Sequence[Path], facts: Mapping[st
     """Record that a step with this key is finished, the checksums of its outputs and what else it found."""
     sums = {os.path.relpath(path, marker.parent): checksum(path) for path in outputs}
     write_json(marker, {"key": key, "outputs": sums, "facts": facts})
+
+
+def read_marker(marker: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the checksums of a finished step's outputs by name, and its facts.
+
+    Raises:
+        StoreError: The step did not finish, or its marker is damaged.
+    """
+    try:
+        record = json.loads(marker.read_text("utf-8"))
+        return dict(record["outputs"]), dict(record["facts"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{marker}: no readable marker of a finished step. Run again.") from error
 
 
 def finished(marker: Path, key: str) -> tuple[dict[str, Any] | None, str]:

@@ -1,6 +1,7 @@
 """Who may be in the dataset at all: the opt-out list and the licence list. Their rejects never reach the store."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,10 @@ from data_recipes.errors import DataError
 from data_recipes.filters.filter import Drop
 from data_recipes.sources.row import Row
 
+_BULLET = re.compile(r"^(?:[-*+•]\s+|\d+[.)]\s+)")
+_ADDRESS = re.compile(r"(?:[a-z+]+://)?(?:[^@/\s]+@)?(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev)[:/]+(.*)", re.IGNORECASE)
+_NAME = re.compile(r"[\w.-]+")
+
 Names = str | os.PathLike[str] | Iterable[str]
 
 
@@ -16,9 +21,10 @@ Names = str | os.PathLike[str] | Iterable[str]
 class Permissions:
     """The opt-outs and the licences of a run.
 
-    `opt_outs` are owners (`octocat`) and repositories (`octocat/hello`), `licenses` the licences that a file may
-    have; None takes any. Either is a list of names or a text file with one a line; `#` begins a comment. Where the
-    source gives licences, a file without one is dropped unless `keep_unlicensed` is set.
+    `opt_outs` are owners (`octocat`) and repositories (`octocat/hello`), also as addresses, with `@`, `/*`, `.git` or
+    a bullet; `licenses` are the licences that a file may have; None takes any. Either is a list of names or a text file
+    with one a line; `#` begins a comment. Where the source gives licences, a file without one is dropped unless
+    `keep_unlicensed` is set.
 
     >>> Permissions(opt_outs=["octocat"]).drop(Row("x", "a.py", 1, "py", "Python", "0", 1, 1, 1, repo="OctoCat/a"))
     Drop(reason='opt_out', detail='')
@@ -31,7 +37,8 @@ class Permissions:
     _allowed: frozenset[str] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_left", names_of(self.opt_outs, "opt_outs"))
+        given = lines_of(self.opt_outs, "opt_outs")
+        object.__setattr__(self, "_left", frozenset(name for line in given if (name := opt_out_name(line))))
         allowed = None if self.licenses is None else names_of(self.licenses, "licenses")
         object.__setattr__(self, "_allowed", allowed)
 
@@ -41,23 +48,38 @@ class Permissions:
         return needs | ({"licenses": "the licence list"} if self._allowed is not None else {})
 
     def settings(self) -> dict[str, object]:
-        """All that the decisions depend on, as JSON values."""
+        """Return all that the decisions depend on, as JSON values."""
+        return {"opt_outs": sorted(self._left), **self.license_settings()}
+
+    def license_settings(self) -> dict[str, object]:
+        """Return what the decisions about licences depend on."""
         allowed = None if self._allowed is None else sorted(self._allowed)
-        return {"opt_outs": sorted(self._left), "licenses": allowed, "keep_unlicensed": self.keep_unlicensed}
+        return {"licenses": allowed, "keep_unlicensed": self.keep_unlicensed}
 
     def about(self) -> dict[str, object]:
-        """What the card says of it: how many opt-outs there are, never whose."""
+        """Return what the card says of it: how many opt-outs there are, never whose."""
         return {**self.settings(), "opt_outs": len(self._left)}
 
     def drop(self, row: Row) -> Drop | None:
-        """Why the row may not be published, if so. An opt-out is dropped without saying whose it was."""
-        if self._left and row.repo is not None:
-            repo = row.repo.lower()
-            if repo in self._left or repo.partition("/")[0] in self._left:
-                return Drop("opt_out", "")
-        return self._license(row.licenses)
+        """Return why the row may not be published, or None. An opt-out is dropped without saying whose it was."""
+        if self.is_opted_out(row.repo, row.other_repos or ()):
+            return Drop("opt_out", "")
+        return self.license_drop(row.licenses)
 
-    def _license(self, licenses: Sequence[str] | None) -> Drop | None:
+    @property
+    def has_opt_outs(self) -> bool:
+        """Whether anybody is on the opt-out list."""
+        return bool(self._left)
+
+    def is_opted_out(self, repo: str | None, other_repos: Iterable[str] = ()) -> bool:
+        """Return whether the list has one of the repositories that a file is in, or the owner of one."""
+        if not self._left:
+            return False
+        names = [name.lower() for name in (repo, *other_repos) if name]
+        return any(name in self._left or name.partition("/")[0] in self._left for name in names)
+
+    def license_drop(self, licenses: Sequence[str] | None) -> Drop | None:
+        """Return why a file with these licences (None: unknown) may not be published, or None."""
         if licenses is None:
             return Drop("unlicensed", "unknown licence") if self._allowed is not None else None
         # Differs from the report: its source held licensed files only; here a file without a licence is dropped.
@@ -68,11 +90,39 @@ class Permissions:
         return None
 
 
-def names_of(given: Names, what: str) -> frozenset[str]:
-    """The names of a list, or of a text file with one a line, in lower case."""
+def lines_of(given: Names, what: str) -> list[str]:
+    """Return the entries of a list, or of a text file with one a line, without comments and blank ones."""
     if isinstance(given, str | os.PathLike):
         path = Path(given)
         if not path.is_file():
             raise DataError(f"{what}: {path} is no file. Pass a text file with one name a line, or a list of names.")
-        given = [line.partition("#")[0] for line in path.read_text("utf-8").splitlines()]
-    return frozenset(name.strip().strip("/").lower() for name in given if name.strip())
+        try:
+            given = path.read_text("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{what}: {path} is not UTF-8 at byte {error.start}. Write it as UTF-8 text.") from error
+    return [name for line in given if (name := line.partition("#")[0].strip())]
+
+
+def names_of(given: Names, what: str) -> frozenset[str]:
+    """Return the names of a list, or of a text file with one a line, in lower case."""
+    return frozenset(name.strip("/").lower() for name in lines_of(given, what))
+
+
+def opt_out_name(entry: str) -> str:
+    """Return the owner or `owner/repository` that an entry of an opt-out list means, in lower case.
+
+    >>> [opt_out_name(x) for x in ("https://github.com/Ada/Code.git", "- ada/code/", "@Ada", "ada/*", "git@github.com:ada/x")]
+    ['ada/code', 'ada/code', 'ada', 'ada', 'ada/x']
+
+    Raises:
+        DataError: The entry has neither of the two forms.
+    """
+    text = _BULLET.sub("", entry.strip()).strip("`'\"<>,; \t")
+    address = _ADDRESS.fullmatch(text)
+    parts = (address[1] if address else text).partition("?")[0].removeprefix("@").strip("/").split("/")
+    if address:
+        del parts[2:]  # a place in the repository: tree/main/src
+    owner, repository = parts[0], parts[1].removesuffix(".git") if len(parts) > 1 else "*"
+    if len(parts) > 2 or not _NAME.fullmatch(owner) or not (repository == "*" or _NAME.fullmatch(repository)):
+        raise DataError(f"{entry!r} is neither OWNER nor OWNER/REPOSITORY. Write one of these, or an address.")
+    return owner.lower() if repository == "*" else f"{owner}/{repository}".lower()

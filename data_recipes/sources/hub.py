@@ -12,7 +12,7 @@ from data_recipes.disk.markers import digest
 from data_recipes.errors import DataError
 from data_recipes.sources.layouts import columns_to_read, layout_of
 from data_recipes.sources.parquet import provided_by, rows_of_batch
-from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row, first_of_its_bytes
+from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _BATCH_ROWS = 256
@@ -61,12 +61,10 @@ class DatasetSource:
         return provenance, self._rows(itertools.chain([first], batches), max_file_bytes)
 
     def _rows(self, batches: Iterator[pa.Table], max_file_bytes: int) -> Iterator[Row | Reject]:
-        seen: dict[str, str] = {}
         number = 0
         for table in batches:
             names: Sequence[str] = table.schema.names
             layout = layout_of(self.name, names)
             for batch in table.select(columns_to_read(layout, names)).to_batches():
-                for item in rows_of_batch(layout, batch, f"{self.name}:", number, max_file_bytes):
-                    yield first_of_its_bytes(item, seen)
+                yield from rows_of_batch(layout, batch, f"{self.name}:", number, max_file_bytes)
                 number += batch.num_rows

@@ -22,6 +22,7 @@ class Layout:
     marks: tuple[str, ...]
     columns: Mapping[str, str]
     files: str | None = None  # the column with a repository's files, where a row is a repository
+    other_repos: tuple[str, ...] = ()  # columns with further repositories that hold the file
 
     def column(self, field: str) -> str:
         """The column that holds this field, whether the table has it or not."""
@@ -73,6 +74,7 @@ LAYOUTS = (
             "licenses": "max_stars_repo_licenses",
             "date": "max_stars_repo_stars_event_max_datetime",
         },
+        other_repos=("max_issues_repo_name", "max_forks_repo_name"),
     ),
     Layout("The Stack smol", ("repository_name", "content"), {"repo": "repository_name"}),
     Layout("rows", ("content",), {"lang": "lang"}),
@@ -81,7 +83,7 @@ LAYOUTS = (
 
 FIELDS = (
     *("content", "path", "size", "ext", "lang", "hexsha", "avg_line_length", "max_line_length", "alphanum_fraction"),
-    *("repo", "revision", "stars", "forks", "licenses", "date", "encoding"),
+    *("repo", "revision", "stars", "forks", "licenses", "date", "encoding", "other_repos"),
 )
 
 
@@ -101,7 +103,7 @@ def layout_of(place: str, names: Sequence[str]) -> Layout:
 
 def columns_to_read(layout: Layout, names: Sequence[str]) -> list[str]:
     """The columns of the table that hold any of our fields."""
-    wanted = {layout.column(name).split(".")[0] for name in FIELDS} | {"language"}
+    wanted = {layout.column(name).split(".")[0] for name in FIELDS} | {"language", *layout.other_repos}
     return [name for name in names if name in wanted]
 
 
@@ -112,6 +114,8 @@ def fields_in(layout: Layout, names: Sequence[str], children: Mapping[str, Seque
         outer, _, inner = layout.column(name).partition(".")
         if outer in names and (not inner or inner in children.get(outer, ())):
             found.add(name)
+    if set(layout.other_repos) & set(names):
+        found.add("other_repos")
     return found | ({"lang"} if "language" in names else set())
 
 
@@ -129,6 +133,9 @@ def records_of(layout: Layout, record: Mapping[str, Any]) -> Iterator[dict[str, 
                 value = record.get("language")
             if value is not None and (cleaned := clean(value)) is not None:
                 found[name] = cleaned
+        if layout.other_repos:
+            others = {str(other) for column in layout.other_repos if (other := record.get(column))}
+            found["other_repos"] = sorted(others - {found.get("repo")})
         yield found
 
 
@@ -173,5 +180,6 @@ _CLEAN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("avg_line_length", "alphanum_fraction"), _number),
     "content": lambda value: value,
     "licenses": _licenses,
+    "other_repos": _licenses,
     "date": _date,
 }

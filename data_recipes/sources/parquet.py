@@ -17,17 +17,16 @@ from data_recipes.sources.row import (
     LANGUAGES,
     MAX_FILE_BYTES,
     PROVENANCE_SCHEMA,
+    SPELLED,
     STATISTICS,
     Reject,
     Row,
-    first_of_its_bytes,
     make_row,
 )
 
-_SPELLED = {lang.lower(): lang for lang in LANGUAGES.values()}  # some tables write `lang` in lower case
 _NOT_SCANNED = {"avg_line_length": 0.0, "max_line_length": -1, "alphanum_fraction": 0.0}  # until the batch is scanned
 _PROVENANCE = tuple(PROVENANCE_SCHEMA.names)
-_BATCH_ROWS = 512
+_BATCH_ROWS, _BATCH_BYTES = 512, 16 << 20
 _BATCH_REPOSITORIES = 8  # a row of The Stack v3 is a whole repository
 
 
@@ -58,24 +57,31 @@ def read_parquet(
     source: PathLike,
     *,
     max_file_bytes: int = MAX_FILE_BYTES,
-    drop_duplicates: bool = True,
 ) -> Iterator[Row | Reject]:
-    """Rows and rejects of a parquet file or a folder of them, in any of the layouts of `layouts.py`.
+    """Yield the rows and rejects of a parquet file or a folder of them, in any of the layouts of `layouts.py`.
 
-    Columns that can be derived (size, ext, lang, hexsha, line statistics) are computed where they are missing.
-    Raises `DataError` for a file that is no parquet and for a table without `content`.
+    Columns that can be derived (size, ext, lang, hexsha, line statistics) are computed where they are missing. Exact
+    duplicates stay: which of them is to be kept, only a reader of all files can tell.
+
+    Raises:
+        DataError: A file is no parquet, or a table has no `content`.
     """
-    seen: dict[str, str] = {}
     for file in parquet_files(source):
         with readable(file) as table:
             names = table.schema_arrow.names
             layout = layout_of(str(file), names)
-            size = _BATCH_REPOSITORIES if layout.files else _BATCH_ROWS
+            size = _batch_rows(table, _BATCH_REPOSITORIES if layout.files else _BATCH_ROWS)
             number = 0
             for batch in table.iter_batches(batch_size=size, columns=columns_to_read(layout, names)):
-                for item in rows_of_batch(layout, batch, f"{file.name}:", number, max_file_bytes):
-                    yield first_of_its_bytes(item, seen) if drop_duplicates else item
+                yield from rows_of_batch(layout, batch, f"{file.name}:", number, max_file_bytes)
                 number += batch.num_rows
+
+
+def _batch_rows(table: pq.ParquetFile, most: int) -> int:
+    """Return how many rows to read at once, so that a batch of the group with the longest rows has some MB."""
+    groups = (table.metadata.row_group(number) for number in range(table.num_row_groups))
+    longest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(most, int(_BATCH_BYTES / max(longest, 1))))
 
 
 @contextlib.contextmanager
@@ -150,7 +156,7 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     given = {name: record[name] for name in ("size", "hexsha", *STATISTICS, *_PROVENANCE) if name in record}
     if not given.keys() & set(STATISTICS):
         given |= _NOT_SCANNED
-    return make_row(data, path, ext=ext, lang=_SPELLED.get(lang, lang), given=given)
+    return make_row(data, path, ext=ext, lang=SPELLED.get(lang.lower(), lang), given=given)
 
 
 def _decoded(content: bytes, encoding: str) -> str | bytes:

@@ -1,13 +1,16 @@
 """The record type of every source: a row, or the reject that says why a file is none; and their Arrow schemas."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_recipes.engine.line_scan import line_statistics
+from data_recipes.errors import DataError
 
 LANGUAGES: Mapping[str, str] = {
     "py": "Python",
@@ -19,6 +22,9 @@ LANGUAGES: Mapping[str, str] = {
     "mjs": "JavaScript",
 }
 """Languages by file extension (without the dot, as The Stack writes it)."""
+
+SPELLED: Mapping[str, str] = {lang.lower(): lang for lang in LANGUAGES.values()}
+"""The names of known languages by their lower case: tables spell them in several ways."""
 
 MAX_FILE_BYTES = 1_000_000
 ROW_SCHEMA = pa.schema(
@@ -42,6 +48,7 @@ PROVENANCE_SCHEMA = pa.schema(
         ("forks", pa.int64()),
         ("licenses", pa.list_(pa.string())),
         ("date", pa.string()),
+        ("other_repos", pa.list_(pa.string())),
     ],
 )
 """Where a file comes from; a table has those of these columns that its source has."""
@@ -59,8 +66,11 @@ REJECT_SCHEMA = pa.schema(
         ("kept_hexsha", pa.string()),
         ("jaccard", pa.float64()),
         ("matched", pa.string()),
+        ("repo", pa.string()),
     ],
 )
+
+ANNOTATED_REJECT_SCHEMA = REJECT_SCHEMA.append(pa.field("other_repos", pa.list_(pa.string())))
 
 STATISTICS = ("avg_line_length", "max_line_length", "alphanum_fraction")
 
@@ -84,6 +94,7 @@ class Row:
     forks: int | None = None
     licenses: Sequence[str] | None = None
     date: str | None = None
+    other_repos: Sequence[str] | None = None
     scores: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -102,6 +113,8 @@ class Reject:
     kept_hexsha: str | None = None
     jaccard: float | None = None
     matched: str | None = None
+    repo: str | None = None
+    other_repos: Sequence[str] = ()
 
 
 def make_row(data: bytes, path: str, *, ext: str, lang: str, given: Mapping[str, Any] | None = None) -> Row | Reject:
@@ -133,6 +146,14 @@ def make_row(data: bytes, path: str, *, ext: str, lang: str, given: Mapping[str,
     return Row(content=content, path=path, ext=ext, lang=lang, **known)
 
 
+def reject_of(row: Row, stage: str, reason: str, detail: str = "") -> Reject:
+    """Return the reject that a row becomes at a stage."""
+    others = tuple(row.other_repos or ())
+    return Reject(
+        row.path, row.lang, row.size, stage, reason, detail, hexsha=row.hexsha, repo=row.repo, other_repos=others
+    )
+
+
 def rows_schema(provenance: Sequence[str] = (), scores: Sequence[str] = ()) -> pa.Schema:
     """Return the schema of rows with some of the columns of provenance and with measured columns."""
     known = [column for column in PROVENANCE_SCHEMA if column.name in provenance]
@@ -147,10 +168,39 @@ def rows_table(rows: Sequence[Row], provenance: Sequence[str] = (), scores: Sequ
     return pa.table(columns, schema=schema)
 
 
-def rejects_table(rejects: Sequence[Reject]) -> pa.Table:
-    """The Arrow table of some rejects."""
-    columns = {name: [getattr(reject, name) for reject in rejects] for name in REJECT_SCHEMA.names}
-    return pa.table(columns, schema=REJECT_SCHEMA)
+def rejects_table(rejects: Sequence[Reject], *, is_annotated: bool = False) -> pa.Table:
+    """Return the Arrow table of some rejects; annotated ones still name every repository that had the file."""
+    schema = ANNOTATED_REJECT_SCHEMA if is_annotated else REJECT_SCHEMA
+    columns = {name: [getattr(reject, name) for reject in rejects] for name in schema.names}
+    return pa.table(columns, schema=schema)
+
+
+def read_rejects(path: Path) -> Iterator[Reject]:
+    """Yield the rejects that a parquet file holds.
+
+    Raises:
+        DataError: The file is no table of rejects.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: not a readable parquet file ({str(error)[:120]}). Write the rows again.") from error
+    if lacking := [name for name in ("path", "lang", "size", "stage", "reason") if name not in table.column_names]:
+        found = ", ".join(table.column_names)
+        raise DataError(f"{path} is no table of rejects: no {lacking[0]!r} column. Columns found: {found}.")
+    names = [name for name in ANNOTATED_REJECT_SCHEMA.names if name in table.column_names]
+    for record in table.select(names).to_pylist():
+        yield Reject(**{**record, "other_repos": tuple(record.get("other_repos") or ())})
+
+
+def spelling_of(spellings: Iterable[str]) -> str:
+    """Return the one name for a language that tables spell in several ways: the known one, or the first.
+
+    >>> spelling_of({"python", "PYTHON"}), spelling_of({"zig", "Zig"})
+    ('Python', 'Zig')
+    """
+    names = sorted(spellings)
+    return next((known for name in names if (known := SPELLED.get(name.lower()))), names[0])
 
 
 def first_of_its_bytes(row: Row | Reject, seen: dict[str, str]) -> Row | Reject:

@@ -17,6 +17,7 @@ _ABOUT_PROVENANCE = {
     "forks": "its forks",
     "licenses": "licences found in it",
     "date": "date of its last event or commit",
+    "other_repos": "further repositories that hold the file",
 }
 
 

@@ -42,7 +42,7 @@ ROUNDS = 5
 def corpus(files: list[Path], limit: int) -> pa.Table:
     """At most `limit` rows of each language."""
     if files:
-        rows = [item for file in files for item in read_parquet(file, drop_duplicates=False) if isinstance(item, Row)]
+        rows = [item for file in files for item in read_parquet(file) if isinstance(item, Row)]
     else:
         with tempfile.TemporaryDirectory() as folder:
             roots = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]

@@ -47,7 +47,7 @@ def sample(files: list[Path], megabytes: float) -> pa.Table:
             size += row.size
     for file in files:
         size = 0.0
-        for item in read_parquet(file, drop_duplicates=False):
+        for item in read_parquet(file):
             if size > megabytes * 1e6 / len(files):
                 break
             if isinstance(item, Row):

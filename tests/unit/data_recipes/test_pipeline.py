@@ -3,11 +3,13 @@
 import json
 import resource
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_recipes.disk.files import write_text
 from data_recipes.errors import DataError, StoreError
+from data_recipes.filters.permissions import Permissions
 from data_recipes.pipeline import run, write_rows
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Reject
@@ -194,3 +196,39 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def _table_of(folder, **columns):
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "rows.parquet")
+    return folder
+
+
+def test_spellings_of_a_language_are_one(tmp_path):
+    """Go, go and GO make one language, as python does with Python; a language without a table entry, too."""
+    langs = ["Go", "go", "GO", "python", "Python", "zig", "Zig"]
+    contents = [f"line {number} of a file\nand another\n" for number in range(len(langs))]
+    source = _table_of(tmp_path / "in", content=contents, path=[f"f{n}" for n in range(len(langs))], lang=langs)
+    funnel = run(source, tmp_path / "out", "base", progress=_quiet, seed=0)
+    assert {entry["lang"]: entry["stages"][2]["files"] for entry in funnel["funnel"]} == {
+        "GO": 3,
+        "Python": 2,
+        "Zig": 2,
+    }
+    assert set(pq.read_table(_shard(tmp_path / "out"))["lang"].to_pylist()) == {"Python"}
+
+
+def test_another_opt_out_list_redoes_no_shard(tmp_path):
+    """With the annotated shards kept, a changed list gives the bytes of a run from nothing, and annotates nothing."""
+    contents = [f"def f{number}():\n    return {number}\n" for number in range(6)]
+    repos = [f"{name}/code" for name in ("ada", "bob", "cyd") for _ in range(2)]
+    source = _table_of(tmp_path / "in", content=contents, path=[f"{n}.py" for n in range(6)], repo=repos)
+    how = {"recipe": "base", "seed": 0}
+    run(source, tmp_path / "a" / "out", progress=_quiet, keep_work=True, **how)
+    lines, permissions = [], Permissions(["bob", "https://github.com/cyd/code"])
+    run(source, tmp_path / "a" / "out", progress=lines.append, permissions=permissions, **how)
+    run(source, tmp_path / "b" / "out", progress=_quiet, permissions=permissions, **how)
+    assert [line for line in lines if "step=annotate" in line] == ["step=annotate shard=rows.parquet reused"]
+    assert _bytes(tmp_path / "a" / "out") == _bytes(tmp_path / "b" / "out")
+    rejects = pq.read_table(tmp_path / "a" / "out" / "rejects" / "python.parquet").to_pylist()
+    assert [(r["reason"], r["path"], r["repo"]) for r in rejects] == [("opt_out", "", None)] * 4

@@ -22,6 +22,39 @@ def test_owners_and_repositories_are_left_out_in_any_case(repo, reason):
     assert _drop(permissions, repo=repo) == (reason and (reason, ""))
 
 
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("https://github.com/Ada/Code", "ada/code"),
+        ("http://www.github.com/ada/code.git/", "ada/code"),
+        ("https://github.com/ada/code/tree/main/src?tab=readme", "ada/code"),
+        ("github.com/ada", "ada"),
+        ("git@github.com:ada/code.git", "ada/code"),
+        ("ssh://git@gitlab.com/ada/code", "ada/code"),
+        ("- ada/code", "ada/code"),
+        ("* @ada", "ada"),
+        ("1. ada/*", "ada"),
+        ("`ada/co.de`,", "ada/co.de"),
+        ("ada/code/", "ada/code"),
+    ],
+)
+def test_entries_are_read_as_people_write_them(entry, name):
+    """Addresses, bullets, `@`, `/*`, `.git` and quotes all mean the same owner or repository."""
+    assert Permissions([entry]).settings()["opt_outs"] == [name]
+
+
+@pytest.mark.parametrize("entry", ["a b", "ada/code/src", "https://github.com/", "*"])
+def test_an_entry_that_names_nobody_is_an_error(entry):
+    """What can't be read is said, and not passed over."""
+    with pytest.raises(DataError, match=r"is neither OWNER nor OWNER/REPOSITORY"):
+        Permissions([entry])
+
+
+def test_every_repository_of_a_file_counts():
+    """The Stack v1 names three: who owns any of them can opt out."""
+    assert _drop(Permissions(["ada"]), repo="bob/x", other_repos=["Ada/x"]) == ("opt_out", "")
+
+
 def test_lists_are_read_from_files(tmp_path):
     """One name a line; blank lines and comments are passed over."""
     path = tmp_path / "out.txt"

@@ -62,8 +62,17 @@ def test_the_stack_v1(tmp_path):
         3,
         ["Apache-2.0", "MIT"],
         "2020-01-02T03:04:05.000Z",
+        [],
     )
     assert {"stars", "repo", "licenses"} <= fields
+
+
+def test_the_stack_v1_has_three_repositories(tmp_path):
+    """Those of the `max_issues_` and `max_forks_` columns are named, too, each once and without the first."""
+    columns = _v1(max_issues_repo_name=["zoe/fork"], max_forks_repo_name=["octocat/hello"])
+    (row,), fields = _read(tmp_path, columns)
+    assert (row.repo, row.other_repos) == ("octocat/hello", ["zoe/fork"])
+    assert "other_repos" in fields
 
 
 @pytest.mark.parametrize(

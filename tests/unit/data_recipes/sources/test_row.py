@@ -12,6 +12,7 @@ from data_recipes.engine.line_scan import line_statistics
 from data_recipes.errors import DataError
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import (
+    ANNOTATED_REJECT_SCHEMA,
     PROVENANCE_SCHEMA,
     REJECT_SCHEMA,
     ROW_SCHEMA,
@@ -103,13 +104,13 @@ def test_a_truncated_parquet_file_is_an_error_that_names_it(tmp_path):
 
 
 def test_odd_parquet_rows_become_rejects(tmp_path):
-    """Null, binary, oversized, repeated and unknown-language content is rejected by name, never raised."""
+    """Null, binary, oversized and unknown-language content is rejected by name, never raised; a copy is a row."""
     values = [None, b"\xff", b"x" * 50, b"ok = 1", b"ok = 1", b"fn main() {}"]
     paths = ["n.py", "b.py", "l.py", "o.py", "d.py", "m.rs"]
     pq.write_table(pa.table({"content": pa.array(values, pa.binary()), "path": paths}), tmp_path / "t.parquet")
     made = list(read_parquet(tmp_path, max_file_bytes=40))
     reasons = [item.reason if isinstance(item, Reject) else "row" for item in made]
-    assert reasons == ["empty", "not_utf8", "too_large", "row", "exact_duplicate", "unknown_language"]
+    assert reasons == ["empty", "not_utf8", "too_large", "row", "row", "unknown_language"]
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -121,4 +122,5 @@ def test_an_empty_folder_is_an_error(tmp_path):
 def test_schemas_are_documented_fields():
     """The Arrow schemas and the record types name the same columns."""
     assert [*ROW_SCHEMA.names, *PROVENANCE_SCHEMA.names, "scores"] == list(Row.__dataclass_fields__)
-    assert set(REJECT_SCHEMA.names) == set(Reject.__dataclass_fields__)
+    assert set(ANNOTATED_REJECT_SCHEMA.names) == set(Reject.__dataclass_fields__)
+    assert {*REJECT_SCHEMA.names, "other_repos"} == set(ANNOTATED_REJECT_SCHEMA.names)
