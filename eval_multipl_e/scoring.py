@@ -53,7 +53,7 @@ def score(
     completions for; a k given by the caller must not exceed the completions of any problem. `progress` is called with the
     number of programs that are done and of all to be run, from one worker's thread at a time.
     """
-    _check_gate()
+    check_gate()
     _check_columns(predictions, references, languages, prompts)
     ks = _check_ks(k, min(len(row) for row in predictions))
     way = _check_run(mode, num_workers, sandbox, speed)
@@ -95,7 +95,8 @@ def score(
     }
 
 
-def _check_gate() -> None:
+def check_gate() -> None:
+    """Refuse to run programs unless the user has said that they may be run."""
     if os.environ.get(GATE) != "1":
         raise EvalError(
             f"eval_multipl_e: {GATE} is not set to 1. This metric builds and runs programs written by a model, and "

@@ -167,3 +167,32 @@ RACKET = """(begin
   (dynamic-require program #f)
   (when (module-declared? (part 'main) #t) (dynamic-require (part 'main) #f))))
 """
+# Python runs the program as its own `__main__`. What is loaded before holds no state that a program could change for
+# another; `random`, which is seeded as it is loaded, is not among it. A copy ends as soon as its threads, exit handlers
+# and output are done: to take down the interpreter's modules as well costs as much as the rest together.
+PYTHON = """def serve():
+    import atexit, collections, ctypes, functools, gc, itertools, math, os, re, sys, typing
+    api, libc, helper = ctypes.pythonapi, ctypes.CDLL(None), ctypes.PyDLL("{library}")
+    libc.fopen.restype = ctypes.c_void_p
+    run, leave, at_exit, loaded = api.PyRun_SimpleFileExFlags, os._exit, atexit._run_exitfuncs, sys.modules
+    run.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
+    name = b"/program/main.py"
+    sys.argv[:] = [name.decode()]
+    del globals()["serve"]
+    gc.collect()
+    gc.freeze()
+    helper.santa_serve()
+    file = libc.fopen(name, b"rb")
+    code = 1 if not file or run(file, name, 1, None) else 0
+    try:
+        if "threading" in loaded:
+            loaded["threading"]._shutdown()
+        at_exit()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except BaseException:
+        leave(120)
+    leave(code)
+serve()
+"""

@@ -20,7 +20,7 @@ from .sandbox import start_warm
 from .sandbox_box import Box, Limits, SandboxError
 from .sandbox_streams import Step
 from .toolchains import find_tool, visible_folders
-from .warm_helper import PERL, RACKET, RUBY, R
+from .warm_helper import PERL, PYTHON, RACKET, RUBY, R
 
 _READY_S = 60.0
 
@@ -38,6 +38,7 @@ _RACKET = ("-l", "racket/base", "-l", "ffi/unsafe", "-l", "racket", "-l", "racku
 _RECIPES: Mapping[str, _Recipe] = MappingProxyType(
     {
         "pl": _Recipe("perl", PERL, "/program/main.pl"),
+        "py": _Recipe("python", PYTHON, is_preloaded=False, words=("-I", "-c")),
         "r": _Recipe("Rscript", R, "/program/main.r", is_preloaded=False),
         "rb": _Recipe("ruby", RUBY),
         "rkt": _Recipe("racket", RACKET, is_preloaded=False, words=_RACKET),

@@ -106,15 +106,20 @@ def test_cold_says_what_warm_says(code):
     assert expected == _statuses(code, tuple(expected), mode="compat", speed="cold")
 
 
-@pytest.mark.parametrize("code", [_marked("pl"), _marked("r"), _marked("rb")])
+@pytest.mark.parametrize("code", [_marked("pl"), _marked("py"), _marked("r"), _marked("rb")])
 def test_programs_forked_from_one_interpreter_do_not_meet(code):
     """A program sees neither files, nor definitions, nor processes of the one before; and none of the interpreter's rights."""
     write, read = {
+        "py": (
+            "import builtins\nbuiltins.x = 1\nopen('/tmp/x', 'w').close()",
+            "import builtins, os\nif hasattr(builtins, 'x') or os.path.exists('/tmp/x'): os._exit(1)",
+        ),
         "pl": ("our $x = 1; open(F, '>', '/tmp/x'); print F 1; close F;", "exit(defined($main::x) || -e '/tmp/x');"),
         "r": ("x <- 1; cat('1', file = '/tmp/x')", "if (exists('x') || file.exists('/tmp/x')) quit(status = 1)"),
         "rb": ("$x = 1; File.write('/tmp/x', '1')", "exit 1 if $x || File.exist?('/tmp/x')"),
     }[code]
     who = {
+        "py": "import os\nif os.getuid() != 1000 or os.path.exists('/etc/shadow'): os._exit(2)",
         "pl": "exit 2 if $< != 1000 || -e '/etc/shadow' || `grep CapEff /proc/self/status` !~ /0{16}/;",
         "r": "if (!any(grepl('CapEff:\\t0000000000000000', readLines('/proc/self/status')))) quit(status = 2)",
         "rb": "exit 2 if Process.uid != 1000 || File.read('/proc/self/status') !~ /CapEff:\\t0{16}/",
@@ -133,6 +138,7 @@ STATUS_LINES = (
 )
 LOOKS = {
     "pl": "local $/; open(F, '<', '/proc/self/status'); print <F>; opendir(D, '/proc'); print 'pids ', join(' ', grep /^[0-9]+$/, readdir D);",
+    "py": "import os\nprint(open('/proc/self/status').read(), 'pids', *filter(str.isdigit, os.listdir('/proc')))",
     "r": "writeLines(readLines('/proc/self/status')); cat('pids', grep('^[0-9]+$', list.files('/proc'), value = TRUE))",
     "rb": "puts File.read('/proc/self/status'), 'pids ' + Dir.children('/proc').grep(/^[0-9]+$/).join(' ')",
     "rkt": '#lang racket\n(display (file->string "/proc/self/status"))\n(display "pids ")\n'
