@@ -3,9 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -64,7 +63,6 @@ class Reward:
         self._kept = KeptOutcomes(cache_dir, mode)
         self._warm = Warm(self._way)
         self._pool = ThreadPoolExecutor(num_workers or os.cpu_count() or 1, "santa-reward")
-        self._alone = _OneAlone()
 
     def __call__(
         self,
@@ -131,54 +129,15 @@ class Reward:
         if lacking:
             raise EvalError(lacking)
         strict = self._mode == "strict"
-        with self._alone.beside():
-            try:
-                outcome = judged(language, program, self._way, limit_s, strict=strict, warm=self._warm)
-                is_starved = outcome.is_starved
-            except SandboxError:
-                is_starved = True  # the machine may have been short of memory or process ids
+        try:
+            outcome = judged(language, program, self._way, limit_s, strict=strict, warm=self._warm)
+            is_starved = outcome.is_starved
+        except SandboxError:
+            is_starved = True  # the machine may have been short of memory or process ids
         if is_starved:
-            # Load is no fault of the program: alone, it has its whole limit in processor time.
-            with self._alone.alone():
-                outcome = judged(language, program, self._way, limit_s, strict=strict, is_patient=True)
+            outcome = judged(language, program, self._way, limit_s, strict=strict)
         self._kept.put(language, name, outcome)
         return outcome
-
-
-class _OneAlone:
-    """A lock that many may hold beside each other, or one alone."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._count = 0
-        self._waiting = 0
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._count >= 0 and not self._waiting)
-            self._count += 1
-        try:
-            yield
-        finally:
-            self._leave(1)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: self._count == 0)
-            self._waiting -= 1
-            self._count = -1
-        try:
-            yield
-        finally:
-            self._leave(-1)
-
-    def _leave(self, held: int) -> None:
-        with self._changed:
-            self._count -= held
-            self._changed.notify_all()
 
 
 _defaults: dict[int, Reward] = {}
