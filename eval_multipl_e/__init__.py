@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from eval_multipl_e.suite.docstrings import smoothed_bleu
     from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
     from eval_multipl_e.suite.problems import complete, read_problems
-    from eval_multipl_e.suite.reward import Reward, reward
+    from eval_multipl_e.suite.rewarding import reward
 
     from .execution import run_program
     from .languages import LANGUAGES
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LANGUAGES": "languages",
-    "Reward": "suite.reward",
     "complete": "suite.problems",
     "exact_match": "suite.infilling",
     "pass_at_k": "scoring_estimator",
     "read_problems": "suite.problems",
-    "reward": "suite.reward",
+    "reward": "suite.rewarding",
     "run_program": "execution",
     "score": "scoring",
     "single_line_tasks": "suite.infilling",
@@ -30,7 +29,6 @@ _HOMES = {
 
 __all__ = [
     "LANGUAGES",
-    "Reward",
     "complete",
     "exact_match",
     "pass_at_k",

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from eval_multipl_e.suite.reward import Reward
+from eval_multipl_e.suite.rewarding import Reward
 from eval_multipl_e.toolchains import find_tool
 
 TESTS = "def check(f):\n    assert f(1) == {}\n    assert f(-1) == {}\ncheck(f)"

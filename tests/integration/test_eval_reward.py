@@ -8,7 +8,7 @@ import pytest
 
 from eval_multipl_e import reward
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.reward import Reward
+from eval_multipl_e.suite.rewarding import Reward
 
 PROMPT = "def f(x):\n"
 TESTS = "def check(f):\n    assert f(1) == 2\n    assert f(5) == 6\ncheck(f)"

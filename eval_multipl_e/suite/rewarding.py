@@ -10,6 +10,7 @@ from typing import Any
 
 from eval_multipl_e.errors import EvalError
 from eval_multipl_e.execution import MODES, STATUSES, Outcome, judged, toolchain_problem
+from eval_multipl_e.execution_batch import usable_processors
 from eval_multipl_e.execution_cache import KeptOutcomes
 from eval_multipl_e.languages import language_of
 from eval_multipl_e.sandbox import resolve
@@ -62,7 +63,7 @@ class Reward:
         self._way = resolve(sandbox)
         self._kept = KeptOutcomes(cache_dir, mode)
         self._warm = Warm(self._way)
-        self._pool = ThreadPoolExecutor(num_workers or os.cpu_count() or 1, "santa-reward")
+        self._pool = ThreadPoolExecutor(num_workers or usable_processors(), "santa-reward")
 
     def __call__(
         self,
