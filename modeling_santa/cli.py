@@ -1,4 +1,4 @@
-"""The commands `hf-santa model info`, `convert`, `export-gguf`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
+"""The commands `hf-santa model info`, `convert`, `export-gguf`, `editor-config`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
 
 import argparse
 import dataclasses
@@ -56,6 +56,20 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     export.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     export.set_defaults(func=_export_gguf)
+    editor = commands.add_parser(
+        "editor-config",
+        help="print an editor's settings that leave this model room for its answer",
+        epilog="example: hf-santa model editor-config out/demo/model --client llama.vscode",
+    )
+    editor.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, whose context is shared out")
+    editor.add_argument(
+        "--client",
+        choices=("llama-server", "llama.vscode", "llama.vim", "continue", "twinny", "tabby"),
+        required=True,
+        help="for whom; llama-server is the command line that serves all of them",
+    )
+    editor.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="longest answer (default: 64)")
+    editor.set_defaults(func=_editor_config)
     complete = commands.add_parser("complete", help="go on with a text, streaming")
     complete.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
     complete.add_argument(
@@ -150,6 +164,13 @@ def _export_gguf(arguments: argparse.Namespace) -> int:
     print(
         f"{done.path}: {done.size / 1e6:.1f} MB, {types}{'' if done.can_infill else '; no FIM tokens, so no infilling'}"
     )
+    return 0
+
+
+def _editor_config(arguments: argparse.Namespace) -> int:
+    from modeling_santa.editor_config import editor_config
+
+    print(editor_config(arguments.folder, arguments.client, max_new_tokens=arguments.max_new_tokens), end="")
     return 0
 
 

@@ -185,10 +185,9 @@ def _make_sure_it_exists(api: "HfApi", target: Target) -> None:
 
     kind = target.kind
     if not api.repo_exists(target.repo_id, repo_type=kind.repo_type):
-        sdk = "gradio" if kind.repo_type == "space" else None
         # Where public is asked for, the repository is opened after its commit: a failure leaves nothing to be seen.
         private = None if target.visibility is None else True
-        api.create_repo(target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=sdk, exist_ok=True)
+        api.create_repo(target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=kind.sdk, exist_ok=True)
     if target.revision != "main":
         try:
             api.repo_info(target.repo_id, repo_type=kind.repo_type, revision=target.revision)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hf_santa.repositories.kinds import MARKER, PINNED, Kind, ReleaseError, card_for_hub, files_of
+from hf_santa.repositories.kinds import MARKER, PINNED, Kind, ReleaseError, card_for_hub, files_of, for_hub
 from hf_santa.repositories.write import json_text
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ class Plan:
 def local_files(kind: Kind, folder: Path, ids: Mapping[str, str], model_sha: str | None = None) -> dict[str, Content]:
     """The files of the repository as they will be on the Hub: the card with repository names, the marker, the pin."""
     files: dict[str, Content] = dict(files_of(folder))
-    readme = folder / "README.md"
-    files["README.md"] = card_for_hub(readme.read_text("utf-8"), kind, ids).encode()
+    for name in kind.pages:
+        if name in files:
+            text = (folder / name).read_text("utf-8")
+            files[name] = (card_for_hub(text, kind, ids) if name == "README.md" else for_hub(text, ids)).encode()
     files[MARKER] = kind.marker
     if kind.name == "space":
         files[PINNED] = json_text({"model": ids["model"], "revision": model_sha}).encode()

@@ -33,6 +33,8 @@ class Kind:
     repo_type: str
     repo_name: str
     allowed: tuple[str, ...]
+    sdk: str | None = None  # of a Space: `static` ones are free for every account
+    pages: tuple[str, ...] = ("README.md",)  # files whose code names repositories
 
     def allows(self, path: str) -> bool:
         """Whether a file of this path may be in such a repository; `*` does not cross a folder."""
@@ -74,7 +76,9 @@ KINDS = {
             "eval_multipl_e",
             "space",
             "eval_multipl_e",
-            ("README.md", "*.py", "requirements.txt"),
+            ("README.md", "index.html", "*.py"),
+            sdk="static",
+            pages=("README.md", "index.html"),
         ),
         Kind(
             "space",
@@ -93,6 +97,7 @@ KINDS = {
                 "training.index",
                 PINNED,
             ),
+            sdk="gradio",
         ),
     )
 }

@@ -172,7 +172,7 @@ def _space(header: dict[str, Any], folder: Path) -> Iterator[str]:
     sdk = header.get("sdk")
     if sdk not in SDKS:
         yield f"sdk is {sdk!r}, expected one of {', '.join(map(repr, SDKS))}."
-    if sdk != "static" and not re.fullmatch(r"\d+\.\d+\.\d+", str(header.get("sdk_version", ""))):
+    if sdk == "gradio" and not re.fullmatch(r"\d+\.\d+\.\d+", str(header.get("sdk_version", ""))):
         yield f"sdk_version is {header.get('sdk_version')!r}. Expected a full version, such as '6.31.0', in quotation marks."
     first = "index.html" if sdk == "static" else "app.py"
     if not (folder / str(header.get("app_file", first))).is_file():

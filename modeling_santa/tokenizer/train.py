@@ -100,10 +100,23 @@ def save_tokenizer(tokenizer: Tokenizer, out: Path, *, n_positions: int) -> None
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read `tokenizer.json`; text that spells a special token is encoded as text.
+    """Read `tokenizer.json` of SantaCoder; text that spells a special token is encoded as text.
 
     Raises:
-        ValueError: the file is missing, or has not the five special tokens.
+        ModelError: the file is missing, or has not the five special tokens.
+    """
+    tokenizer = load_any_tokenizer(folder)
+    missing = [token for token in TOKENS.in_id_order() if tokenizer.token_to_id(token) is None]
+    if missing:
+        raise ModelError(f"{folder} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
+    return tokenizer
+
+
+def load_any_tokenizer(folder: Path) -> Tokenizer:
+    """Read `tokenizer.json`, whatever its special tokens are; text that spells one is encoded as text.
+
+    Raises:
+        ModelError: the file is missing, or is no tokenizer.
     """
     path = folder if folder.is_file() else folder / "tokenizer.json"
     if not path.is_file():
@@ -112,9 +125,6 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
         raise ModelError(f"{path} is no tokenizer ({error}). Train or download it again.") from error
-    missing = [token for token in TOKENS.in_id_order() if tokenizer.token_to_id(token) is None]
-    if missing:
-        raise ModelError(f"{path} lacks {', '.join(missing)}. SantaCoder needs all five, hyphenated.")
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -212,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         if (kind, name) in self.hub.store.repos:
             self._send(409, {"error": "You already created this repo", "url": url})
             return
-        if kind in self.hub.refused_kinds:
+        if kind in self.hub.refused_kinds and asked.get("sdk") != "static":  # static Spaces are free
             raise RefusedError(403, f"A {kind} needs a paid plan")
         visibility = asked.get("visibility") or (asked["private"] and "private" if "private" in asked else None)
         self.hub.visibility_asked[name] = visibility

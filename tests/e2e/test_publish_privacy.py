@@ -118,15 +118,16 @@ def test_the_plan_knows_who_sees_a_repository(hub):
 
 
 def test_refused_spaces_stop_nothing_else(hub, staged, tmp_path):
-    """Dataset and model are there, each refused Space has a line with the Hub's reason, and the exit code is 3."""
+    """Dataset, model and the static metric are there; the refused Space has a line with the Hub's reason; 3."""
     hub.refused_kinds = {"space"}
     done = publish(hub, "all", staged, "--tag", "v1", "--private", home=tmp_path)
     assert 3 == done.returncode, done.stderr
-    assert [("dataset", "me/santa-data"), ("model", "me/santa")] == list(hub.store.repos)
-    assert [["v1"], ["v1"]] == [list(repo.tags) for repo in hub.store.repos.values()]
-    for kind, name in (("metric", "me/eval_multipl_e"), ("space", "me/santa-demo")):
-        assert f"refused={kind} {name}: the Hub refuses this to the account or its token (403: A space" in done.stdout
-    assert "2 of 4 repositories are published" in done.stderr
+    assert ["me/santa-data", "me/santa", "me/eval_multipl_e"] == [name for _, name in hub.store.repos]
+    assert [["v1"]] * 3 == [list(repo.tags) for repo in hub.store.repos.values()]
+    assert "refused=space me/santa-demo: the Hub refuses this to the account or its token (403: A space" in done.stdout
+    page = hub.store.blobs[hub.store.repos["space", "me/eval_multipl_e"].head.tree["index.html"]]
+    assert b'evaluate.load("me/eval_multipl_e")' in page
+    assert "3 of 4 repositories are published" in done.stderr
     assert 1 == len(done.stderr.strip().splitlines())
     assert all(repo.private for repo in hub.store.repos.values())
 

@@ -90,7 +90,10 @@ def test_the_metric_as_staged_is_good(metric):
     ("change", "words"),
     [
         ({"sdk": "docker"}, "sdk is 'docker', expected one of 'gradio', 'static'"),
-        ({"sdk_version": 6.3}, "sdk_version is 6.3. Expected a full version"),
+        (
+            {"sdk": "gradio", "sdk_version": 6.3, "app_file": "index.html"},
+            "sdk_version is 6.3. Expected a full version",
+        ),
         ({"app_file": "none.py"}, "app_file is 'none.py', and there is no such file"),
         ({"colorFrom": "orange"}, "colorFrom is 'orange'"),
         ({"license": "free"}, "license is 'free'. Expected an identifier"),

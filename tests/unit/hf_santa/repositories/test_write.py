@@ -71,12 +71,12 @@ def test_a_store_that_is_not_finished_is_refused(tmp_path):
 
 
 def test_the_metric_is_staged_flat_and_whole(tmp_path):
-    """The entry file, every sibling that it imports, the app, the card and the requirements are staged, no more."""
+    """The entry file, every sibling that it imports, the page and the card are staged, no more."""
     write.stage_metric(tmp_path / "eval_multipl_e")
     names = {path.name for path in (tmp_path / "eval_multipl_e").iterdir()}
     entry = (tmp_path / "eval_multipl_e" / "eval_multipl_e.py").read_text()
     siblings = {line.split()[1][1:] + ".py" for line in entry.splitlines() if line.startswith("from .")}
-    assert siblings | {"eval_multipl_e.py", "app.py", "README.md", "requirements.txt"} == names
+    assert siblings | {"eval_multipl_e.py", "index.html", "README.md"} == names
 
 
 def test_the_space_is_staged_flat(tmp_path):
