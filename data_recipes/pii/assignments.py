@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
-PLACES = ("quoted", "line", "word", "element")
-"""How a value ends: at its quote, with its line, with its word, or at the next tag."""
+PLACES = ("quoted", "line", "word", "element", "dsn")
+"""How a value ends: at its quote, with its line, with its word, at the next tag, or at an "@"."""
 
 _MAX_VALUE = 700
 _NAME_BEFORE = re.compile(rb"[A-Za-z0-9_.$-]*\Z")
@@ -19,6 +19,7 @@ _QUOTE = re.compile(rb"[\"'`]")
 _LINE = re.compile(rb"[^\r\n]*")
 _COMMENT = re.compile(rb"[ \t]+(?:#|//|--|;).*")
 _WORD = re.compile(rb"[^\s\"'`<>|\\,;&]+")
+_DSN = re.compile(rb"[^\s:@/\"'`]+")
 _ELEMENT = re.compile(rb"[^<\r\n\]]*")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
@@ -124,4 +125,9 @@ def _element_end(data: bytes, start: int) -> int | None:
     return end if after.startswith((b"</", b"]]>")) else None
 
 
-_END_OF = {"line": _line_end, "word": _word_end, "element": _element_end}
+def _dsn_end(data: bytes, start: int) -> int | None:
+    found = _DSN.match(data, start, start + _MAX_VALUE + 1)
+    return found.end() if found else None
+
+
+_END_OF = {"dsn": _dsn_end, "line": _line_end, "word": _word_end, "element": _element_end}

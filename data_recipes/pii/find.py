@@ -54,7 +54,7 @@ class Scan:
         return self._text.encode("utf-8", "surrogatepass")
 
     @cached_property
-    def _candidates(self) -> tuple[list[int], set[str]]:
+    def _candidates(self) -> tuple[dict[int, int], set[str]]:
         return self._engine.candidates(self._data)
 
     @cached_property
@@ -73,7 +73,7 @@ class Scan:
     def _assigned(self) -> list[tuple[int, int, str, str]]:
         """The keys and passwords with a name: place in bytes, type, rule; a random password is there again as a key."""
         numbers = self._candidates[0]
-        found = list(self._engine.assigned(self._data, numbers))
+        found = list(self._engine.assigned(self._data, numbers, is_user=False))
         values = [(start, end, kind, rule.id) for start, end, kind, rule in found]
         random = [
             (start, end, "KEY", RANDOM_PASSWORD)

@@ -7,7 +7,7 @@ text's UTF-8 bytes.
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,8 @@ from data_recipes.pii.key_rules import Rule, key_rules
 from data_recipes.pii.named_values import is_value
 from data_recipes.pii.prefilter import BACKENDS, GATES, best_backend, is_installed, prefilter_of, re2_options
 from data_recipes.pii.value_roles import TYPE_OF_ROLE, role_of
+
+_LONGEST_MATCH = 4096  # of the expression of a place
 
 MAX_BLOCK_BYTES = 24_000
 """No private key is longer; a header without a footer is searched no further."""
@@ -53,11 +55,15 @@ class KeyEngine:
         self._compiled: dict[str, _Search] = {}
         self._prefilter = prefilter_of(self.rules, self.backend, is_patient=named is None)
 
-    def candidates(self, data: bytes) -> tuple[list[int], set[str]]:
-        """The numbers of the rules that may match, in order, and the names of the gates that do."""
+    def candidates(self, data: bytes) -> tuple[dict[int, int], set[str]]:
+        """Return the numbers of the rules that may match, in order, and the names of the gates that do.
+
+        With each number goes where its first match ends at the earliest.
+        """
         hits = self._prefilter(data)
         count = len(self.rules)
-        return sorted(hit for hit in hits if hit < count), {self._names[hit - count] for hit in hits if hit >= count}
+        gates = {self._names[hit - count] for hit in hits if hit >= count}
+        return {hit: hits[hit] for hit in sorted(hits) if hit < count}, gates
 
     def spans(self, data: bytes, candidates: Iterable[int]) -> list[tuple[int, int, Rule]]:
         """Where the values of these rules stand, in bytes and in order; of two that overlap, the earlier rule's."""
@@ -79,18 +85,22 @@ class KeyEngine:
         return rule.type == kind or (rule.kind in PLACES and rule.type != "USERNAME" and kind in {"KEY", "PASSWORD"})
 
     def assigned(
-        self, data: bytes, candidates: Iterable[int], *, is_user: bool = False
+        self, data: bytes, candidates: Iterable[int], *, is_user: bool | None = None
     ) -> Iterator[tuple[int, int, str, Rule]]:
-        """Yield the values with a name that are keys or passwords, or else user names: place in bytes, type and rule."""
+        """Yield the values with a name that are keys, passwords or user names: place in bytes, type and rule.
+
+        With `is_user` only user names, with False all but these.
+        """
+        ends = candidates if isinstance(candidates, Mapping) else {}
         for number in candidates:
             rule = self.rules[number]
-            if rule.kind not in PLACES or is_user != (rule.type == "USERNAME"):
+            if rule.kind not in PLACES or is_user is (rule.type != "USERNAME"):
                 continue
-            search, at = self._search(rule.regex), 0
+            search, at = self._search(rule.regex), max(0, ends.get(number, 0) - _LONGEST_MATCH)
             while found := search(data, at):
                 begin, start = found.start(), found.start(1)
                 name = name_at(data, begin, start)
-                role = role_of(name, is_user=rule.type == "USERNAME") if rule.needs_name else rule.type
+                role = role_of(name, is_user=rule.type == "USERNAME") if rule.needs_name else rule.role or rule.type
                 read = read_assignment(rule.kind, data, begin, start) if role else None
                 if read and role and is_value(role, name, read) and not (read.is_listed and rule.is_unsure(role)):
                     yield read.start, read.end, TYPE_OF_ROLE[role], rule

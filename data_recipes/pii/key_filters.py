@@ -34,6 +34,7 @@ _NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
 _PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
+_CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _SHORT_HEX = 16
 _NAME_CHARS = 48
 _RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
@@ -140,7 +141,7 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
         return False
     if not is_generic:
         return looks_random(value) and not _is_hash(value, before)
-    if _PUBLIC_WORD.search(before) or _CODE.search(value):
+    if _PUBLIC_WORD.search(before) or _CODE.search(value) or _CONSTANT_NAME.match(value):
         return False
     if _UUID.match(value):
         return _SECRET_NAME.search(before) is not None

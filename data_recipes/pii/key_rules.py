@@ -24,6 +24,9 @@ KINDS = ("token", "named", "generic", "password", "block", *PLACES)
 """What a rule relies on: a format of its own, a vendor's name, a telling name, a place, or a header and a
 footer; or how a value with a name ends."""
 
+ROLES = ("", "strong", "weak")
+"""What the place of a value says of it, where no name does."""
+
 _NAMES = ("structures.toml", "prefixed.toml", "vendors.toml", "generic.toml", "assignments.toml")
 _REQUIRED = {"id": str, "about": str, "source": str, "keywords": list, "samples": list}
 _OPTIONAL = {
@@ -36,6 +39,8 @@ _OPTIONAL = {
     "charset": str,
     "entropy": float,
     "inside": str,
+    "role": str,
+    "sign": str,
     "non_samples": list,
 }
 # Lookaround and back-references are no regular language; `$` and `\s` mean other things in other engines.
@@ -64,7 +69,11 @@ _NAMED = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `regex` is over bytes; its first group, or else all of it, is the value; `end` closes a block."""
+    """One rule. `regex` is over bytes; its first group, or else all of it, is the value; `end` closes a block.
+
+    `role` says what the value of a place without a name is: `strong` is surely a key, `weak` perhaps.
+    `sign` is an expression that is quicker to search for and matches wherever `regex` does, up to where that ends.
+    """
 
     id: str
     about: str
@@ -76,6 +85,8 @@ class Rule:
     end: str
     charset: str
     entropy: float
+    role: str
+    sign: str
     inside: re.Pattern[bytes]
     outside: re.Pattern[bytes]
     samples: tuple[str, ...]
@@ -88,7 +99,7 @@ class Rule:
     @property
     def needs_name(self) -> bool:
         """Whether the name of a value tells what it is; else its place does."""
-        return self.type == "KEY" or (self.type == "USERNAME" and self.kind != "word")
+        return not self.role and (self.type == "KEY" or (self.type == "USERNAME" and self.kind != "word"))
 
 
 class _RuleError(ValueError):
@@ -157,7 +168,11 @@ def _rule(entry: Mapping[str, Any], seen: Container[str], *, is_checked: bool) -
         if not entry.get(field):
             raise _RuleError(field, f"field {field!r} is missing or empty.")
     kind, charset = entry.get("kind", "named" if "words" in entry else "token"), entry.get("charset", "any")
-    for field, value, known in (("kind", kind, KINDS), ("charset", charset, CHARSETS)):
+    for field, value, known in (
+        ("kind", kind, KINDS),
+        ("charset", charset, CHARSETS),
+        ("role", entry.get("role", ""), ROLES),
+    ):
         if value not in known:
             raise _RuleError(field, f"{field}={value!r} is unknown. Choose one of {', '.join(known)}.")
     inside = entry.get("inside", "A-Za-z0-9_/+-" if "words" in entry else "A-Za-z0-9")
@@ -174,6 +189,8 @@ def _rule(entry: Mapping[str, Any], seen: Container[str], *, is_checked: bool) -
         end=_checked("end", entry.get("end", "")),
         charset=charset,
         entropy=entry.get("entropy", 0.0),
+        role=entry.get("role", ""),
+        sign=(_checked if is_checked else _as_it_is)("sign", entry.get("sign", "")),
         inside=_set_of(inside),
         outside=_set_of(f"^{inside}"),
         samples=tuple(entry["samples"]),

@@ -53,6 +53,15 @@ _TYPE_NAME = re.compile(
 )
 _USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,40}\Z")
 _NO_USER = re.compile(r"(?i:user|name|login|admin|root|test|example|your|email|account)|[a-z][A-Z]|\.\w+\.|_id\Z")
+# Texts of other languages, written in escapes; formats and expressions; versions; paths of the registry; words with "=".
+_ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[89A-Fa-f][0-9A-Fa-f]")
+_FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!][^{}]*)?\}")
+_EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\\[dws][+*{]")
+_NO_VALUE = re.compile(
+    r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[^=]"
+    r"|(?:ENC|NACL|PKCS7|GPG)[\[(]|/[0-9a-fA-F]{8}-|(?i:aes|sha|hmac|rsa|des|ecdsa)[-_]?[0-9]{2,5}[-_A-Za-z0-9]{0,12}\Z"
+)
+_CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _LONG, _SHORT = 20, 16
 # Random letters and digits have about -1.2 each.
 _CERTAIN = -0.5
@@ -67,11 +76,18 @@ def is_value(role: str, name: str, found: Assignment) -> bool:
     if role == "PASSWORD":
         is_sure = found.is_quoted and not found.is_call
         return _is_password(value, is_sure=is_sure) and not is_replacement("PASSWORD", value)
-    if not _PRINTABLE.match(value) or _INTERPOLATED.search(value) or _PUBLIC_VALUE.match(value):
+    if not _PRINTABLE.match(value) or any(shape.match(value) for shape in (_PUBLIC_VALUE, _NO_VALUE)):
         return False
-    if value.count("\\") > len(value) // 16 + 1:  # bytes, not text
+    if any(shape.search(value) for shape in (_INTERPOLATED, _ESCAPED_LETTER, _EXPRESSION)):
+        return False
+    is_format = len(value) < 2 * _LONG and _FORMAT.search(value)
+    if is_format or (_CONSTANT_NAME.match(value) and not found.is_quoted) or _is_of_bytes(value):
         return False
     return _is_secret(value, name, found, is_strong=role == "strong") and not is_replacement("KEY", value)
+
+
+def _is_of_bytes(value: str) -> bool:
+    return value.count("\\") > len(value) // 16 + 1
 
 
 def is_surely_random(value: str) -> bool:
@@ -135,7 +151,9 @@ def _is_password(value: str, *, is_sure: bool) -> bool:
     """Return whether a value can be somebody's password; `is_sure` where it is a literal and no word of a program."""
     if not 4 <= len(value) <= 128 or " " in value or _SAYS_NONE.search(value) or is_placeholder(value):
         return False
-    if any(shape.search(value) for shape in (_URL, _INTERPOLATED)) or not re.search(r"\w\W*\w", value):
+    if any(shape.search(value) for shape in (_URL, _INTERPOLATED, _ESCAPED_LETTER, _FORMAT)) or not re.search(
+        r"\w\W*\w", value
+    ):
         return False
     if any(word.fullmatch(value) for word in (_CONSTANT, _NOBODY, _TYPE_NAME)):
         return False
@@ -144,7 +162,7 @@ def _is_password(value: str, *, is_sure: bool) -> bool:
 
 def _is_literal_password(value: str) -> bool:
     if value.isalpha():
-        return looks_random(value)
+        return value.isascii() and looks_random(value)
     return not _WORDS.match(value) or value[-1].isdigit()
 
 

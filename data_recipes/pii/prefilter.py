@@ -33,7 +33,7 @@ IPV4 and IPV6 are for addresses, SPELT_OUT for e-mail addresses in words: `bob a
 PATIENCE_BYTES = 1 << 20
 """So many bytes are searched with the keywords alone before Hyperscan's database is loaded or compiled."""
 
-Prefilter = Callable[[bytes], set[int]]
+Prefilter = Callable[[bytes], dict[int, int]]
 
 
 def best_backend() -> str:
@@ -50,6 +50,7 @@ def is_installed(package: str) -> bool:
 def prefilter_of(rules: Sequence[Rule], backend: str, *, is_patient: bool = False) -> Prefilter:
     """Return a function from a text's bytes to the numbers of the rules that may match.
 
+    With each number goes where its first match ends at the earliest, or 0 where the backend does not tell.
     Numbers from `len(rules)` on are those of the `GATES`. With `is_patient`, Hyperscan begins its work after
     `PATIENCE_BYTES`.
     """
@@ -74,7 +75,7 @@ def _patient_prefilter(rules: Sequence[Rule]) -> Prefilter:
     quick = (_re2_prefilter if is_installed("re2") else _plain_prefilter)(rules)
     left, lock, scan = PATIENCE_BYTES, Lock(), None
 
-    def prefilter(data: bytes) -> set[int]:
+    def prefilter(data: bytes) -> dict[int, int]:
         nonlocal left, scan
         if scan is None:
             with lock:
@@ -87,13 +88,15 @@ def _patient_prefilter(rules: Sequence[Rule]) -> Prefilter:
 
 
 def _hyperscan_prefilter(rules: Sequence[Rule]) -> Prefilter:
-    database = compiled_database([*(rule.regex for rule in rules), *GATES.values()])
+    database = compiled_database([*(rule.sign or rule.regex for rule in rules), *GATES.values()])
     lock = Lock()  # a database has one scratch space
 
-    def prefilter(data: bytes) -> set[int]:
-        hits: set[int] = set()
+    def prefilter(data: bytes) -> dict[int, int]:
+        hits: dict[int, int] = {}
         with lock:
-            database.scan(data, match_event_handler=lambda number, *_: hits.add(number))
+            database.scan(
+                data, match_event_handler=lambda number, _from, end, *_: hits.setdefault(number, end) and None
+            )
         return hits
 
     return prefilter
@@ -111,9 +114,9 @@ def _re2_prefilter(rules: Sequence[Rule]) -> Prefilter:
     gates = [re2.compile(regex.encode(), options) for regex in GATES.values()]
     numbers = list(owners.values())
 
-    def prefilter(data: bytes) -> set[int]:
-        hits = {number for word in words.Match(data) or () for number in numbers[word]}
-        return hits | {len(rules) + at for at, gate in enumerate(gates) if gate.search(data)}
+    def prefilter(data: bytes) -> dict[int, int]:
+        hits = {number: 0 for word in words.Match(data) or () for number in numbers[word]}
+        return hits | {len(rules) + at: 0 for at, gate in enumerate(gates) if gate.search(data)}
 
     return prefilter
 
@@ -124,11 +127,11 @@ def _plain_prefilter(rules: Sequence[Rule]) -> Prefilter:
     exact = [(word.encode(), numbers) for word, numbers in owners if word != word.lower()]
     gates = [re.compile(regex.encode()) for regex in GATES.values()]
 
-    def prefilter(data: bytes) -> set[int]:
+    def prefilter(data: bytes) -> dict[int, int]:
         lower = data.lower()
-        hits = {number for word, numbers in any_case if word in lower for number in numbers}
-        hits |= {number for word, numbers in exact if word in data for number in numbers}
-        return hits | {len(rules) + at for at, gate in enumerate(gates) if gate.search(data)}
+        hits = {number: 0 for word, numbers in any_case if word in lower for number in numbers}
+        hits |= {number: 0 for word, numbers in exact if word in data for number in numbers}
+        return hits | {len(rules) + at: 0 for at, gate in enumerate(gates) if gate.search(data)}
 
     return prefilter
 

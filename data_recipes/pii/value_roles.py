@@ -26,14 +26,14 @@ _ABOUT = re.compile(
 _PUBLIC = re.compile(
     r"public|pub|primary|foreign|cache|sort|partition|row|column|i18n|locale|translation|checksum|digest|sha[0-9]{0,3}"
     r"|md5|integrity|etag|commit|revision|fingerprint|page|next|cursor|continuation|placeholder|dummy|css|style|query"
-    r"|react|tree|object|lookup|shortcut|keyboard|hot"
+    r"|react|websocket|tree|object|lookup|shortcut|keyboard|hot"
 )
 # An identifier that everyone sees, or a number by which a request is told from its repetition.
 _IDENTIFIES = re.compile(
     r"(?:^|_)(?:key|client|app)_?id$|client_request_token$|change_token$|action_token$|idempotency|row_key$"
 )
 _STRONG = re.compile(
-    r"(?:^|_)[a-z]{0,12}(?:secret|token|apikey|secretkey|accesskey|authkey|privatekey|appkey|clientkey|masterkey|pepper"
+    r"(?:^|_)[a-z]{0,12}(?:secrets?|token|apikey|secretkey|accesskey|authkey|privatekey|appkey|clientkey|masterkey|pepper"
     r"|salt|credentials?|creds?|passphrase|psk|hmac|encrypt|jwt)$"
     r"|(?:^|_)(?:api|app|secret|access|private|auth|client|consumer|signing|sign|encryption|crypt|crypto|master|account"
     r"|license|deploy|service|session|shared|preshared|jwt|hmac|fernet|cookie|validation|decryption|machine|server|sdk"

@@ -31,7 +31,8 @@ from data_recipes.pii.presidio import pii_registry
 DETECTORS = Path(__file__).with_name("detectors")
 sys.path.insert(0, str(DETECTORS))
 
-from framework_secrets import KEYS, PASSWORDS  # noqa: E402  # beside this file, not installed
+import framework_secrets  # noqa: E402  # beside this file, not installed
+import framework_secrets_second  # noqa: E402  # likewise
 from pii_cases import Case, all_cases  # noqa: E402  # likewise
 
 from tests.fixtures.key_samples import sample  # noqa: E402  # the root of the project is on the path since pii_cases
@@ -195,9 +196,14 @@ def main() -> int:
             table = scores(cases, detect([case.text for case in cases])[0], kind)
             print(f"  {name:<18}" + "  ".join(f"{column} {value:.3f}" for column, value in table.items()))
     ours_all = engine(pii_registry(("KEY", "PASSWORD")))
-    for title, table in (("keys", KEYS), ("passwords", PASSWORDS)):
+    suites = [
+        (f"{title}, {name} suite", getattr(suite, title.upper()))
+        for name, suite in (("first", framework_secrets), ("second", framework_secrets_second))
+        for title in ("keys", "passwords")
+    ]
+    for title, table in suites:
         stored = stored_secrets(table)
-        print(f"\n{title} as {len(table)} frameworks and programs store them, 20 each: mean recall")
+        print(f"\n{title}: as {len(table)} frameworks and programs store them, 20 each, mean recall")
         for name, detect in {"ours": ours["ours (re2)"], "ours, with passwords": ours_all, **others}.items():
             print(f"  {name:<22}{recall_by_kind(stored, detect([case.text for case in stored])[0]):.3f}")
     texts = sources(args.megabytes)

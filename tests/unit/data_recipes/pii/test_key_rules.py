@@ -52,6 +52,15 @@ def test_each_rule_finds_its_samples_exactly(rule):
                 assert value in [name for name, _ in found(text, backend)], (text, backend)
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.sign], ids=lambda rule: rule.id)
+def test_a_sign_is_wherever_the_rule_finds(rule):
+    """The quicker expression matches each sample that the exact one matches, and not after its end."""
+    for template in rule.samples:
+        text = sample(template)[0].encode()
+        sign, exact = re.search(rule.sign.encode(), text), re.search(rule.regex.encode(), text)
+        assert sign.end() <= exact.end()
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_no_rule_finds_its_counter_samples(rule):
     """What is too short, or only says where a key would stand, is not found by the rule."""

@@ -123,3 +123,27 @@ def test_user_names_are_found_where_they_are_asked_for():
         "user = get_user()",
     ):
         assert values(text, ["USERNAME"]) == [], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"password": "\u041f\u0430\u0440\u043e\u043b\u044c"}',
+        r'{"api_key": "API-n\u00f8gle"}',
+        '{"password": "Jelszó"}',
+        'RE_API_KEY = re.compile(r"^[a-zA-Z0-9]{16}$")',
+        "SensorDescription(key=TYPE_AQI_PM25_IN_24H,)",
+        'disk.blkid token="UUID=6a38ee5-7235-44e7-8b22-816a403bad5d"',
+        r'_AGENT_KEY = rf"{_SNMP_KEY}\RFC1156Agent"',
+        r'delete_key(hive="HKLM", key="SOFTWARE\\MyKey12")',
+        'state_key = "cmd_|-{0}_|-{0}_|-run"',
+        'venv.install("pycurl==7.43.0.5")',
+        '"salt": "3006.0+0na.5b18e86"',
+        'a_secret: "NACL[MRN3cc+fmdxyQbz6WMF+jq1hKdU5X5BBI7OjK+atvHo1ll]"',
+        "vapid.privateKey, 'aes128gcm'",
+        "jwt.sign(payload, 'your-256-bit-secret')",
+    ],
+)
+def test_translations_formats_and_paths_are_no_keys(text):
+    """What stands under key-like names in packages and is none: translated words, expressions, constants, paths, versions."""
+    assert find_pii(text, ("KEY", "PASSWORD")) == []
