@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher, benchmark_strings
+from data_recipes.decontamination.benchmarks import BenchmarkString, Matcher, searched_and_not
 from data_recipes.decontamination.matcher import GRAM, STRING
 from data_recipes.disk.files import checksum
 from data_recipes.filters.fertility import tokenizer_file
@@ -43,15 +43,17 @@ class Annotator:
     steps: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
     bars: bool | None = False
+    not_searched: list[BenchmarkString] = field(init=False, repr=False)
     _strings: list[BenchmarkString] = field(init=False, repr=False)
     _matcher: Matcher = field(init=False, repr=False)
     _store_filters: tuple[Filter, ...] = field(init=False, repr=False)
     _detector: Detector = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        strings = benchmark_strings(self.config.benchmarks)
+        strings, not_searched = searched_and_not(self.config.benchmarks)
         object.__setattr__(self, "_detector", self.config.detector())
         object.__setattr__(self, "_strings", strings)
+        object.__setattr__(self, "not_searched", not_searched)
         object.__setattr__(self, "_matcher", Matcher(strings))
         chosen = {**filters("base"), **filters("store")}
         object.__setattr__(self, "_store_filters", tuple(chosen[name] for name in self.filters))

@@ -269,6 +269,10 @@ class Run:
             "redaction": {"types": list(settings.detector().types), "style": settings.style},
             "redaction_key": settings.redaction_key().origin,
             "benchmarks": made.strings_per_benchmark(),
+            "not_searched": [
+                {"benchmark": each.benchmark, "problem": each.problem, "string": each.string}
+                for each in made.not_searched
+            ],
         }
         thresholds = settings.thresholds(made.steps)
         return store_funnel(self.recipes, entries, unavailable=self.unavailable, thresholds=thresholds, about=about)

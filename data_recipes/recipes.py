@@ -39,7 +39,7 @@ class Recipe:
 
 _BASE = Recipe(
     "base",
-    "Base filter, personal data redacted; files with a string of the given benchmarks are left out.",
+    "Base filter, personal data redacted; without the files that hold a string of a benchmark, where any was given.",
     (),
     "report, sections 4 and 5.1",
 )

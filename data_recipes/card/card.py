@@ -11,13 +11,13 @@ from data_recipes.sources.row import ROW_SCHEMA
 from data_recipes.store.tables import funnel_rows, recipe_rows
 
 MAX_LICENSES = 25
+MAX_SHORT = 30
 NBSP = "\u00a0"
 
 
 def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Source code, made by recipe") -> str:
     """The text of the dataset's README.md; `repository` is what a reader passes to `load_dataset`."""
     found = ", ".join(f"{count:,} {kind}" for kind, count in funnel["redactions"].items() if kind != "files")
-    strings = ", ".join(f"{count:,} strings of {name}" for name, count in funnel["benchmarks"].items())
     return Template((files("data_recipes.card") / "card.md").read_text("utf-8")).substitute(
         front_matter=_front_matter(funnel, title),
         title=title,
@@ -37,9 +37,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         licenses=_licenses(funnel),
         permissions=_permissions(funnel),
         redactions=f"{found}, in {funnel['redactions']['files']:,} files",
-        decontamination=f"Searched, ignoring case, for {strings}."
-        if strings
-        else "No benchmark was given to this run.",
+        decontamination=_decontamination(funnel),
     )
 
 
@@ -47,6 +45,19 @@ _SIZES = (  # from 10**3 rows on; a thousand, a million, a billion, as the Hub s
     *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"),
     *("1B<n<10B", "10B<n<100B", "100B<n<1T"),
 )
+
+
+def _decontamination(funnel: Mapping[str, Any]) -> str:
+    """Return what was searched for, and which strings were not, because every program has them."""
+    strings = ", ".join(f"{count:,} strings of {name}" for name, count in funnel["benchmarks"].items())
+    if not strings:
+        return "No benchmark was given to this run: nothing was searched for, and no file was left out for it."
+    text = f"Searched, ignoring case, for {strings}."
+    if short := funnel["not_searched"]:
+        shown = ", ".join(f"`{each['string']}` ({each['problem']})".replace("\n", " ") for each in short[:MAX_SHORT])
+        more = f" and {len(short) - MAX_SHORT:,} more, listed in `funnel.json`" if len(short) > MAX_SHORT else ""
+        text += f" Not searched for, being in many programs: {shown}{more}."
+    return text
 
 
 def _front_matter(funnel: Mapping[str, Any], title: str) -> str:

@@ -19,6 +19,7 @@ _FUNNEL = {
     "columns": {...: str},
     "thresholds": dict,
     "benchmarks": {...: int},
+    "not_searched": [{"benchmark": str, "problem": str, "string": str}],
     "configs": [{"config_name": str, "rows": int}],
     "redactions": {...: int},
     "totals": {"stages": [_STAGE], "recipes": {...: _VOLUME}},

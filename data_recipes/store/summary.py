@@ -32,7 +32,7 @@ def store_funnel(
     """Return what funnel.json holds of a store with these recipes and these entries of its languages.
 
     `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction,
-    redaction_key, benchmarks.
+    redaction_key, benchmarks, not_searched.
     `recipes` are named in the order that they were asked for; the first is the default.
     """
     redactions: Counter[str] = Counter()
@@ -58,11 +58,11 @@ def store_funnel(
             for recipe in ordered
         },
         "unavailable": dict(unavailable),
-        "order": ["base filter", "redaction", "decontamination", *recipes[0].steps],
+        "order": ["base filter", "redaction", *(["decontamination"] if about["benchmarks"] else []), *recipes[0].steps],
         **{name: about[name] for name in ("filters", "compat", "permissions", "provenance", "scores")},
         "columns": dict(_columns(about, modes)),
         "thresholds": values,
-        **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks")},
+        **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks", "not_searched")},
         "configs": configs(recipes, languages, values, config_rows(ordered, present)),
         "redactions": dict(redactions),
         "totals": _totals(entries),

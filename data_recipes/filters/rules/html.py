@@ -1,36 +1,114 @@
 """HTML that is mostly markup: kept if more than 20 % of it, and more than 100 characters, is text that a reader sees."""
 
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
 from data_recipes.filters.filter import Drop, Filter, Record, Thresholds
 
+_HIDDEN = frozenset({"script", "style", "template", "rt", "rp"})
+_VERBATIM = frozenset({"pre", "textarea"})
+_VOID = frozenset(
+    [
+        "area",
+        "base",
+        "basefont",
+        "bgsound",
+        "br",
+        "col",
+        "command",
+        "embed",
+        "frame",
+        "hr",
+        "image",
+        "img",
+        "input",
+        "isindex",
+        "keygen",
+        "link",
+        "menuitem",
+        "meta",
+        "nextid",
+        "param",
+        "source",
+        "spacer",
+        "track",
+        "wbr",
+    ]
+)
+_ASCII_SPACES = " \n\t\f\r"
+
 
 class _Visible(HTMLParser):
-    """Counts the characters of text outside scripts and styles."""
+    """Counts the characters that BeautifulSoup's `get_text` gives, with the elements that are not shown left out.
+
+    As there, a piece of text between two tags that is white space alone counts as one character, but in `pre` and
+    `textarea`; an end tag closes every element that was opened after its own.
+    """
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__(convert_charrefs=False)
         self.chars = 0
-        self._hidden = 0
+        self._open: list[str] = []
+        self._held: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         del attrs
-        self._hidden += tag in {"script", "style"}
+        self._end_text()
+        if tag not in _VOID:
+            self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in {"script", "style"}:
-            self._hidden = max(0, self._hidden - 1)
+        self._end_text()
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
 
     def handle_data(self, data: str) -> None:
-        self.chars += 0 if self._hidden else len(data)
+        self._held.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        found = unescape(f"&{name};")
+        self._held.append(f"&{name}" if found == f"&{name};" else found)
+
+    def handle_charref(self, name: str) -> None:
+        self._held.append(unescape(f"&#{name};"))
+
+    def handle_comment(self, data: str) -> None:
+        del data
+        self._end_text()
+
+    def handle_decl(self, decl: str) -> None:
+        del decl
+        self._end_text()
+
+    def handle_pi(self, data: str) -> None:
+        del data
+        self._end_text()
+
+    def unknown_decl(self, data: str) -> None:
+        self._end_text()
+        if data.upper().startswith("CDATA[") and not _HIDDEN & set(self._open):
+            self.chars += len(data) - len("CDATA[")
+
+    def close(self) -> None:
+        super().close()
+        self._end_text()
+
+    def _end_text(self) -> None:
+        text = "".join(self._held)
+        self._held.clear()
+        if not text or not _HIDDEN.isdisjoint(self._open):
+            return
+        is_blank = not text.strip(_ASCII_SPACES) and _VERBATIM.isdisjoint(self._open)
+        self.chars += 1 if is_blank else len(text)
 
 
 def visible_chars(content: str) -> int:
     """Return how many characters of an HTML page a reader sees: markup, scripts and styles left out.
 
-    >>> visible_chars("<p>a &lt; b</p><script>x()</script>")
-    5
+    >>> visible_chars("<p>a &lt; b</p>   <script>x()</script>")
+    6
     """
     parser = _Visible()
     parser.feed(content)

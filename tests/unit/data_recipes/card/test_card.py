@@ -50,7 +50,7 @@ def test_the_card_says_who_may_be_in_it():
     card = render_card(unknown, repository="user/set")
     assert "The source names no licences." in card
     assert "Neither an opt-out list nor a licence list was given to this run." in card
-    assert "No benchmark was given to this run." in card
+    assert "No benchmark was given to this run: nothing was searched for" in card
     assert "no file with a benchmark string" not in card
 
 

@@ -1,5 +1,6 @@
 """Benchmark strings in texts."""
 
+import gzip
 import json
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from data_recipes.decontamination.benchmarks import (
     benchmark_strings,
     decontaminate,
     description,
+    searched_and_not,
 )
 from data_recipes.decontamination.matcher import STRING
 from data_recipes.engine.jit import ENGINES, VARIABLE, engine_name
@@ -77,7 +79,11 @@ def test_jsonl_files_take_their_stem_as_benchmark(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{oops", "line 1: not JSON"), ("[1]", "line 1: list is not"), ('{"text": "x"}', "neither 'string' nor 'prompt'")],
+    [
+        ("{oops", "line 1: not JSON"),
+        ("[1]", "line 1: list is not"),
+        ('{"text": "x"}', "line 1 of benchmark 'b' has none of"),
+    ],
 )
 def test_bad_benchmark_files_are_errors_by_line(tmp_path, line, message):
     """A broken line or record is named."""
@@ -157,3 +163,45 @@ def test_strings_across_blocks_are_found(engine, place):
         text = (filler * place)[:place] + " " + _VOWELS
         assert Matcher(strings).find(text) == strings
         assert [s.kind for s in Matcher(strings).find(text.replace(",", ""))] == ["13-gram"]
+
+
+_HUMANEVAL = {
+    "task_id": "HumanEval/53",
+    "prompt": 'def add(x: int, y: int):\n    """Add two numbers x and y, and give their sum."""\n',
+    "canonical_solution": "    return x + y\n",
+    "entry_point": "add",
+}
+_MBPP = {
+    "task_id": 601,
+    "text": "Write a function to find the longest chain of pairs.",
+    "code": "class Pair(object): \r\n\tdef __init__(self, a, b): \r\n\t\tself.a = a",
+    "test_list": ["assert max_chain_length([Pair(5, 24)]) == 3"],
+}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda data: pa.compress(data, "zstd", asbytes=True)])
+def test_the_benchmarks_own_files_are_read_as_they_are(tmp_path, pack):
+    """HumanEval's and MBPP's lines, packed or not, give named problems; solutions of common words are listed."""
+    path = tmp_path / "Bench.jsonl.gz"
+    path.write_bytes(pack("".join(json.dumps(each) + "\n" for each in (_HUMANEVAL, _MBPP)).encode()))
+    searched, not_searched = searched_and_not([path])
+    assert [(each.benchmark, each.problem, each.string.split("\n")[0].strip()) for each in searched] == [
+        ("Bench", "HumanEval/53", "Add two numbers x and y, and give their sum."),
+        ("Bench", "601", _MBPP["text"]),
+        ("Bench", "601", "class Pair(object):"),
+    ]
+    assert "\r" not in searched[-1].string
+    assert [(each.problem, each.string) for each in not_searched] == [("HumanEval/53", "return x + y")]
+
+
+def test_damaged_and_foreign_benchmarks_are_named(tmp_path):
+    """A file that is cut off, one that is no text, and a record of another kind are said with their place."""
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"x" * 1000)[:20])
+    with pytest.raises(DataError, match=r"cut\.gz: damaged, it can't be unpacked .* Write it again"):
+        benchmark_strings([tmp_path / "cut.gz"])
+    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(DataError, match=r"a\.jsonl: not UTF-8 at byte 0"):
+        benchmark_strings([tmp_path / "a.jsonl"])
+    (tmp_path / "b.jsonl").write_text('{"string": "a string of some length"}\n{"question": "why?"}\n')
+    with pytest.raises(DataError, match=r"b\.jsonl line 2 of benchmark 'b' has none of 'string', .* found: question"):
+        benchmark_strings([tmp_path / "b.jsonl"])

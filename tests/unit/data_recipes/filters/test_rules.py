@@ -102,6 +102,9 @@ def test_html_needs_visible_text():
         "<!DOCTYPE html><p>one<p>two<div>three",
         "<p>open <b>never closed",
         "<script>x</script><style>y</style>z",
+        "<ul>\n  <li>one</li>   <li>two</li>\n\n</ul><pre>  </pre><textarea>\n\n</textarea>",
+        "<template>hidden<p>too</p></template>&foo; &nbsp&copy; <ruby>a<rt>b</ruby>c</p></div>",
+        "<p>a<![CDATA[kept]]></p> <?php echo 1 ?> <br> </b> tail",
         "",
     ],
 )
