@@ -40,10 +40,14 @@ class Draw(LogitsProcessor):  # type: ignore[misc]  # transformers ships no type
         scores = scores[:, : self._n_tokens].float()
         if self._temperature == 0:
             return scores.argmax(dim=-1)
-        likeliest, ids = torch.sort(scores / self._temperature, dim=-1, descending=True, stable=True)
-        reached = torch.softmax(likeliest.double(), dim=-1).cumsum(dim=-1)
-        # The nucleus is the fewest likeliest tokens whose mass reaches top_p; a number below its mass picks one of them.
-        last = (reached < self._top_p).sum(dim=-1, keepdim=True).clamp(max=reached.shape[-1] - 1)
+        mass = torch.softmax((scores / self._temperature).double(), dim=-1)
+        if self._top_p < 1:
+            # The nucleus: the fewest likeliest tokens whose mass reaches top_p.
+            likeliest, ids = torch.sort(mass, dim=-1, descending=True, stable=True)
+            is_beyond = likeliest.cumsum(dim=-1) - likeliest >= self._top_p
+            mass = mass.scatter(1, ids, likeliest.masked_fill(is_beyond, 0.0))
+        # By id, not by rank: two tokens of nearly the same score change ranks with the rounding of another batch.
+        reached = mass.cumsum(dim=-1)
         numbers = torch.tensor([[row.random()] for row in self._random], dtype=torch.float64, device=reached.device)
-        rank = torch.minimum((reached <= numbers * reached.gather(1, last)).sum(dim=-1, keepdim=True), last)
-        return ids.gather(1, rank)[:, 0]
+        chosen = (reached <= numbers * reached[:, -1:]).sum(dim=-1)
+        return torch.minimum(chosen, (mass > 0).long().cumsum(dim=-1).argmax(dim=-1))

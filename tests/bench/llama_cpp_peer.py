@@ -1,9 +1,10 @@
 """Answers tests/bench/model.py's questions with llama.cpp: the same shape, random weights, q8_0 and q4_0.
 
 Runs in an environment of its own (`pip install llama-cpp-python gguf`) and needs nothing of this project. Reads lines
-`KIND prefill TOKENS` or `KIND decode BATCH CONTEXT`, writes the seconds of one such call.
+`KIND prefill TOKENS`, `KIND decode BATCH CONTEXT`, or `KIND reuse KEPT TOKENS` (read a prompt of which the start is cached);
+writes the seconds of one such call.
 
-    python tests/bench/llama_cpp_peer.py LAYERS THREADS
+    python tests/bench/llama_cpp_peer.py LAYERS THREADS [WIDTH VOCABULARY]
 """
 
 import sys
@@ -11,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-WIDTH, HEADS, VOCABULARY, POSITIONS, HEAD_DIM = 2048, 16, 49280, 2048, 128
+WIDTH, HEADS, VOCABULARY, POSITIONS = 2048, 16, 49280, 2048
 KINDS = ("q8_0", "q4_0")
 
 
-def write_model(path, layers):
+def write_model(path, layers, width, vocabulary):
     """Write a SantaCoder of random half-precision weights as GGUF, architecture `starcoder`, without a vocabulary."""
     import gguf
     import numpy as np
@@ -23,14 +24,14 @@ def write_model(path, layers):
     draw = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "starcoder")
     writer.add_context_length(POSITIONS)
-    writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(4 * WIDTH)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(4 * width)
     writer.add_block_count(layers)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(1)
     writer.add_layer_norm_eps(1e-5)
     writer.add_tokenizer_model("none")
-    writer.add_vocab_size(VOCABULARY)
+    writer.add_vocab_size(vocabulary)
 
     def matrix(name, *shape):
         writer.add_tensor(f"{name}.weight", (draw.standard_normal(shape, dtype=np.float32) * 0.02).astype(np.float16))
@@ -40,18 +41,18 @@ def write_model(path, layers):
             writer.add_tensor(f"{name}.weight", np.ones(size, dtype=np.float32))
         writer.add_tensor(f"{name}.bias", np.zeros(size, dtype=np.float32))
 
-    matrix("token_embd", VOCABULARY, WIDTH)
-    matrix("position_embd", POSITIONS, WIDTH)
-    vectors("output_norm", WIDTH, is_norm=True)
+    matrix("token_embd", vocabulary, width)
+    matrix("position_embd", POSITIONS, width)
+    vectors("output_norm", width, is_norm=True)
     for layer in range(layers):
         block = f"blk.{layer}"
-        vectors(f"{block}.attn_norm", WIDTH, is_norm=True)
-        vectors(f"{block}.ffn_norm", WIDTH, is_norm=True)
+        vectors(f"{block}.attn_norm", width, is_norm=True)
+        vectors(f"{block}.ffn_norm", width, is_norm=True)
         for name, rows, columns in (
-            ("attn_qkv", WIDTH + 2 * HEAD_DIM, WIDTH),
-            ("attn_output", WIDTH, WIDTH),
-            ("ffn_up", 4 * WIDTH, WIDTH),
-            ("ffn_down", WIDTH, 4 * WIDTH),
+            ("attn_qkv", width + 2 * (width // HEADS), width),
+            ("attn_output", width, width),
+            ("ffn_up", 4 * width, width),
+            ("ffn_down", width, 4 * width),
         ):
             matrix(f"{block}.{name}", rows, columns)
             vectors(f"{block}.{name}", rows)
@@ -64,10 +65,10 @@ def write_model(path, layers):
 class Peer:
     """One quantised model and its context."""
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, vocabulary):
         import llama_cpp
 
-        self.lib = llama_cpp
+        self.lib, self.vocabulary = llama_cpp, vocabulary
         self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
         settings = llama_cpp.llama_context_default_params()
         settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max = 4096, 512, 512, 8
@@ -81,7 +82,7 @@ class Peer:
     def decode(self, entries):
         """Run (sequence, position) pairs as one batch; the last of each sequence gets logits."""
         for at, (sequence, position) in enumerate(entries):
-            self.batch.token[at], self.batch.pos[at] = (7 * at + position) % VOCABULARY, position
+            self.batch.token[at], self.batch.pos[at] = (7 * at + position) % self.vocabulary, position
             self.batch.n_seq_id[at], self.batch.seq_id[at][0] = 1, sequence
             self.batch.logits[at] = at + 1 == len(entries) or entries[at + 1][0] != sequence
         self.batch.n_tokens = len(entries)
@@ -98,8 +99,20 @@ class Peer:
                 self.decode([(sequence, position) for position in range(start, min(tokens, start + 512))])
         self.filled = (batch, tokens)
 
+    def reuse(self, kept, tokens):
+        """Read a prompt of `tokens` tokens, all but the `kept` ones at its start, and return seconds of the processor."""
+        self.lib.llama_memory_seq_rm(self.memory, 0, kept, -1)
+        self.filled = None
+        started = time.process_time()
+        for start in range(kept, tokens, 512):
+            self.decode([(0, position) for position in range(start, min(tokens, start + 512))])
+        self.lib.llama_synchronize(self.context)
+        return time.process_time() - started
+
     def seconds(self, what, *numbers):
         """Time one prefill or one step of decoding."""
+        if what == "reuse":
+            return self.reuse(*numbers)
         if what == "prefill":
             self.lib.llama_memory_clear(self.memory, True)
             self.filled = None
@@ -121,9 +134,9 @@ def main():
     """Make the models, say so, and answer until the input ends."""
     import llama_cpp
 
-    layers, threads = map(int, sys.argv[1:])
+    layers, threads, width, vocabulary = map(int, (*sys.argv[1:], WIDTH, VOCABULARY)[:4])
     with tempfile.TemporaryDirectory() as folder:
-        write_model(f"{folder}/f16.gguf", layers)
+        write_model(f"{folder}/f16.gguf", layers, width, vocabulary)
         peers = {}
         for kind, file_type in zip(KINDS, (7, 2), strict=True):
             settings = llama_cpp.llama_model_quantize_default_params()
@@ -131,7 +144,7 @@ def main():
             path = Path(folder, f"{kind}.gguf")
             if llama_cpp.llama_model_quantize(f"{folder}/f16.gguf".encode(), str(path).encode(), settings):
                 raise RuntimeError(f"llama_model_quantize to {kind} failed")
-            peers[kind] = Peer(path, threads)
+            peers[kind] = Peer(path, threads, vocabulary)
         print("ready", flush=True)
         for line in sys.stdin:
             kind, what, *numbers = line.split()
