@@ -1,4 +1,7 @@
-"""Text from the model as a stream of growing middles, seeded per request and stopped by closing the stream."""
+"""Text from the model as a stream of growing middles, seeded per request and stopped by closing the stream.
+
+A model of hf-santa's class streams by itself; `generate` serves the others.
+"""
 
 import queue
 import threading
@@ -140,11 +143,12 @@ def _text_ids(text: str, loaded: LoadedModel) -> list[int]:
 
 @dataclass(frozen=True)
 class Request:
-    """Token ids to read, how many the whole prompt has, and settings within their ranges: ready for a GPU."""
+    """Token ids to read, how many the whole prompt has, settings within their ranges, and the texts: ready for a GPU."""
 
     ids: list[int]
     prompt_tokens: int
     settings: Settings
+    prompt: Prompt
 
 
 class Writer:
@@ -154,7 +158,7 @@ class Writer:
         self.loaded = loaded
 
         def write(request: Request) -> Iterator[Chunk]:  # a closure: a lent GPU's process gets only the request
-            yield from _chunks(request, loaded)
+            yield from (_streamed if hasattr(loaded.model, "stream") else _generated)(request, loaded)
 
         self._write = on_gpu(write)
 
@@ -166,10 +170,33 @@ class Writer:
         """
         settings = settings.checked(self.loaded.max_new_tokens)
         room = self.loaded.n_positions - settings.max_new_tokens
-        yield from self._write(Request(*prompt_ids(prompt, self.loaded, room), settings))
+        yield from self._write(Request(*prompt_ids(prompt, self.loaded, room), settings, prompt))
 
 
-def _chunks(request: Request, loaded: LoadedModel) -> Iterator[Chunk]:
+def _streamed(request: Request, loaded: LoadedModel) -> Iterator[Chunk]:
+    settings, started = request.settings, time.perf_counter()
+    middle, shown_at = "", -STREAM_EVERY_S
+    for piece in loaded.model.stream(
+        loaded.tokenizer,
+        request.prompt.prefix,
+        request.prompt.suffix,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=settings.seed,
+    ):
+        middle += piece.text
+        seconds = time.perf_counter() - started
+        finish: Finish | None = piece.finish or ("time" if seconds > MAX_SECONDS else None)
+        if finish or seconds - shown_at >= STREAM_EVERY_S:
+            shown_at = seconds
+            tokens = piece.tokens - (finish == "end")  # the model's own end is no part of the text
+            yield Chunk(middle, tokens, seconds, request.prompt_tokens, piece.prompt_tokens, finish)
+        if finish:
+            return
+
+
+def _generated(request: Request, loaded: LoadedModel) -> Iterator[Chunk]:
     ids, prompt_tokens, settings = request.ids, request.prompt_tokens, request.settings
     left = threading.Event()
     tokens = _TokenQueue()

@@ -1,6 +1,7 @@
 """The Space's own modules, imported from its folder: which models it trusts, and how it generates."""
 
 import doctest
+import shutil
 import string
 import sys
 import threading
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_recipes.store.training_index import normalised, passage_hashes
+from modeling_santa.modeling_santa import SantaForCausalLM
 
 from .space_driver import MODULES, SPECIALS, save_tiny_model, space_modules, write_index
 
@@ -104,6 +106,26 @@ def test_greedy_equals_generate(demo, loaded):
     ids = loaded.tokenizer("def f(x):\n", return_tensors="pt")["input_ids"]
     expected = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32)[0, ids.shape[1] :]
     assert last.middle == loaded.tokenizer.decode(expected[expected < 256])
+
+
+def test_a_model_of_this_project_streams_by_itself(demo, tmp_path):
+    """The Space shows what the model's own engine writes, greedy and drawn, and nothing of its end; closing stops it."""
+    native = save_tiny_model(tmp_path / "native", n_positions=128)
+    SantaForCausalLM.from_pretrained(native).save_pretrained(tmp_path / "ours")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(native / name, tmp_path / "ours" / name)
+    ours = demo.loading.load(demo.settings.Source(str(tmp_path / "ours")))
+    prompt = demo.prompt.Prompt("def f(x):\n" * 30, "\nprint(x)\n")
+    for numbers in ((32, 0.0, 1.0, 0), (32, 0.9, 0.95, 7)):
+        settings = dict(zip(("max_new_tokens", "temperature", "top_p", "seed"), numbers, strict=True))
+        *_, last = demo.generation.Writer(ours).stream(prompt, demo.prompt.Settings(**settings))
+        pieces = list(ours.model.stream(ours.tokenizer, prompt.prefix, prompt.suffix, **settings))
+        assert last.middle == "".join(piece.text for piece in pieces)
+        assert (last.finish, last.tokens, last.seen_tokens) == ("length", 32, 96)
+        assert last.prompt_tokens == len(prompt.prefix + prompt.suffix) + 3
+    chunks = demo.generation.Writer(ours).stream(demo.prompt.Prompt("x"), demo.prompt.Settings(64, 1.0, 1.0))
+    next(chunks)
+    chunks.close()
 
 
 def test_an_end_token_ends_the_text(demo, tmp_path):
