@@ -3,6 +3,7 @@
 import re
 import secrets
 import shutil
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,8 +140,7 @@ class Job:
         Behind the wall a limit ends a step when it has had so much processor time, or so much time in which it did not
         wait for a processor, however long that takes: what a loaded machine does to it, does not count.
         """
-        if self.language.artefacts:
-            toolchains_prepared.folder(self.language.artefacts)  # before the wall, which shows what is there by then
+        is_prepared = self._prepare()
         built = warm.compilers.build(self.language.code, self.files, self._build_timeout_s) if warm else None
         if built is not None and not built.is_built:
             return self._compiler_said(built)
@@ -153,7 +153,8 @@ class Job:
                 failure, seconds = self._build(box, run_timeout_s, is_warm=warm is not None)
                 if failure is not None:
                     return failure
-                run = self.run
+                is_quick = warm is not None and is_prepared and not self.builds and self.language.warm_run
+                run = self.language.warm_run if is_quick else self.run
             box.seal()
             left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
             ran = self._forked(box, left_s, warm) if warm and isinstance(box, Box) else None
@@ -161,6 +162,15 @@ class Job:
                 ran = self._step(box, run, left_s)
         status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
         return self._named(ran, status, reason, seconds + ran.seconds, left_s)
+
+    def _prepare(self) -> bool:
+        """Make what the language needs beforehand, for the wall shows what is there when it is built; False where it can't be."""
+        if self.language.artefacts:
+            try:
+                toolchains_prepared.folder(self.language.artefacts)
+            except (OSError, subprocess.SubprocessError):
+                return False
+        return True
 
     def _forked(self, box: Box, timeout_s: float, warm: Warm) -> Step | None:
         """The run of a copy of a warm interpreter; None where there is none, or it could not get in."""

@@ -8,6 +8,10 @@ import re
 
 from .languages_row import Ending, Language, marked
 
+# Debian's jar of Clojure; `clojure.main` of the script `clojure` is in it.
+CLOJURE_JAR = "/usr/share/java/clojure-1.11.jar"
+# No second compiler and no threads of a collector: a program of a test ends before they pay.
+CLOJURE_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 _NODE = (("AssertionError", "ERR_ASSERTION"), ("SyntaxError", "SyntaxError"), ("ReferenceError", "ReferenceError"))
 
 
@@ -254,6 +258,17 @@ INTERPRETED = (
         strict_rule=_clojure_strict,
         data_bytes=4 << 30,
         processes=256,
+        # The same start with the classes that every program loads mapped from an archive, beside the script's own way.
+        warm_run=(
+            "java",
+            *CLOJURE_FLAGS,
+            "-XX:SharedArchiveFile={artefacts}/clojure.jsa",
+            "-cp",
+            CLOJURE_JAR,
+            "clojure.main",
+            "{source}",
+        ),
+        artefacts="clj",
         upstream="clojure -J-Dclojure.main.report=stderr -M FILE",  # the Clojure CLI; Debian has clojure.main
     ),
     Language(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .errors import MissingToolError
+from .languages_interpreted import CLOJURE_FLAGS, CLOJURE_JAR
 from .warm_helper import HELPER
 
 # What the wall covers with folders of the program's own.
@@ -141,10 +142,33 @@ def _helper(work: Path) -> None:
     subprocess.run(command, capture_output=True, timeout=300, check=True)
 
 
+_CLOJURE_PROGRAM = """(require '[clojure.test :refer [deftest is run-test]])
+(deftest one (is (= (set [1 2]) #{2 1})) (is (thrown? Exception (throw (Exception. "x")))))
+(run-test one)
+"""
+
+
+def _clojure_version() -> str:
+    jar = Path(CLOJURE_JAR).resolve(strict=True)
+    seen = jar.stat()
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True, timeout=60, check=True).stderr
+    return f"{jar} {seen.st_size} {seen.st_mtime_ns} {java} {' '.join(CLOJURE_FLAGS)}"
+
+
+def _clojure_archive(work: Path) -> None:
+    program = work / "one.clj"
+    program.write_text(_CLOJURE_PROGRAM, encoding="utf-8")
+    java = shutil.which("java") or "java"
+    archive = f"-XX:ArchiveClassesAtExit={work / 'clojure.jsa'}"
+    command = [java, archive, *CLOJURE_FLAGS, "-cp", CLOJURE_JAR, "clojure.main", str(program)]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+
+
 _KINDS: Mapping[str, tuple[Callable[[], str], Callable[[Path], None]]] = MappingProxyType(
     {
         "cpp": (lambda: _said("g++", "-v", "--version"), _cpp_header),
         "helper": (lambda: HELPER, _helper),
+        "clj": (_clojure_version, _clojure_archive),
         "go": (lambda: _said("go", "version"), _go_cache),
     }
 )

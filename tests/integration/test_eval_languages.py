@@ -47,7 +47,7 @@ ENDINGS = {
 KINDS = ("wrong", "broken", "name", "crash", "leaves")
 # Where MultiPL-E has no Timeout.
 ENDLESS_IN_COMPAT = {"php": _E, "rkt": _E}
-WARM = ("java", "ts", "scala", "cpp", "cs", "rs", "pl", "r", "rb", "rkt")
+WARM = ("java", "ts", "scala", "cpp", "cs", "rs", "pl", "r", "rb", "rkt", "clj")
 
 
 def _marked(code):

@@ -69,3 +69,12 @@ def test_the_folders_that_are_shown_are_outside_the_system():
     """No folder of the system's is shown twice, and none is the home folder."""
     folders = toolchains.visible_folders()
     assert [folder for folder in folders if folder.startswith("/usr/") or folder == str(Path.home())] == []
+
+
+@pytest.mark.skipif(toolchains.missing_tool(LANGUAGES["clj"]) is not None, reason="no Clojure: apt-get install clojure")
+@pytest.mark.usefixtures("_folder")
+def test_clojure_s_classes_are_kept_for_its_jar_and_java():
+    """The archive of classes is made once, lies in a folder named by the jar, the version of Java and the flags."""
+    made = toolchains_prepared.folder("clj")
+    assert (made / "clojure.jsa").stat().st_size > 1 << 20
+    assert made == toolchains_prepared.folder("clj")
