@@ -69,9 +69,9 @@ def _add_complete(commands: Any) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems")
     parser.add_argument(
         "--form",
-        choices=("auto", "santacoder", "starcoder", "incoder", "left-to-right"),
         default="auto",
-        help="how a gap is told to the model; auto goes by the tokenizer's sentinels",
+        metavar="NAME|FILE",
+        help="how a gap is told to the model: auto (by the tokenizer's sentinels), a known form, or a YAML file of one",
     )
     parser.add_argument("--model-revision", metavar="REV", help="the model's commit; best pinned")
     parser.add_argument(
@@ -144,6 +144,10 @@ def _complete(args: argparse.Namespace) -> int:
         raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
     task = task_of(args.task)
     shard = Shard.parse(args.shard)
+    if args.form != "auto":
+        from eval_multipl_e.suite.fim_forms import named_form
+
+        named_form(args.form)
     from eval_multipl_e.suite.model import device_of
 
     device_of(args.device)

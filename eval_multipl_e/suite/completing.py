@@ -13,7 +13,7 @@ from eval_multipl_e.suite.shards import Shard, digest, read_settings, settings_p
 
 
 @dataclass(frozen=True)
-class Prompt:
+class GapPrompt:
     """What to continue: a text, a suffix if a gap is to be filled, texts that stop it, and the key of its draws."""
 
     text: str
@@ -31,7 +31,7 @@ class Continued:
     left_out: int
 
 
-Continue = Callable[[Sequence[Prompt]], Sequence[Continued]]
+Continue = Callable[[Sequence[GapPrompt]], Sequence[Continued]]
 
 
 def complete_to_file(
@@ -87,9 +87,9 @@ def complete_to_file(
     return {"rows": len(tally), "kept": before, "cut": tally.count("length")}
 
 
-def _prompt(problem: Mapping[str, Any], sample: int, seed: int) -> Prompt:
+def _prompt(problem: Mapping[str, Any], sample: int, seed: int) -> GapPrompt:
     key = f"{seed}/{problem['language']}/{problem['name']}/{sample}"
-    return Prompt(problem["prompt"], problem.get("suffix"), tuple(problem["stop_tokens"]), key)
+    return GapPrompt(problem["prompt"], problem.get("suffix"), tuple(problem["stop_tokens"]), key)
 
 
 def _row(problem: Mapping[str, Any], sample: int, found: Continued) -> dict[str, Any]:

@@ -13,8 +13,8 @@ _COMMENTS = {"py": ("#",), "js": ("//", "/*", "*"), "java": ("//", "/*", "*")}
 def exact_match(predictions: Sequence[str], references: Sequence[str], mode: str = "strip") -> float:
     r"""The share of predictions equal to their reference, whitespace at both ends aside.
 
-    "strip" compares all that was generated (SantaCoder's report); "first_line" only its first line that is not blank
-    (later papers). Numbers of the two modes must not be compared.
+    "strip" compares all that was generated (SantaCoder's report); "first_line" only the first lines of both that are not
+    blank (later papers). Numbers of the two modes must not be compared.
 
     >>> exact_match(["  return x\n", "a = 1\nb = 2"], ["return x", "a = 1"])
     0.5
@@ -128,7 +128,9 @@ def infilled_program(problem: Mapping[str, Any], middle: str) -> str:
 
 def _same(prediction: str, reference: str, mode: str) -> bool:
     left, right = prediction.strip(), reference.strip()
-    return (left.partition("\n")[0].strip() if mode == "first_line" else left) == right
+    if mode == "first_line":
+        left, right = (text.partition("\n")[0].strip() for text in (left, right))
+    return left == right
 
 
 def _is_code(line: str, language: str) -> bool:

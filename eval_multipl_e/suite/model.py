@@ -13,8 +13,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.completing import Continued, Prompt
-from eval_multipl_e.suite.fim_forms import Form, encode, end_ids, form_of
+from eval_multipl_e.suite.completing import Continued, GapPrompt
+from eval_multipl_e.suite.fim_forms import FimForm, encode, end_ids, form_of
 from eval_multipl_e.suite.problems import cut_at_stop
 
 
@@ -80,24 +80,27 @@ class Continuer:
         context = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
         if context is not None and max_new_tokens >= context:
             raise EvalError(f"max_new_tokens={max_new_tokens} leaves no room for a prompt in a context of {context}.")
-        self.form: Form = form_of(tokenizer, form)
+        self.form: FimForm = form_of(tokenizer, form)
         self._model, self._tokenizer = model, tokenizer
         self._temperature, self._top_p, self._max_new = temperature, top_p, max_new_tokens
         self._room = None if context is None else context - max_new_tokens
-        self._ends = end_ids(tokenizer, self.form)
+        configured = getattr(model, "generation_config", None)
+        self._ends = end_ids(tokenizer, self.form, getattr(configured, "eos_token_id", None))
         self._is_named = form != "auto"
 
     @torch.inference_mode()
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Continued]:
+    def __call__(self, prompts: Sequence[GapPrompt]) -> list[Continued]:
         """Continues the prompts as one batch, padded on the left."""
         if (
             any(prompt.suffix is not None for prompt in prompts)
             and self.form.name == "left-to-right"
             and not self._is_named
         ):
+            found = ", ".join(sorted(self._tokenizer.all_special_tokens)[:12]) or "none"
             raise EvalError(
-                "this model's tokenizer has no sentinels, so it can't fill a gap (CodeGen is such a model). Ask for form "
-                "'left-to-right' to continue the text before the gap alone; its score is then no infilling score."
+                f"this tokenizer has the sentinels of no form that is known here (special tokens: {found}). Describe the "
+                "model's form in a file and give it with --form; or ask for 'left-to-right' to continue the text before "
+                "the gap alone, whose score is no infilling score."
             )
         encoded = [encode(self._tokenizer, self.form, p.text, p.suffix, room=self._room) for p in prompts]
         if any(not ids for ids, _ in encoded):

@@ -1,6 +1,8 @@
 """Problems in MultiPL-E's schema, and completions of them by any callable that continues text."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,10 +79,10 @@ def complete(
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file; an error names the line that is none."""
+    """Return the objects of a JSON-lines file, gzipped or not; an error names the line that is none."""
     rows = []
     # split at "\n" only: a JSON string may hold U+2028, at which splitlines would cut.
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(_text_of(Path(path)).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -93,6 +95,16 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
     if not rows:
         raise EvalError(f"{path} holds no rows. Give one JSON object a line.")
     return rows
+
+
+def _text_of(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+    except (EOFError, OSError, zlib.error) as error:
+        raise EvalError(f"{path} is a damaged gzip file: {error}. Get it again.") from error
+    except UnicodeDecodeError as error:
+        raise EvalError(f"{path} is no UTF-8 text: {error}. Give JSON lines.") from error
 
 
 def checked_problems(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:

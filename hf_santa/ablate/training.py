@@ -47,12 +47,12 @@ class Measurer:
 
     def _completions(self, model: Any, seed: int) -> list[list[str]]:
         """Return `samples` continuations of each problem, at the report's temperature 0.2 and top-p 0.95."""
-        from eval_multipl_e.suite.completing import Prompt
+        from eval_multipl_e.suite.completing import GapPrompt
         from eval_multipl_e.suite.model import Continuer
 
         continuer = Continuer(model, self.tokenizer, temperature=0.2, max_new_tokens=BODY_TOKENS)
         prompts = [
-            Prompt(problem["prompt"], None, tuple(problem["stop_tokens"]), f"{seed}/{problem['name']}/{sample}")
+            GapPrompt(problem["prompt"], None, tuple(problem["stop_tokens"]), f"{seed}/{problem['name']}/{sample}")
             for problem in self.problems
             for sample in range(self.samples)
         ]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "fixtures"))
-from eval_models import CONTEXT, model_of, tokenizer_of
+from eval_models import CONTEXT, model_of, spelling, tokenizer_of
 
-from eval_multipl_e.suite.completing import Prompt
+from eval_multipl_e.suite.completing import GapPrompt
 from eval_multipl_e.suite.fim_forms import FORMS, encode, end_ids, form_of
 from eval_multipl_e.suite.model import Continuer, pick
 
@@ -36,9 +36,9 @@ def test_a_tokenizer_without_sentinels_goes_left_to_right():
     """CodeGen's tokenizer has no sentinels: text is continued, and a gap is refused unless the form is asked for."""
     tokenizer = tokenizer_of("codegen")
     assert "left-to-right" == form_of(tokenizer).name
-    prompt = Prompt("a", "b", (), "0")
+    prompt = GapPrompt("a", "b", (), "0")
     model = model_of("codegen")
-    with pytest.raises(ValueError, match="has no sentinels, so it can't fill a gap"):
+    with pytest.raises(ValueError, match=r"has the sentinels of no form .* \(special tokens: <\|endoftext\|>\)"):
         Continuer(model, tokenizer, max_new_tokens=2)([prompt])
     Continuer(model, tokenizer, max_new_tokens=2, form="left-to-right")([prompt])
 
@@ -76,7 +76,7 @@ def test_what_is_far_from_the_gap_goes_first(before, after, room):
     ("kind", "ends"),
     [
         ("santacoder", {"<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"}),
-        ("incoder", {"<|endoftext|>", "<|mask:0|>", "<|mask:1|>", "<|endofmask|>"}),
+        ("incoder", {"<s>", "<pad>", "<|endoftext|>", "<|mask:0|>", "<|mask:1|>", "<|endofmask|>"}),
         ("codegen", {"<|endoftext|>"}),
     ],
 )
@@ -84,6 +84,60 @@ def test_each_model_ends_at_its_own_tokens(kind, ends):
     """The tokens that end an answer are the form's, as far as the tokenizer has them."""
     tokenizer = tokenizer_of(kind)
     assert ends == set(tokenizer.convert_ids_to_tokens(end_ids(tokenizer, form_of(tokenizer))))
+
+
+DEEP = "<\uff5cfim▁{}\uff5c>"
+FAMILIES = {
+    "qwen": "<|fim_prefix|>ab<|fim_suffix|>cd<|fim_middle|>",
+    "codegemma": "<|fim_prefix|>ab<|fim_suffix|>cd<|fim_middle|>",
+    "deepseek": DEEP.format("begin") + "ab" + DEEP.format("hole") + "cd" + DEEP.format("end"),
+    "codellama": "▁<PRE>ab▁<SUF>cd▁<MID>",
+    "seed-coder": "<[fim-suffix]>cd<[fim-prefix]>ab<[fim-middle]>",
+    "codestral": "[SUFFIX]cd[PREFIX]ab",
+    "mellum": "<fim_suffix>cd<fim_prefix>ab<fim_middle>",
+    "starcoder": "<fim_prefix>ab<fim_suffix>cd<fim_middle>",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_is_known_by_its_tokens(name):
+    """A byte-level tokenizer with a family's special tokens is asked in that family's order, suffix first where it is so."""
+    tokenizer = spelling(FORMS[name].sentinels, FORMS[name].marks, "<|endoftext|>", "<repo_name>")
+    tokenizer.name_or_path = "JetBrains/Mellum-4b-base" if name == "mellum" else "folder"
+    form = form_of(tokenizer)
+    ids, left_out = encode(tokenizer, form, "ab", "cd")
+    assert (name, FAMILIES[name], 0) == (form.name, tokenizer.decode(ids), left_out)
+    ends = set(tokenizer.convert_ids_to_tokens(end_ids(tokenizer, form, [7, 8])))
+    assert {*form.sentinels, "<repo_name>", "<|endoftext|>"} <= ends
+    assert set(tokenizer.convert_ids_to_tokens([7, 8])) <= ends  # generation_config's
+
+
+def test_codellama_puts_its_blank_before_the_prefix_alone():
+    """A tokenizer that puts a blank before every text puts none before the suffix, which goes on after the gap."""
+    tokenizer = spelling(FORMS["codellama"].sentinels, "<|endoftext|>", has_blank=True)
+    ids, _ = encode(tokenizer, FORMS["codellama"], "ab", "cd")
+    assert "▁<PRE> ab▁<SUF>cd▁<MID>" == tokenizer.decode(ids)
+
+
+def test_a_form_of_ones_own_comes_from_a_file(tmp_path):
+    """Order, ends and name are read from YAML or JSON; what is wrong in it is named."""
+    path = tmp_path / "own.yaml"
+    path.write_text("order: [<A>, SUFFIX, <B>, PREFIX, <C>]\nends: [<E>]\n")
+    tokenizer = spelling(["<A>", "<B>", "<C>", "<E>"])
+    form = form_of(tokenizer, str(path))
+    assert ("own", "<A>cd<B>ab<C>") == (form.name, tokenizer.decode(encode(tokenizer, form, "ab", "cd")[0]))
+    with pytest.raises(ValueError, match=r"lacks <B>"):
+        form_of(spelling(["<A>", "<C>"]), str(path))
+    for text, said in (
+        ("order: [<A>]", "needs PREFIX once"),
+        ("order: PREFIX", "no list"),
+        ("{", "can't be read"),
+        ("- 1", "no mapping"),
+        ("order: [PREFIX]\nstop: x", "'stop'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            form_of(tokenizer, str(path))
 
 
 def test_the_nucleus_is_the_smallest_set_that_holds_top_p():
@@ -116,17 +170,17 @@ def test_a_row_does_not_depend_on_its_batch(kind, temperature):
     """Prompts of different lengths give the same texts together, padded on the left, and one by one."""
     continuer = Continuer(model_of(kind), tokenizer_of(kind), temperature=temperature, max_new_tokens=10)
     gap = None if kind == "codegen" else "return 1\n"
-    prompts = [Prompt("def f():\n" + i * "x", gap if i % 2 else None, ("zz",), f"0/{i}") for i in range(5)]
+    prompts = [GapPrompt("def f():\n" + i * "x", gap if i % 2 else None, ("zz",), f"0/{i}") for i in range(5)]
     assert continuer(prompts) == [continuer([prompt])[0] for prompt in prompts]
 
 
 def test_a_stop_ends_its_own_row_alone():
     """A row ends where its stop text is complete; another row of the same prompt and draws goes on."""
     continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), temperature=2.0, max_new_tokens=40)
-    whole, again = continuer([Prompt("def", None, (), "1"), Prompt("def", None, (), "1")])
+    whole, again = continuer([GapPrompt("def", None, (), "1"), GapPrompt("def", None, (), "1")])
     assert whole == again
     stop = whole.text[5:7]
-    cut, other = continuer([Prompt("def", None, (stop,), "1"), Prompt("def", None, (), "1")])
+    cut, other = continuer([GapPrompt("def", None, (stop,), "1"), GapPrompt("def", None, (), "1")])
     assert (whole.text[: whole.text.index(stop)], "stop") == (cut.text, cut.end)
     assert whole == other
 
@@ -137,14 +191,14 @@ def test_ids_that_only_pad_the_vocabulary_are_never_drawn():
     model = model_of("starcoder")
     with torch.no_grad():
         model.transformer.wte.weight[len(tokenizer) :] = 10.0 * model.transformer.wte.weight[65]
-    found = Continuer(model, tokenizer, temperature=1.0, max_new_tokens=20)([Prompt("a", None, (), "0")])
+    found = Continuer(model, tokenizer, temperature=1.0, max_new_tokens=20)([GapPrompt("a", None, (), "0")])
     assert found[0].text
 
 
 def test_a_model_folder_has_no_say_in_how_tokens_are_drawn():
     """Penalties and sampling in a model's generation configuration change nothing."""
     model, tokenizer = model_of("starcoder"), tokenizer_of("starcoder")
-    prompt = [Prompt("abc", None, (), "0")]
+    prompt = [GapPrompt("abc", None, (), "0")]
     expected = Continuer(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
     model = model_of("starcoder")
     model.generation_config.update(do_sample=True, temperature=0.01, repetition_penalty=5.0, max_new_tokens=3)
@@ -169,7 +223,7 @@ def test_impossible_settings_are_refused(settings, message):
 
 def test_an_empty_prompt_is_refused_where_nothing_starts_it():
     """A model can't continue no tokens at all; one whose tokenizer starts every text can."""
-    empty = [Prompt("", None, (), "0")]
+    empty = [GapPrompt("", None, (), "0")]
     with pytest.raises(ValueError, match="a prompt is empty"):
         Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=2)(empty)
     assert Continuer(model_of("incoder"), tokenizer_of("incoder"), max_new_tokens=2)(empty)
@@ -178,5 +232,5 @@ def test_an_empty_prompt_is_refused_where_nothing_starts_it():
 def test_a_prompt_longer_than_the_context_says_what_was_left_out():
     """Of a long prompt the end is kept, and the row counts the tokens that went."""
     continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=10)
-    (found,) = continuer([Prompt("x" * CONTEXT, None, (), "0")])
+    (found,) = continuer([GapPrompt("x" * CONTEXT, None, (), "0")])
     assert 10 == found.left_out

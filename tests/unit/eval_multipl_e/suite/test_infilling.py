@@ -90,3 +90,11 @@ def test_wrong_arguments_of_exact_match_are_refused(predictions, references, mod
     """Empty lists, unequal lengths and unknown modes are errors that say so."""
     with pytest.raises(ValueError, match=message):
         exact_match(predictions, references, mode)
+
+
+def test_references_match_themselves_in_both_modes():
+    """A middle of many lines is its own exact match, by all of its text and by its first line."""
+    middles = ["    x = 1\n    y = 2\n", "\n\n  return x\n", "a", ""]
+    for mode in ("strip", "first_line"):
+        assert 1.0 == exact_match(middles, middles, mode)
+    assert 0.5 == exact_match(["x\ny", "z"], ["x\nw", "a\nz"], "first_line")

@@ -1,12 +1,13 @@
 """Problem files and completing."""
 
+import gzip
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval_multipl_e.suite.problems import complete, cut_at_stop, read_completions, read_problems
+from eval_multipl_e.suite.problems import complete, cut_at_stop, read_completions, read_problems, read_rows
 
 PROBLEM = {"name": "p", "language": "py", "prompt": "def f():\n", "tests": "f()", "stop_tokens": ["\ndef"]}
 
@@ -78,3 +79,17 @@ def test_a_generator_that_gives_too_few_is_refused():
     """A generate callable must give n texts for each prompt."""
     with pytest.raises(ValueError, match=r"gave \[1\] texts for 1 prompts and n=2"):
         complete([PROBLEM], lambda *_: [["x"]], n=2)
+
+
+def test_gzipped_rows_are_read_and_damaged_ones_refused(tmp_path):
+    """A file as OpenAI publishes it is read as it is; one cut short is an error that says so."""
+    data = gzip.compress(b'{"a": 1}\n')
+    path = tmp_path / "p.jsonl.gz"
+    path.write_bytes(data)
+    assert [{"a": 1}] == read_rows(path)
+    path.write_bytes(data[:-6])
+    with pytest.raises(ValueError, match="damaged gzip"):
+        read_rows(path)
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(ValueError, match="no UTF-8"):
+        read_rows(path)
