@@ -48,7 +48,9 @@ def _add_complete(commands: Any) -> None:
     parser = commands.add_parser("complete", help="let a model complete the problems of a task; goes on after a kill")
     parser.add_argument("--model", required=True, help="a model folder, or a repository on the Hub")
     parser.add_argument(
-        "--task", required=True, help="humaneval-CODE, mbpp-CODE, infill, docstring or docstring-LANGUAGE"
+        "--task",
+        required=True,
+        help="humaneval-CODE, mbpp-CODE, humanevalplus-py, mbppplus-py, infill, infill-single-line, infill-multi-line, infill-random-span, docstring or docstring-LANGUAGE",
     )
     _add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="completions as JSON lines, a row a sample")
@@ -92,7 +94,7 @@ def _add_score(commands: Any) -> None:
     )
     parser.add_argument(
         "--task",
-        help="humaneval-CODE, mbpp-CODE, infill, docstring or docstring-LANGUAGE; the one the completions were made for if left out",
+        help="humaneval-CODE, mbpp-CODE, humanevalplus-py, mbppplus-py, infill, infill-single-line, infill-multi-line, infill-random-span, docstring or docstring-LANGUAGE; the one the completions were made for if left out",
     )
     _add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="where results.json goes")
@@ -159,6 +161,7 @@ def _complete(args: argparse.Namespace) -> int:
         "revision": args.model_revision,
         "dataset": str(args.dataset or task.dataset) if args.problems is None else None,
         "dataset_revision": args.dataset_revision,
+        **({} if args.limit is None else {"limit": args.limit}),
         "temperature": task.temperature if args.temperature is None else args.temperature,
         "top_p": args.top_p,
         "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
@@ -263,6 +266,7 @@ def _score(args: argparse.Namespace) -> int:
             progress=tell,
         )
     result["task"] = task.name
+    result["dataset"] = None if args.problems is not None else source or task.dataset
     if settings is not None:
         result["settings"] = {key: value for key, value in settings.items() if key != "shard"}
     write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -14,6 +14,10 @@ from eval_multipl_e.suite.report_hub import card_with_results, eval_results_file
 from eval_multipl_e.suite.results import Measured, read_measured
 from eval_multipl_e.suite.shards import write_whole
 
+_CUSTOM = (
+    "`custom` marks scores of problems that are not a benchmark's own, or not all of them: no published number is "
+    "comparable, and `.eval_results/` leaves them out."
+)
 _SCALED = 100.0  # BLEU's full scale
 
 
@@ -60,6 +64,7 @@ def _page(rows: Sequence[Measured], name: str, charts: Sequence[str]) -> str:
             "line. Numbers of the two must not be compared. `pass@1` of infill runs the program with the line put back, which "
             "the report did not."
         ),
+        *([_CUSTOM] if not all(row.is_benchmark for row in rows) else []),
         *(f"![{chart}](figures/{chart}.svg)" for chart in charts),
         "## How it was measured",
         "\n".join([_line(_HOW), _line(["---"] * len(_HOW)), *dict.fromkeys(_line(_how(row)) for row in rows)]),

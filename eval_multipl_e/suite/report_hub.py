@@ -15,7 +15,10 @@ _PRIMARY = ("pass@1", "exact_match/strip", "bleu")
 
 
 def eval_results_files(rows: Sequence[Measured]) -> dict[str, str]:
-    """The files of `.eval_results/`, one a task, with the one value that a benchmark's task has there."""
+    """Return the files of `.eval_results/`, one a task, with the one value that a benchmark's task has there.
+
+    Scores of other problems than a benchmark's own have none.
+    """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     files: dict[str, list[EvalResultEntry]] = {}
@@ -23,8 +26,8 @@ def eval_results_files(rows: Sequence[Measured]) -> dict[str, str]:
         found = {row.metric: row for row in rows if row.benchmark == benchmark}
         order = _PRIMARY[1:] if "exact_match/strip" in found else _PRIMARY
         row = next((found[metric] for metric in order if metric in found), None)
-        if row is None:
-            continue
+        if row is None or not row.is_benchmark:
+            continue  # the Hub would show it on the benchmark's page
         entry = EvalResultEntry(
             dataset_id=row.dataset or task_of(row.task).dataset,
             task_id=benchmark.replace("/", "-"),
@@ -71,14 +74,15 @@ def _eval_result(row: Measured) -> Any:
     from huggingface_hub import EvalResult
 
     task = task_of(row.task)
-    config = row.benchmark.replace("/", "-") if task.kind == "infill" else task.config
+    dataset = (row.dataset or task.dataset) if row.is_benchmark else "custom"
+    config = row.benchmark.replace("/", "-") if task.kind == "infill" or not row.is_benchmark else task.config
     return EvalResult(
         task_type="text-generation",
-        dataset_type=row.dataset or task.dataset,
-        dataset_name=f"{(row.dataset or task.dataset).rpartition('/')[2]} ({row.benchmark})",
+        dataset_type=dataset,
+        dataset_name=f"{dataset.rpartition('/')[2]} ({row.benchmark.removeprefix('custom: ')})",
         dataset_config=config,
-        dataset_split=task.split,
-        dataset_revision=row.dataset_revision,
+        dataset_split=task.split if row.is_benchmark else None,
+        dataset_revision=row.dataset_revision if row.is_benchmark else None,
         metric_type=row.metric,
         metric_name=f"{row.metric} ({_settings(row)})",
         metric_value=round(row.value, 6),

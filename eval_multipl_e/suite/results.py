@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.tasks import task_of
+from eval_multipl_e.suite.tasks import KNOWN_PROBLEMS, task_of
 
 _REPORT_TEMPERATURES = {"pass@1": 0.2, "pass@10": 0.8, "pass@100": 0.8}
 
@@ -30,6 +30,7 @@ class Measured:
     top_p: float | None
     mode: str | None
     problems_sha256: str
+    is_benchmark: bool  # the problems are the task's own, all of them
 
 
 def read_measured(paths: Sequence[Path]) -> list[Measured]:
@@ -37,7 +38,9 @@ def read_measured(paths: Sequence[Path]) -> list[Measured]:
     best: dict[tuple[str, str], tuple[bool, Path, Measured]] = {}
     for path in paths:
         for row in _measured(_results(path)):
-            wanted = _REPORT_TEMPERATURES.get(row.metric) if row.benchmark == row.task else None
+            wanted = (
+                _REPORT_TEMPERATURES.get(row.metric) if row.benchmark.removeprefix("custom: ") == row.task else None
+            )
             is_as_reported = wanted is not None and row.temperature == wanted
             key = (row.benchmark, row.metric)
             if key in best and best[key][0] == is_as_reported:
@@ -75,6 +78,8 @@ def _measured(found: Mapping[str, Any]) -> list[Measured]:
     task = task_of(found["task"])
     settings = found.get("settings", {})
     per_problem = len(found["results"]) // found["problems"]
+    is_benchmark = _is_benchmark(found, settings)
+    own = "" if is_benchmark else "custom: "
     rows = []
     for key, (low, high) in found["intervals"].items():
         metric, language = _split(key)
@@ -84,7 +89,7 @@ def _measured(found: Mapping[str, Any]) -> list[Measured]:
         rows.append(
             Measured(
                 task.name,
-                f"{task.name}/{language}" if language else task.name,
+                own + (f"{task.name}/{language}" if language else task.name),
                 metric,
                 found[key],
                 low,
@@ -97,9 +102,23 @@ def _measured(found: Mapping[str, Any]) -> list[Measured]:
                 settings.get("top_p"),
                 found.get("mode"),
                 found["problems_sha256"],
+                is_benchmark,
             )
         )
     return rows
+
+
+def _is_benchmark(found: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether the problems are the benchmark that the task is named after.
+
+    They are where their digest is known, or where all of them came from the task's own data set: then the loader
+    answers for them, and the digest in the report lets others compare.
+    """
+    task = task_of(found["task"])
+    if KNOWN_PROBLEMS.get(task.name) == found["problems_sha256"]:
+        return True
+    source = settings.get("dataset", found.get("dataset"))
+    return source == task.dataset and settings.get("limit") is None
 
 
 def _split(key: str) -> tuple[str, str | None]:

@@ -12,7 +12,7 @@ from eval_multipl_e.suite.grade import summed
 from eval_multipl_e.suite.published import PUBLISHED, published_beside, published_scores
 from eval_multipl_e.suite.report import write_report
 from eval_multipl_e.suite.report_charts import Range, interval_chart
-from eval_multipl_e.suite.tasks import task_of
+from eval_multipl_e.suite.tasks import KNOWN_PROBLEMS, task_of
 
 LANGUAGES = ("java", "js", "py")
 
@@ -31,7 +31,13 @@ def _results(path, name="humaneval-java", *, temperature=0.2, n=10, passed=2, **
             rows.append(row | ({"bleu": 0.2} if kind == "docstring" else status | (marks if kind == "infill" else {})))
     ks = [] if kind == "docstring" else [k for k in (1, 10) if k <= n]
     about = {"task": name, "shard": [0, 1], "problems": 12, "problems_sha256": "ab" * 32, "k": ks, "seed": 0}
-    settings = {"n": n, "temperature": temperature, "top_p": 0.95, "dataset": "a/b", "dataset_revision": "c0ffee"}
+    settings = {
+        "n": n,
+        "temperature": temperature,
+        "top_p": 0.95,
+        "dataset": task_of(name).dataset,
+        "dataset_revision": "c0ffee",
+    }
     found = {**summed(rows, about, set()), "settings": settings, "mode": "strict", **changes}
     path.write_text(json.dumps(found))
     return path
@@ -115,7 +121,7 @@ def test_eval_results_are_what_the_hub_reads(tmp_path):
         for path in (tmp_path / "out" / ".eval_results").iterdir()
     }
     (entry,) = found["humaneval-java.yaml"]
-    assert ("a/b", "humaneval-java", 0.2, "c0ffee") == (
+    assert ("nuprl/MultiPL-E", "humaneval-java", 0.2, "c0ffee") == (
         entry.dataset_id,
         entry.task_id,
         entry.value,
@@ -125,14 +131,34 @@ def test_eval_results_are_what_the_hub_reads(tmp_path):
     assert ["infill-java", "infill-js", "infill-py"] == [entry.task_id for entry in found["infill.yaml"]]
 
 
-def test_problems_of_a_local_file_are_said_to_be_so(tmp_path):
-    """A score of a local file names no revision, and its digest stands in the notes."""
-    local = _results(tmp_path / "p.json", settings={"dataset": None, "n": 10})
-    write_report([local], "ours", tmp_path / "out")
-    assert f"problems of a local file sha256 {'ab' * 6}" in (
-        (tmp_path / "out" / ".eval_results" / "humaneval-java.yaml").read_text().replace("\n  ", "")
-    )
-    assert "| a local file | not pinned |" in (tmp_path / "out" / "report.md").read_text()
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("humaneval-java", {"settings": {"dataset": None, "n": 10}}),
+        ("humaneval-java", {"settings": {"dataset": "mine/set", "n": 10}}),
+        ("humaneval-java", {"settings": {"dataset": "nuprl/MultiPL-E", "limit": 12, "n": 10}}),
+        ("infill", {"settings": {}}),
+    ],
+)
+def test_problems_that_are_not_the_benchmark_bear_no_benchmark_name(tmp_path, name, changes):
+    """A local file, another data set and a part of one are custom: no published number, no entry on a benchmark's page."""
+    write_report([_results(tmp_path / "p.json", name, **changes)], "ours", tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".eval_results/*"))
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert f"| custom: {name}" in page
+    assert "0.150" not in page
+    assert [] == [row for row in json.loads((tmp_path / "out" / "report.json").read_text()) if row["published"]]
+    (index,) = yaml.safe_load((tmp_path / "out/model-index.yaml").read_text())["model-index"]
+    assert {"custom"} == {row["dataset"]["type"] for row in index["results"]}
+
+
+def test_a_local_file_with_the_benchmarks_digest_is_the_benchmark(tmp_path):
+    """HumanEval's own rows in a file are HumanEval."""
+    sha = KNOWN_PROBLEMS["humaneval-py"]
+    path = _results(tmp_path / "p.json", "humaneval-py", settings={"dataset": None, "n": 10}, problems_sha256=sha)
+    write_report([path], "ours", tmp_path / "out")
+    assert "openai/openai_humaneval" in (tmp_path / "out/.eval_results/humaneval-py.yaml").read_text()
+    assert f"sha256 {sha[:12]}" in (tmp_path / "out/.eval_results/humaneval-py.yaml").read_text().replace("\n  ", " ")
 
 
 CARD = """---
@@ -144,7 +170,7 @@ model-index:
     dataset: {type: other/set, name: Other}
     metrics: [{type: accuracy, value: 0.5}]
   - task: {type: text-generation}
-    dataset: {type: a/b, name: MultiPL-E, config: humaneval-java}
+    dataset: {type: nuprl/MultiPL-E, name: MultiPL-E, config: humaneval-java}
     metrics: [{type: pass@1, value: 0.9}]
 programming_language: [Java]
 ---
@@ -162,7 +188,11 @@ def test_a_card_gets_the_scores_and_keeps_the_rest(tmp_path):
         write_report([_results(tmp_path / "p.json")], "ours", tmp_path / "out", card=card)
     loaded = ModelCard.load(card)
     found = {(r.dataset_type, r.metric_type): r.metric_value for r in loaded.data.eval_results}
-    assert {("other/set", "accuracy"): 0.5, ("a/b", "pass@1"): 0.2, ("a/b", "pass@10"): 1.0} == found
+    assert {
+        ("other/set", "accuracy"): 0.5,
+        ("nuprl/MultiPL-E", "pass@1"): 0.2,
+        ("nuprl/MultiPL-E", "pass@10"): 1.0,
+    } == found
     assert 3 == len(loaded.data.eval_results)
     assert ("ours", ["Java"]) == (loaded.data.model_name, loaded.data.programming_language)
     assert CARD.split("---")[2] == "\n" + loaded.text.lstrip("\n")

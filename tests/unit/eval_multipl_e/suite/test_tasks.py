@@ -37,6 +37,31 @@ def test_other_tasks_have_the_report_settings():
     assert "go" == task_of("docstring-go").config
 
 
+def test_the_hubs_names_and_python_sets_are_tasks(tmp_path):
+    """MultiPL-E's configuration names are names of tasks; MBPP's and EvalPlus' rows become Python problems."""
+    assert ("humaneval-ada", "humaneval-adb") == (task_of("humaneval-adb").name, task_of("humaneval-ada").config)
+    mbpp = {"task_id": 11, "text": "Add.", "test_list": ["assert f(1) == 2"], "test_setup_code": "import math"}
+    (problem,) = read_task(task_of("mbpp-py"), path=_file(tmp_path / "m.jsonl", mbpp))
+    assert ("mbpp_11", "import math\nassert f(1) == 2\n") == (problem["name"], problem["tests"])
+    assert '"""\nAdd.\nassert f(1) == 2\n"""\n' == problem["prompt"]
+    plus = {
+        "task_id": 2,
+        "prompt": "Add.",
+        "test_list": ["assert f(1) == 2", "assert f(2) == 3"],
+        "test": "assert f(3)",
+    }
+    (problem,) = read_task(task_of("mbppplus-py"), path=_file(tmp_path / "p.jsonl", plus))
+    assert ('"""\nAdd.\nassert f(1) == 2\n"""\n', "assert f(3)\n") == (problem["prompt"], problem["tests"])
+    assert "evalplus/humanevalplus" == task_of("humanevalplus-py").dataset
+
+
+def test_longer_middles_have_more_tokens():
+    """OpenAI's sets of many lines and of random spans are tasks of their own, and 25 tokens are the report's set's alone."""
+    assert 25 == task_of("infill").max_new_tokens
+    names = ("infill-single-line", "infill-multi-line", "infill-random-span", "infill-random-span-light")
+    assert [128, 512, 512, 512] == [task_of(name).max_new_tokens for name in names]
+
+
 @pytest.mark.parametrize("name", ["humaneval", "humaneval-cobol", "mbpp-", "docstring-cobol", "infill-py", ""])
 def test_an_unknown_task_is_refused(name):
     """A name that is no task is an error that lists what there is."""
