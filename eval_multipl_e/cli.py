@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "files", metavar="FILE", type=Path, nargs="+", help="completions (.jsonl) or results (.json) of all shards"
     )
     merge.add_argument("--out", type=Path, required=True, help="the file to write")
+    merge.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     merge.set_defaults(func=_merge)
     report = commands.add_parser("report", help="show scores beside the published ones, with pictures, for the Hub")
     report.add_argument(
@@ -34,6 +38,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     report.add_argument("--model-name", required=True, help="the name shown in the table and in the model index")
     report.add_argument("--out", type=Path, required=True, help="the folder to write, best the model's repository")
     report.add_argument("--card", type=Path, help="a README.md into whose front matter the scores are put")
+    report.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     report.set_defaults(func=_report)
 
 
@@ -75,12 +82,25 @@ def _add_complete(commands: Any) -> None:
         metavar="NAME|FILE",
         help="how a gap is told to the model: auto (by the tokenizer's sentinels), a known form, or a YAML file of one",
     )
+    parser.add_argument(
+        "--base-url", metavar="URL", help="ask an OpenAI-compatible server, whose name of the model is --model"
+    )
+    parser.add_argument(
+        "--chat", action="store_true", help="ask a chat model on that server, and take the code out of its answer"
+    )
+    parser.add_argument("--system-prompt", metavar="TEXT", help="what a chat model is told first")
+    parser.add_argument(
+        "--retries", type=int, default=6, metavar="N", help="times a request is tried again (default: 6)"
+    )
     parser.add_argument("--model-revision", metavar="REV", help="the model's commit; best pinned")
     parser.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of weights"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run the code in the model's repository")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     parser.set_defaults(func=_complete)
 
 
@@ -141,7 +161,9 @@ def _complete(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.shards import Shard
     from eval_multipl_e.suite.tasks import read_task, task_of
 
-    _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0)
+    _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0, retries=0)
+    if args.chat and args.base_url is None:
+        raise EvalError("--chat asks a server: give its --base-url, for instance that of `transformers serve` or vLLM.")
     if not 0 < args.top_p <= 1:
         raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
     task = task_of(args.task)
@@ -150,9 +172,10 @@ def _complete(args: argparse.Namespace) -> int:
         from eval_multipl_e.suite.fim_forms import named_form
 
         named_form(args.form)
-    from eval_multipl_e.suite.model import device_of
+    if args.base_url is None:
+        from eval_multipl_e.suite.model import device_of
 
-    device_of(args.device)
+        device_of(args.device)
     problems = read_task(task, path=args.problems, dataset=args.dataset, revision=args.dataset_revision)
     problems = problems[: args.limit]
     settings = {
@@ -166,7 +189,7 @@ def _complete(args: argparse.Namespace) -> int:
         "top_p": args.top_p,
         "max_new_tokens": args.max_new_tokens or task.max_new_tokens,
     }
-    continuer, about = _opened(args, settings)
+    continuer, about = _opened(args, settings) if args.base_url is None else _served(args, settings)
     n = task.n if args.samples is None else args.samples
     from eval_multipl_e.suite.completing import complete_to_file
 
@@ -182,11 +205,36 @@ def _complete(args: argparse.Namespace) -> int:
             shard=shard,
             tell=bar.update,
         )
+    if args.json:
+        print(json.dumps({"task": task.name, "form": about["form"], "problems": len(problems), **done}))
+        return 0
     print(
         f"step=complete task={task.name} form={about['form']} shard={args.shard} problems={len(problems)} "
         f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
     )
     return 0
+
+
+def _served(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    from eval_multipl_e.suite.chat import ChatRequest
+    from eval_multipl_e.suite.served import ServedModel
+
+    chat = ChatRequest(args.system_prompt) if args.chat else None
+    names = ("temperature", "top_p", "max_new_tokens")
+    model = ServedModel(
+        args.base_url,
+        args.model,
+        form=args.form,
+        chat=chat,
+        retries=args.retries,
+        api_key=os.environ.get("OPENAI_API_KEY"),
+        **{name: settings[name] for name in names},
+    )
+    model.check()
+    about = {"form": model.form_name, "base_url": args.base_url}
+    if chat is not None:
+        about |= {"instruction": chat.instruction, "system_prompt": args.system_prompt}
+    return model, about
 
 
 def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -284,11 +332,15 @@ def _merge(args: argparse.Namespace) -> int:
     if args.out in args.files:
         raise EvalError(f"{args.out} is one of the shards. Give another --out.")
     if all(path.suffix == ".jsonl" for path in args.files):
-        print(f"step=merge shards={len(args.files)} rows={merge_completions(args.files, args.out)}")
+        rows = merge_completions(args.files, args.out)
+        if args.json:
+            print(json.dumps({"shards": len(args.files), "rows": rows}))
+        else:
+            print(f"step=merge shards={len(args.files)} rows={rows}")
         return 0
     result = merge_results(args.files)
     write_whole(args.out, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    _print_scores(result, is_json=False)
+    _print_scores(result, is_json=args.json)
     return 3 if result.get("missing_toolchains") else 0
 
 
@@ -296,6 +348,9 @@ def _report(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.report import write_report
 
     rows = write_report(args.results, args.model_name, args.out, card=args.card)
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return 0
     print(f"step=report scores={len(rows)} page={args.out / 'report.md'}")
     return 0
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eval_multipl_e.languages import language_of
 from eval_multipl_e.suite.problems import cut_at_stop
 
 _THINKING = re.compile(r"<(think|thinking|reasoning|thought)>.*?(</\1>|\Z)", re.DOTALL)
@@ -51,6 +52,32 @@ class ChatCode:
     def is_program(self) -> bool:
         """Whether the text takes the place of the prompt, too."""
         return self.how == "program"
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """How a problem is put to a chat model: an instruction with the prompt in a fence, after a system prompt if any."""
+
+    system_prompt: str | None = None
+    instruction: str = (
+        "Complete this {language} code. Answer with the whole code, from its first line, in one fenced code block."
+    )
+
+    def messages(self, problem: Mapping[str, Any]) -> list[dict[str, str]]:
+        r"""Return the messages of a chat.
+
+        >>> ChatRequest(instruction="Go on.").messages({"language": "py", "prompt": "def f():\n"})
+        [{'role': 'user', 'content': 'Go on.\n\n```python\ndef f():\n```'}]
+        """
+        language = language_of(problem["language"])
+        label = max(
+            _FENCE_NAMES.get(language.code, {language.name.lower()}),
+            key=lambda name: (name.isalpha(), name == language.name.lower(), name),
+        )
+        asked = self.instruction.replace("{language}", language.name)
+        content = f"{asked}\n\n```{label}\n{problem['prompt'].rstrip(chr(10))}\n```"
+        system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        return [*system, {"role": "user", "content": content}]
 
 
 def without_reasoning(answer: str) -> str:

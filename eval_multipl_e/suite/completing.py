@@ -20,15 +20,21 @@ class GapPrompt:
     suffix: str | None
     stops: tuple[str, ...]
     key: str
+    problem: Mapping[str, Any] | None = None  # where a chat model is asked
 
 
 @dataclass(frozen=True)
 class Continued:
-    """A continuation without its stop; `end` is "token", "stop" or "length", `left_out` counts prompt tokens cut."""
+    """A continuation without its stop; `end` is "token", "stop" or "length", `left_out` counts prompt tokens cut.
+
+    Of a chat model, `how` says what its code is (see `ChatCode`), and `answer` is all that it said.
+    """
 
     text: str
     end: str
     left_out: int
+    how: str = ""
+    answer: str = ""
 
 
 Continue = Callable[[Sequence[GapPrompt]], Sequence[Continued]]
@@ -89,7 +95,7 @@ def complete_to_file(
 
 def _prompt(problem: Mapping[str, Any], sample: int, seed: int) -> GapPrompt:
     key = f"{seed}/{problem['language']}/{problem['name']}/{sample}"
-    return GapPrompt(problem["prompt"], problem.get("suffix"), tuple(problem["stop_tokens"]), key)
+    return GapPrompt(problem["prompt"], problem.get("suffix"), tuple(problem["stop_tokens"]), key, problem)
 
 
 def _row(problem: Mapping[str, Any], sample: int, found: Continued) -> dict[str, Any]:
@@ -101,6 +107,8 @@ def _row(problem: Mapping[str, Any], sample: int, found: Continued) -> dict[str,
         "completion": found.text.encode("utf-8", "replace").decode(),
         "end": found.end,
     }
+    if found.how:
+        row |= {"chat": found.how, "answer": found.answer.encode("utf-8", "replace").decode()}
     return {**row, "prompt_tokens_left_out": found.left_out} if found.left_out else row
 
 

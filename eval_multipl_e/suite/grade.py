@@ -9,6 +9,7 @@ from eval_multipl_e.scoring import DEFAULT_KS, score
 from eval_multipl_e.scoring_estimator import mean_scores, pass_at_k
 from eval_multipl_e.suite.docstrings import first_sentence_line, sentence_bleu
 from eval_multipl_e.suite.infilling import MATCH_MODES, exact_match, infilled_program
+from eval_multipl_e.suite.problems import WholeProgram
 from eval_multipl_e.suite.shards import Shard, digest
 
 Rows = Sequence[Mapping[str, Any]]
@@ -114,15 +115,11 @@ def _ks(k: Sequence[int] | None, completions: Sequence[Sequence[str]]) -> list[i
 def _run(
     kind: str, chosen: Sequence[tuple[Mapping[str, Any], Sequence[str]]], ks: Sequence[int], seed: int, running: Any
 ) -> dict[str, Any]:
-    texts = [
-        [infilled_program(problem, text) for text in found] if kind == "infill" else list(found)
-        for problem, found in chosen
-    ]
+    texts = [[_program(kind, problem, text) for text in found] for problem, found in chosen]
     ran = score(
         texts,
         [problem["tests"] for problem, _ in chosen],
         [problem["language"] for problem, _ in chosen],
-        prompts=[problem["prompt"] for problem, _ in chosen],
         k=list(ks),
         seed=seed,
         **running,
@@ -131,6 +128,13 @@ def _run(
     for row in ran["results"]:
         rows[row["problem"]].append(row)
     return {**ran, "results": rows}
+
+
+def _program(kind: str, problem: Mapping[str, Any], text: str) -> str:
+    """What runs before the tests: the prompt with its completion, unless that stands for both."""
+    if isinstance(text, WholeProgram):
+        return text
+    return str(problem["prompt"]) + (infilled_program(problem, text) if kind == "infill" else text)
 
 
 def _infill_rows(problem: Mapping[str, Any], texts: Sequence[str], rows: Rows) -> list[dict[str, Any]]:

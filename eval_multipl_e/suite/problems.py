@@ -16,6 +16,12 @@ Generate = Callable[[list[str], int], Sequence[Sequence[str]]]
 _TEXTS = ("name", "language", "prompt")
 
 
+class WholeProgram(str):
+    """A completion that stands for its prompt, too: a chat model wrote it from the first line."""
+
+    __slots__ = ()
+
+
 def read_problems(path: str | Path) -> list[dict[str, Any]]:
     """The problems of a JSON-lines file, each checked to have the fields that completing and scoring need."""
     return checked_problems(read_rows(path), str(path))
@@ -133,7 +139,7 @@ def _by_problem(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
                 f"Row {number} of {where} is sample {sample!r} of {row['name']!r}, and each may occur once, by number. "
                 "Complete again into a new file."
             )
-        samples[sample] = row["completion"]
+        samples[sample] = (WholeProgram if row.get("chat") == "program" else str)(row["completion"])
     for (_, name), samples in found.items():
         lacking = sorted(set(range(max(map(len, found.values())))) - samples.keys())
         if lacking:
