@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
@@ -35,7 +34,7 @@ from data_recipes.sources.hub import is_hub_name
 from data_recipes.sources.parquet import parquet_files
 from data_recipes.sources.row import ANNOTATED_REJECT_SCHEMA, REJECT_SCHEMA, read_rejects, spelling_of
 from data_recipes.sources.write_rows import write_rows
-from data_recipes.store.annotated import AnnotatedShard, annotated_schema
+from data_recipes.store.annotated import AnnotatedShard, annotated_batches, annotated_schema
 from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
 from data_recipes.store.summary import store_funnel
@@ -232,7 +231,7 @@ class Run:
             for name, found in facts["languages"].items():
                 spellings.setdefault(name, set()).update(found)
                 folder = self._shard_folder(number).name
-                mine = (f"{folder}/{kind}-{name}.parquet" for kind in ("rows", "rejects"))
+                mine = (f"{folder}/{kind}-{name}.arrow" for kind in ("rows", "rejects"))
                 files.setdefault(name, {}).update({path: outputs[path] for path in mine if path in outputs})
         parts = (LanguagePart(spelling_of(spellings[name]), files[name]) for name in spellings)
         return sorted(parts, key=lambda part: part.lang)
@@ -367,7 +366,8 @@ def finished_inputs(source: Path) -> list[Path]:
 
 def _rejects_of(lang: str, paths: list[Path], is_left_out: IsLeftOut | None) -> pa.Table:
     """Return the rejects of a language; of those that were opted out, neither path nor repository is left."""
-    table = pa.concat_tables([ANNOTATED_REJECT_SCHEMA.empty_table(), *(pq.read_table(path) for path in paths)])
+    batches = [batch for path in paths for batch in annotated_batches(path)]
+    table = pa.Table.from_batches(batches, schema=ANNOTATED_REJECT_SCHEMA)
     table = table.set_column(table.column_names.index("lang"), "lang", pa.array([lang] * table.num_rows, pa.string()))
     public = table.select(REJECT_SCHEMA.names)
     if is_left_out is None:

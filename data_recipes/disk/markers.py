@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from data_recipes.disk.files import checksum, write_json
+from data_recipes.disk.files import checksum, write_text
 from data_recipes.errors import StoreError
 
 
@@ -31,7 +31,7 @@ def code_digest() -> str:
 def mark_done(marker: Path, key: str, outputs: Sequence[Path], facts: Mapping[str, Any]) -> None:
     """Record that a step with this key is finished, the checksums of its outputs and what else it found."""
     sums = {os.path.relpath(path, marker.parent): checksum(path) for path in outputs}
-    write_json(marker, {"key": key, "outputs": sums, "facts": facts})
+    write_text(marker, json.dumps({"key": key, "outputs": sums, "facts": facts}, ensure_ascii=False) + "\n")
 
 
 def read_marker(marker: Path) -> tuple[dict[str, str], dict[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data_recipes.dedup.on_disk import PRIORITY, with_priority
 from data_recipes.disk.files import SHARD_BYTES
@@ -15,9 +14,8 @@ from data_recipes.disk.spill import Spill
 from data_recipes.engine.texts import FileTexts, texts_of
 from data_recipes.engine.threads import ranges
 from data_recipes.sources.row import REJECT_SCHEMA
-from data_recipes.store.annotated import CONTENT_SHA1
+from data_recipes.store.annotated import CONTENT_SHA1, annotated_batches
 
-_BATCH_ROWS = 1000
 _PIECE_BYTES = 1 << 29  # of an Arrow string array, whose offsets end at 2 GiB
 
 IsLeftOut = Callable[[str | None, Sequence[str]], bool]
@@ -56,7 +54,7 @@ class LanguageRows:
         tables = [schema.remove(schema.get_field_index("content")).empty_table()]
         places, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for path in paths:
-            for batch in _batches_of(path):
+            for batch in annotated_batches(path):
                 texts = texts_of(batch["content"])
                 places.append(texts.add_to(self._spill))
                 sizes.append(texts.sizes)
@@ -122,12 +120,6 @@ def opt_out_rejects(table: pa.Table) -> pa.Table:
         for record in table.select(["hexsha", "lang", "size"]).to_pylist()
     ]
     return pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
-
-
-def _batches_of(path: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):  # a batch over several groups would hold more than a group's bytes
-            yield from file.iter_batches(_BATCH_ROWS, row_groups=[group])
 
 
 def _in_order_of_content(table: pa.Table) -> Any:

@@ -5,7 +5,6 @@ from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from data_recipes.dedup.modes import near_duplicates
@@ -35,9 +34,20 @@ def _table(rows):
     ).filter(pa.array([row % 4 != 3 for row in rows], pa.bool_()))
 
 
+def _write(table, path):
+    """Write an annotated file, in batches of five rows."""
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
+
+
+def _schema(path):
+    with pa.ipc.open_file(str(path)) as reader:
+        return reader.schema
+
+
 def _rows(paths, folder, **changes):
     """The rows of annotated files."""
-    return closing(LanguageRows("Python", paths, folder, pq.read_schema(paths[0]), **changes))
+    return closing(LanguageRows("Python", paths, folder, _schema(paths[0]), **changes))
 
 
 @pytest.fixture
@@ -45,13 +55,12 @@ def paths(tmp_path):
     """Three shards of which the last has no row; the rows 3, 4 and 5 are in two of them."""
     tables = [_table(range(6)), _table(range(3, 40)), _table([0]).slice(1)]
     for number, table in enumerate(tables):
-        pq.write_table(table, tmp_path / f"{number}.parquet")
-    return sorted(tmp_path.glob("*.parquet"))
+        _write(table, tmp_path / f"{number}.arrow")
+    return sorted(tmp_path.glob("*.arrow"))
 
 
-def test_rows_are_sorted_and_each_hexsha_is_there_once(paths, tmp_path, monkeypatch):
+def test_rows_are_sorted_and_each_hexsha_is_there_once(paths, tmp_path):
     """The table and the contents are those of the language in hexsha order; what was there twice is a reject."""
-    monkeypatch.setattr(language, "_BATCH_ROWS", 5)
     with _rows(paths, tmp_path) as rows:
         wanted = _table(range(40)).sort_by("hexsha").drop_columns(CONTENT_SHA1)
         assert rows.table.equals(wanted.drop_columns("content"))
@@ -60,7 +69,7 @@ def test_rows_are_sorted_and_each_hexsha_is_there_once(paths, tmp_path, monkeypa
             ("p04", "same bytes as p04"),
             ("p05", "same bytes as p05"),
         ]
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["0.parquet", "1.parquet", "2.parquet"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["0.arrow", "1.arrow", "2.arrow"]
 
 
 def test_shards_hold_all_columns_with_content_first(paths, tmp_path, monkeypatch):
@@ -76,7 +85,7 @@ def test_shards_hold_all_columns_with_content_first(paths, tmp_path, monkeypatch
 
 def test_a_language_without_rows_has_no_shards(paths, tmp_path):
     """A language that only the rejects know gives an empty table of the same columns."""
-    with closing(LanguageRows("Rust", [], tmp_path, pq.read_schema(paths[0]))) as rows:
+    with closing(LanguageRows("Rust", [], tmp_path, _schema(paths[0]))) as rows:
         assert (rows.table.num_rows, rows.repeated.num_rows, list(rows.shards(100))) == (0, 0, [])
         found = near_duplicates_of_texts(rows.texts, rows.table, "near_dedup_verified", folder=tmp_path)
         assert found.num_rows == 0
@@ -108,8 +117,8 @@ def test_our_mode_keeps_the_licensed_file_with_most_stars(tmp_path):
             "date": ["2020", "2021", "2020", "2022", None],
         }
     )
-    pq.write_table(table, tmp_path / "a.parquet")
-    with _rows([tmp_path / "a.parquet"], tmp_path) as rows:
+    _write(table, tmp_path / "a.arrow")
+    with _rows([tmp_path / "a.arrow"], tmp_path) as rows:
         ours = near_duplicates_of_texts(rows.texts, rows.table, "near_dedup_verified")
         reports = near_duplicates_of_texts(rows.texts, rows.table, "near_dedup_alt")
     assert set(ours["kept_row"].to_pylist()) == {3}
@@ -133,13 +142,13 @@ def _copies(folder, order):
         ("bb", 5000, "lib/z.py", "eve/copy"),
         ("00", None, "src/a.py", "nil/unknown"),
     ]
-    paths = [folder / f"{number}.parquet" for number in range(2)]
+    paths = [folder / f"{number}.arrow" for number in range(2)]
     for number, path in enumerate(paths):
         chosen = [copies[place] for place in order[number::2]]
         table = {"content": [_TEXTS[0]] * len(chosen), "size": [9] * len(chosen), "lang": ["Python"] * len(chosen)}
         table |= {name: [copy[i] for copy in chosen] for i, name in enumerate(("hexsha", "stars", "path", "repo"))}
         table["stars"] = pa.array(table["stars"], pa.int64())
-        pq.write_table(pa.table({**table, CONTENT_SHA1: [_sha1(_TEXTS[0])] * len(chosen)}), path)
+        _write(pa.table({**table, CONTENT_SHA1: [_sha1(_TEXTS[0])] * len(chosen)}), path)
     return paths
 
 
@@ -166,6 +175,6 @@ def test_a_hexsha_that_is_no_digest_drops_no_file(tmp_path):
     """Files of different content that share a hexsha all stay, each under the SHA-1 of its own content."""
     table = _table([0, 1, 2])
     table = table.set_column(table.column_names.index("hexsha"), "hexsha", pa.array(["c0ffee"] * 3))
-    pq.write_table(table, tmp_path / "a.parquet")
-    with _rows([tmp_path / "a.parquet"], tmp_path) as rows:
+    _write(table, tmp_path / "a.arrow")
+    with _rows([tmp_path / "a.arrow"], tmp_path) as rows:
         assert rows.table["hexsha"].to_pylist() == sorted(_sha1(_TEXTS[row]) for row in range(3))
