@@ -242,7 +242,7 @@ def _print_json(value: Any) -> None:
 
 def _stats(args: argparse.Namespace) -> int:
     from data_recipes.store.reading import read_funnel
-    from data_recipes.store.tables import funnel_rows, recipe_rows
+    from data_recipes.store.tables import funnel_rows, recipe_rows, unmeasured_lines
 
     funnel = read_funnel(args.store)
     if args.json:
@@ -252,6 +252,8 @@ def _stats(args: argparse.Namespace) -> int:
     _print_table(recipe_rows(funnel))
     print("\nStages of the default recipe, and the change from one to the next:")
     _print_table(funnel_rows(funnel))
+    for line in unmeasured_lines(funnel):
+        print(f"\n{line}")
     for name, reason in funnel["unavailable"].items():
         print(f"\n{name} is not in this store: {reason}")
     return 0

@@ -38,6 +38,7 @@ from data_recipes.store.annotated import AnnotatedShard, annotated_batches, anno
 from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
 from data_recipes.store.summary import store_funnel
+from data_recipes.store.tables import unmeasured_lines
 from data_recipes.store.views import row_filter
 
 __all__ = ["run", "write_rows"]
@@ -162,6 +163,8 @@ class Run:
         funnel, outputs = self._store([self.make_language(part) for part in self.languages()])
         mark_done(marker, key, outputs, funnel)
         self._clean_up()
+        for line in unmeasured_lines(funnel):
+            self.report(f"step=store {line}")
         kept = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         self.report(f"step=store recipe={self.recipes[0].name} out={kept} {time.monotonic() - started:.0f}s")
         return funnel

@@ -27,7 +27,7 @@ EXECUTORS = ("local", "slurm", "ray")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SourceAndSettings:
     """All that a run is made from, as values that can be sent to another machine."""
 
     source: str
@@ -49,7 +49,7 @@ class AnnotateShards(PipelineStep):
 
     name, type = "annotate shards", "data_recipes"
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SourceAndSettings) -> None:
         super().__init__()
         self.plan = plan
 
@@ -67,7 +67,7 @@ class MakeLanguages(PipelineStep):
 
     name, type = "make languages", "data_recipes"
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SourceAndSettings) -> None:
         super().__init__()
         self.plan = plan
 
@@ -85,7 +85,7 @@ class FinishStore(PipelineStep):
 
     name, type = "finish store", "data_recipes"
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SourceAndSettings) -> None:
         super().__init__()
         self.plan = plan
 
@@ -151,7 +151,7 @@ class Cluster:
         )
 
 
-def executors(plan: Plan, cluster: Cluster) -> list[Any]:
+def executors(plan: SourceAndSettings, cluster: Cluster) -> list[Any]:
     """The executors of the three stages; running the last one runs those before it.
 
     datatrove's logs and marks of completion are kept beside the output, in a folder of this very run: with other
@@ -194,7 +194,7 @@ def run_at_scale(
     where = cluster or Cluster()
     config = (settings or RunSettings()).changed(recipe=recipe, **changes)
     config = config.changed(threads=config.threads or where.cpus_per_task)
-    plan = Plan(str(Path(source).resolve()), str(Path(out).resolve()), config)
+    plan = SourceAndSettings(str(Path(source).resolve()), str(Path(out).resolve()), config)
     made = plan.run()
     if made.is_done():
         reporter(progress)(f"step=store recipe={made.recipes[0].name} reused")

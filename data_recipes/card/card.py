@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from data_recipes.sources.row import ROW_SCHEMA
-from data_recipes.store.tables import funnel_rows, recipe_rows
+from data_recipes.store.tables import funnel_rows, recipe_rows, unmeasured_lines
 
 MAX_LICENSES = 25
 MAX_SHORT = 30
@@ -82,6 +82,7 @@ def _columns(funnel: Mapping[str, Any]) -> str:
 
 def _unavailable(funnel: Mapping[str, Any]) -> str:
     lines = [f"- `{name}` is not in this store: {reason}" for name, reason in funnel["unavailable"].items()]
+    lines += [f"- {line}" for line in unmeasured_lines(funnel)]
     return "\n".join(["", *lines]) if lines else ""
 
 

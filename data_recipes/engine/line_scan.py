@@ -33,7 +33,7 @@ _NOT_ALPHANUMERIC = bytes(code for code in range(128) if not chr(code).isalnum()
 _ASCII_RUN = re.compile(r"[\x00-\x7f]+")
 
 
-class Scan(NamedTuple):
+class LineScan(NamedTuple):
     """What a scan finds in each text; all arrays have one entry a text."""
 
     avg_line_length: NDArray[np.float64]
@@ -43,7 +43,7 @@ class Scan(NamedTuple):
     has_tag: NDArray[np.bool_]
 
 
-def scan(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None) -> Scan:
+def scan(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None) -> LineScan:
     r"""Line statistics and flags of every text; see the module's first lines for what each is.
 
     >>> scan(["# aaaaaaaa\n000000\n", "<p>"]).max_line_length.tolist()
@@ -53,7 +53,7 @@ def scan(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None 
     compiled = kernel("lines")
     if compiled is None:
         return _scanned(found)
-    result = Scan(*(np.zeros(len(found), dtype=kind) for kind in (float, np.int64, float, np.bool_, np.bool_)))
+    result = LineScan(*(np.zeros(len(found), dtype=kind) for kind in (float, np.int64, float, np.bool_, np.bool_)))
     where, table = (found.addresses, found.sizes), _alphanumeric()
 
     def work(low: int, high: int, tail: Any) -> None:
@@ -90,11 +90,11 @@ def _alphanumeric() -> NDArray[np.bool_]:
     return np.array([chr(code).isalnum() for code in range(sys.maxunicode + 1)], dtype=np.bool_)
 
 
-def _scanned(texts: Texts) -> Scan:
+def _scanned(texts: Texts) -> LineScan:
     """The definition, in Python."""
     strings = [texts.read(row).decode("utf-8", "surrogatepass") for row in range(len(texts))]
     statistics = [line_statistics(text) for text in strings]
-    return Scan(
+    return LineScan(
         np.array([average for average, _, _ in statistics], dtype=np.float64),
         np.array([longest for _, longest, _ in statistics], dtype=np.int64),
         np.array([share for _, _, share in statistics], dtype=np.float64),

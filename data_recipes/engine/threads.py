@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_recipes.engine.processors import usable_processors
+from data_recipes.errors import DataError
 
 _RANGE_BYTES = 1 << 20  # what a thread takes at once
 
@@ -41,7 +42,13 @@ class Workers:
 
 @contextmanager
 def workers(threads: int | None) -> Iterator[Workers]:
-    """A pool of so many threads, or of one a processor that may be used."""
+    """Give a pool of so many threads, or (None and 0) of one a processor that may be used.
+
+    Raises:
+        DataError: `threads` is less than 0.
+    """
+    if threads is not None and threads < 0:
+        raise DataError(f"threads={threads} is less than 0. Choose how many, or None for one a processor.")
     count = threads or usable_processors()
     with ThreadPoolExecutor(count) as pool:
         yield Workers(pool, count)

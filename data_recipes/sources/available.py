@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from data_recipes.errors import DataError
-from data_recipes.sources.layouts import LAYOUTS
+from data_recipes.sources.layouts import LAYOUTS, layout_of
 from data_recipes.sources.parquet import provided_fields
 from data_recipes.sources.row import PROVENANCE_SCHEMA
 
-_IN_V1 = next(layout for layout in LAYOUTS if layout.name == "The Stack v1")
+_ANOTHER = "Use another recipe or source."
 _ADVICE = {
     "stars": "Use recipe 'base' or a Stack v1.1+ export.",
     "repo": "Leave out the opt-out list or use a source with repository names.",
@@ -40,12 +40,13 @@ class SourceFields:
         """Why a field can't be used: the first file without it, its columns, and what to do; None where all have it."""
         for file, fields in self.fields.items():
             if field not in fields:
-                found = ", ".join(pq.ParquetFile(file).schema_arrow.names)
-                column = _IN_V1.column(field)
-                advice = _ADVICE.get(field, "Use another recipe or source.")
-                return (
-                    f"Row 0 of {file} has no {column!r} column, needed by {needed_by}. Columns found: {found}. {advice}"
-                )
+                names = pq.ParquetFile(file).schema_arrow.names
+                layout = layout_of(str(file), names)
+                column = layout.column(field)
+                others = [other for each in LAYOUTS if (other := each.column(field)) in names]
+                advice = f"Rename {others[0]!r} to {column!r}." if others else _ADVICE.get(field, _ANOTHER)
+                seen = f"{file}, read as {layout.name!r}, has no {column!r} column, needed by {needed_by}"
+                return f"{seen}. Columns found: {', '.join(names)}. {advice}"
         return None
 
     def require(self, needs: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ _FUNNEL = {
     "recipes": [str],
     "definitions": {...: {"summary": str, "source": str, "steps": [str], "view": list}},
     "unavailable": {...: str},
+    "unmeasured": {...: {...: int}},
     "order": [str],
     "columns": {...: str},
     "thresholds": dict,

@@ -58,6 +58,7 @@ def store_funnel(
             for recipe in ordered
         },
         "unavailable": dict(unavailable),
+        "unmeasured": _unmeasured(entries),
         "order": ["base filter", "redaction", *(["decontamination"] if about["benchmarks"] else []), *recipes[0].steps],
         **{name: about[name] for name in ("filters", "compat", "permissions", "provenance", "scores")},
         "columns": dict(_columns(about, modes)),
@@ -68,6 +69,16 @@ def store_funnel(
         "totals": _totals(entries),
         "funnel": list(entries),
     }
+
+
+def _unmeasured(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return for each step the languages that it can't measure, with their files: the step leaves out all of them."""
+    found: dict[str, dict[str, int]] = {}
+    for entry in entries:
+        for reject in entry["rejects"]:
+            if reject["reason"] == f"{reject['stage']}_unknown":
+                found.setdefault(reject["stage"], {})[entry["lang"]] = reject["files"]
+    return found
 
 
 def config_rows(recipes: Sequence[Recipe], entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:

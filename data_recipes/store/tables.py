@@ -29,6 +29,15 @@ def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def unmeasured_lines(funnel: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each step that can't measure some languages, which recipes with it therefore leave out."""
+    lines = []
+    for step, languages in funnel["unmeasured"].items():
+        named = ", ".join(f"{lang} ({files:,} files)" for lang, files in languages.items())
+        lines.append(f"{step} can't be measured for {named}: recipes with it leave these files out.")
+    return lines
+
+
 def _change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     """Return by how much the volume shrank, in brackets."""
     removed = 100 * (1 - after["bytes"] / before["bytes"]) if before["bytes"] else 0.0

@@ -12,7 +12,7 @@ import pytest
 
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
-from data_recipes.pipeline_at_scale import Cluster, Plan, executors, run_at_scale
+from data_recipes.pipeline_at_scale import Cluster, SourceAndSettings, executors, run_at_scale
 from data_recipes.settings import RunSettings
 
 
@@ -150,6 +150,6 @@ def test_what_a_run_would_refuse_is_refused_before_it_is_submitted(one_process, 
 
 def test_other_settings_have_other_marks(one_process, tmp_path):
     """Datatrove's marks of completion lie in a folder of this very run's key."""
-    plans = [Plan(str(one_process[0]), str(tmp_path / "store"), RunSettings(seed=seed)) for seed in (0, 1)]
+    plans = [SourceAndSettings(str(one_process[0]), str(tmp_path / "store"), RunSettings(seed=seed)) for seed in (0, 1)]
     folders = {stage.logging_dir.path for plan in plans for stage in executors(plan, Cluster())}
     assert len(folders) == 6

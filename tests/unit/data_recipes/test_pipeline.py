@@ -232,3 +232,15 @@ def test_another_opt_out_list_redoes_no_shard(tmp_path):
     assert _bytes(tmp_path / "a" / "out") == _bytes(tmp_path / "b" / "out")
     rejects = pq.read_table(tmp_path / "a" / "out" / "rejects" / "python.parquet").to_pylist()
     assert [(r["reason"], r["path"], r["repo"]) for r in rejects] == [("opt_out", "", None)] * 4
+
+
+def test_languages_that_a_recipe_can_not_measure_are_named(tmp_path):
+    """A language without a lexer is left out by `comments`; the last lines, the funnel and the card say so."""
+    langs, contents = ["Python", "COBOL", "COBOL"], ["# one\nx = 1\n", "MOVE A TO B.\n", "ADD 1 TO C.\n"]
+    source = _table_of(tmp_path / "in", content=contents, path=["a.py", "b.cob", "c.cob"], lang=langs)
+    lines = []
+    funnel = run(source, tmp_path / "out", "comments", progress=lines.append, seed=0)
+    sentence = "comments can't be measured for COBOL (2 files): recipes with it leave these files out."
+    assert funnel["unmeasured"] == {"comments": {"COBOL": 2}}
+    assert f"step=store {sentence}" in lines
+    assert f"- {sentence}" in (tmp_path / "out" / "README.md").read_text()

@@ -95,7 +95,7 @@ def test_a_lacking_column_is_named_with_row_and_file(tmp_path):
         columns = {"content": ["x = 1\n"], "max_stars_repo_path": ["a.py"], "lang": ["Python"], **extra}
         pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
     expected = (
-        rf"Row 0 of {tmp_path}/b\.parquet has no 'max_stars_count' column, needed by recipe 'stars'\. "
+        rf"{tmp_path}/b\.parquet, read as 'The Stack v1', has no 'max_stars_count' column, needed by recipe 'stars'\. "
         r"Columns found: content, max_stars_repo_path, lang\. Use recipe 'base' or a Stack v1\.1\+ export\."
     )
     with pytest.raises(DataError, match=expected):
@@ -103,11 +103,18 @@ def test_a_lacking_column_is_named_with_row_and_file(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_column_of_another_layout_is_to_be_renamed(tmp_path):
+    """A table without The Stack v1's path is no such table: the name that its layout has for stars is given."""
+    pq.write_table(pa.table({"content": ["x"], "path": ["a.py"], "max_stars_count": [5]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"read as 'rows', has no 'stars' .* Rename 'max_stars_count' to 'stars'\."):
+        run(tmp_path, tmp_path / "out", "stars")
+
+
 def test_lists_need_their_columns(tmp_path):
     """An opt-out list for a source without repositories is an error, not a list that finds nobody."""
     pq.write_table(pa.table({"content": ["x"], "path": ["a.py"]}), tmp_path / "a.parquet")
     fields = SourceFields.of([tmp_path / "a.parquet"])
-    with pytest.raises(DataError, match=r"has no 'max_stars_repo_name' column, needed by the opt-out list\. Columns"):
+    with pytest.raises(DataError, match=r"read as 'rows', has no 'repo' column, needed by the opt-out list\. Columns"):
         fields.require({"repo": "the opt-out list"})
     assert fields.provenance == ()
 
