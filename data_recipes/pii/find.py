@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 
 from data_recipes.errors import DataError
 from data_recipes.pii.addresses import ip_spans
+from data_recipes.pii.decoded import decoded_spans
 from data_recipes.pii.emails import email_spans, has_email_candidate
 from data_recipes.pii.finding import DEFAULT_TYPES, TYPES, Finding, Span
 from data_recipes.pii.key_engine import KeyEngine, key_engine
@@ -17,37 +18,58 @@ RANDOM_PASSWORD = "random-password"  # noqa: S105  # the name of a rule
 """The rule of a key that is called a password."""
 
 
+DECODED_TYPES = ("EMAIL_ADDRESS", "IP_ADDRESS", "KEY", "PASSWORD")
+"""The types that are looked for in what is encoded, too."""
+
+_BY_NAME = frozenset({"generic-inline", "query-key"})
+
+
 class Scan:
     """The finds of a text by type; nothing is searched for before it is asked for."""
 
-    def __init__(self, text: str, engine: KeyEngine) -> None:
-        self._text, self._engine = text, engine
-        self._keys: dict[str, list[Span]] = {}
+    def __init__(self, text: str, engine: KeyEngine, *, is_decoded: bool = False) -> None:
+        self._text, self._engine, self._is_decoded = text, engine, is_decoded
+        self._found: dict[str, list[Span]] = {}
 
     def may_hold(self, kind: str) -> bool:
         """Whether the text may hold a find of this type; a quick look that misses none."""
+        if kind in DECODED_TYPES and "ENCODED" in self._candidates[1] and not self._is_decoded:
+            return True
         if kind == "EMAIL_ADDRESS":
             return "SPELT_OUT" in self._candidates[1] or has_email_candidate(self._text)
         if kind == "NAME":
             return may_hold_name(self._text)
         rules, gates = self._candidates
         if kind == "IP_ADDRESS":
-            return bool(gates - {"SPELT_OUT"})
+            return not gates.isdisjoint(("IPV4", "IPV6"))
         return any(self._engine.may_find(number, kind) for number in rules)
 
     def spans(self, kind: str) -> list[Span]:
         """The finds of a type, in order and without overlap."""
         if not self.may_hold(kind):
             return []
+        if kind not in self._found:
+            spans = self._plain(kind)
+            if kind in DECODED_TYPES and not self._is_decoded and "ENCODED" in self._candidates[1]:
+                spans = _in_gaps(spans, decoded_spans(self._text, lambda text: self._of_decoded(text, kind)))
+            self._found[kind] = spans
+        return self._found[kind]
+
+    def _plain(self, kind: str) -> list[Span]:
+        """Return the finds of a type in the text as it stands."""
         if kind == "EMAIL_ADDRESS":
-            return self._emails
+            return list(email_spans(self._text, is_spelt_out="SPELT_OUT" in self._candidates[1]))
         if kind == "IP_ADDRESS":
-            return self._addresses
+            return list(ip_spans(self._text))
         if kind == "NAME":
-            return self._names
-        if kind not in self._keys:
-            self._keys[kind] = self._of_type(kind)
-        return self._keys[kind]
+            spans = name_spans(self._text)
+            return [s for s in spans if not is_replacement("NAME", self._text[s.start : s.end])]
+        return self._of_type(kind)
+
+    def _of_decoded(self, text: str, kind: str) -> list[Span]:
+        """Return the finds in a decoded part; of keys only those that say by their form what they are."""
+        spans = Scan(text, self._engine, is_decoded=True).spans(kind)
+        return [span for span in spans if span.rule not in _BY_NAME]
 
     @cached_property
     def _data(self) -> bytes:
@@ -56,18 +78,6 @@ class Scan:
     @cached_property
     def _candidates(self) -> tuple[dict[int, int], set[str]]:
         return self._engine.candidates(self._data)
-
-    @cached_property
-    def _emails(self) -> list[Span]:
-        return list(email_spans(self._text, is_spelt_out="SPELT_OUT" in self._candidates[1]))
-
-    @cached_property
-    def _names(self) -> list[Span]:
-        return [s for s in name_spans(self._text) if not is_replacement("NAME", self._text[s.start : s.end])]
-
-    @cached_property
-    def _addresses(self) -> list[Span]:
-        return list(ip_spans(self._text))
 
     @cached_property
     def _assigned(self) -> list[tuple[int, int, str, str]]:

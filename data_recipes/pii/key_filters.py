@@ -35,6 +35,7 @@ _PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _SHORT_HEX = 16
 _NAME_CHARS = 48
 _RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
@@ -163,6 +164,8 @@ def _is_hash(value: str, before: str) -> bool:
 def _is_far_from_words(value: str) -> bool:
     """Whether a value is random beyond doubt, or a word of letters and about as many digits."""
     count = sum(char.isdigit() for char in value)
+    if _IDENTIFIER.fullmatch(value) and 8 * count < len(value) and not is_certain(value):
+        return False
     if value.isalnum() and 3 * count >= len(value) >= _LONG:
         return True
     if not count and len(value) < _LONG:

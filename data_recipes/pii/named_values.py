@@ -28,7 +28,7 @@ _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z|[\x20-\x7e]{40,}\Z")
 _INTERPOLATED = re.compile(
-    r"\$\{|\{\{|<%|%\([A-Za-z_]|#\{[A-Za-z_]|\$\([A-Za-z_]|\A\$[A-Za-z_]\w*\Z|\A[<\[({].*[>\])}]\Z|\A%\w+%\Z"
+    r"\$\{|\{\{|<%|%\([A-Za-z_]\w*\)|#\{[A-Za-z_]|\$\([A-Za-z_][^()]*\)|\A\$[A-Za-z_]\w*\Z|\A[<\[({].*[>\])}]\Z|\A%\w+%\Z"
 )
 _PUBLIC_VALUE = re.compile(
     r"AAAA[A-Z][0-9]N|AAAAE2VjZHNh|AAAAC3Nz|MII[A-Z][A-Za-z0-9]{2}ANBg|MFkwEwYH|MCowBQYD|LS0tLS1CRUdJTiBD"
@@ -58,7 +58,7 @@ _ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[89A-Fa-f][0-9A-Fa-f]")
 _FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!][^{}]*)?\}")
 _EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\\[dws][+*{]")
 _NO_VALUE = re.compile(
-    r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[^=]"
+    r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[0-9a-fA-F-]{8}"
     r"|(?:ENC|NACL|PKCS7|GPG)[\[(]|/[0-9a-fA-F]{8}-|(?i:aes|sha|hmac|rsa|des|ecdsa)[-_]?[0-9]{2,5}[-_A-Za-z0-9]{0,12}\Z"
 )
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
@@ -144,7 +144,9 @@ def _is_symbolic(core: str, hard: set[str], *, is_strong: bool) -> bool:
     if len(core) < 12 or not letters or digits + len(hard) < 4 or (not is_strong and _CODE.search(core)):
         return False
     longest = max(map(len, re.findall("[a-z]+", core)), default=0)
-    return longest < 7 + len(core) // _LONG and likeness_to_words(core) < (-0.15 if is_strong else -0.3) * letters
+    likeness = likeness_to_words(core)
+    is_no_word = longest < 7 + len(core) // _LONG or likeness < 1.4 * _CERTAIN * letters
+    return is_no_word and likeness < (-0.15 if is_strong else -0.3) * letters
 
 
 def _is_password(value: str, *, is_sure: bool) -> bool:

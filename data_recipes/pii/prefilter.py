@@ -19,15 +19,19 @@ BACKENDS = ("hyperscan", "re2", "re")
 
 _LABEL = r"[^\x00-,./:-@\[-^`{-\x7f]{1,63}"  # letters, digits, _, - and whatever is no ASCII
 _DOT = r"(?:[ ]?[\[({<][ ]?(?:dot|DOT|\.)[ ]?[\])}>][ ]?|[ ](?:dot|DOT)[ ])"
+# Four characters of base64 that stand for three of ASCII: their first bits are 0, and a first one is no control character.
+BASE64_OF_ASCII = "[CDI-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/]"
 GATES = {
     "IPV4": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
     "IPV6": r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
     "SPELT_OUT": r"[^ \t\r\n] ?[\[({<] ?(?:at|AT) ?[\])}>] ?[A-Za-z0-9]"
     rf"|(?:[ ](?:at|AT)[ ]|[\[({{<] ?@ ?[\])}}>] ?){_LABEL}(?:\.{_LABEL}){{0,2}}{_DOT}[A-Za-z0-9]",
+    "ENCODED": rf"[\n\x22\x27`,=>: ](?:{BASE64_OF_ASCII}){{8}}|[A-Za-z0-9._-]%40[A-Za-z0-9]|&(?:#(?:64|x40)|commat);",
 }
 """Expressions that are searched for in the same pass: a text without a match holds no address of that kind.
 
-IPV4 and IPV6 are for addresses, SPELT_OUT for e-mail addresses in words: `bob at corp dot io`.
+IPV4 and IPV6 are for addresses, SPELT_OUT for e-mail addresses in words (`bob at corp dot io`),
+ENCODED for what may be base64, percent encoding or character references.
 """
 
 PATIENCE_BYTES = 1 << 20

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from string import ascii_lowercase, digits
 
 from data_recipes.errors import DataError
+from data_recipes.pii.emails_spelt_out import is_spelt_out
 from data_recipes.pii.finding import TYPES
 from data_recipes.pii.key_blocks import is_block, is_replaced_block, replaced_block, tagged_block
 from data_recipes.pii.redaction_key import RedactionKey
@@ -130,6 +131,10 @@ def _maker(style: str, kind: str, value: str) -> _Maker:
     if style == "starcoder" and kind != "IP_ADDRESS":
         return lambda *_: tag_of(kind)
     is_foreign = kind not in TYPES  # a number stays one, whatever it is the number of
+    is_coded = kind == "EMAIL_ADDRESS" and "@" not in value and not is_spelt_out(value)  # base64
+    is_coded = is_coded or (kind == "IP_ADDRESS" and "." not in value and ":" not in value)
+    if is_kept_shape and is_coded:
+        return same_shape_key
     if (is_kept_shape or is_foreign) and not is_address and has_shape(value):
         return same_shape_key
     return {
