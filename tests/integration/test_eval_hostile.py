@@ -38,9 +38,10 @@ def test_there_are_enough_of_every_language():
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [_marked(code) for code in HOSTILE["HOSTILE"]])
 def test_no_hostile_program_passes(code):
-    """None is OK; and some come so far that only the negative control tells them from a right program."""
+    """None is OK; some come so far that only the negative control tells them from a right program, which fails it."""
     programs = HOSTILE["programs"](code, PROBLEMS["problem"](code, 3))
-    rows = score([list(programs.values())], [""], [code])["results"]
+    *rows, right = score([[*programs.values(), PROBLEMS["program"](code, "right")]], [""], [code])["results"]
+    assert (right["status"], right["control"]) == ("OK", "failed")
     statuses = {name: row["status"] for name, row in zip(programs, rows, strict=True)}
     assert [name for name, status in statuses.items() if status == "OK"] == []
     assert "Vacuous" in statuses.values()
