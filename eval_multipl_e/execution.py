@@ -15,7 +15,7 @@ from .languages_row import Language
 from .sandbox import open_box, resolve
 from .sandbox_box import Box, Limits, SandboxError
 from .sandbox_none import BareBox
-from .sandbox_streams import Step
+from .sandbox_streams import FinishedCommand
 from .scoring_control import changed_program
 from .toolchains import find_jar, find_tool, hidden_tool, missing_library, missing_tool, visible_folders
 from .warm import Warm
@@ -172,7 +172,7 @@ class Job:
                 return False
         return True
 
-    def _forked(self, box: Box, timeout_s: float, warm: Warm) -> Step | None:
+    def _forked(self, box: Box, timeout_s: float, warm: Warm) -> FinishedCommand | None:
         """The run of a copy of a warm interpreter; None where there is none, or it could not get in."""
         code = self.language.code
         if not re.match(self.language.fork_pattern, self._program, re.MULTILINE):
@@ -205,7 +205,7 @@ class Job:
     def _limits(self, timeout_s: float, *, own_s: float) -> Limits:
         return Limits(2 * int(timeout_s + 1), self.language.data_bytes, self.language.processes, own_s=own_s)
 
-    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float) -> Step:
+    def _step(self, box: "Box | BareBox", command: tuple[str, ...], timeout_s: float) -> FinishedCommand:
         is_patient = isinstance(box, Box)  # without a wall nobody counts what a program waits for
         limits = self._limits(timeout_s, own_s=timeout_s if is_patient else 0.0)
         env = {name: self._filled(value, box.program_dir) for name, value in self.language.env}
@@ -247,7 +247,7 @@ class Job:
         out, err = (said, "") if self.language.code == "ts" else ("", said)
         return Outcome(status, 1, out, err, round(built.seconds, 4), "build failed")
 
-    def _named(self, step: Step, status: str, reason: str, seconds: float, limit_s: float) -> Outcome:
+    def _named(self, step: FinishedCommand, status: str, reason: str, seconds: float, limit_s: float) -> Outcome:
         stdout = step.stdout.text(without=f"\n{self.token}\n" if self.token else "")
         return Outcome(
             status,

@@ -1,12 +1,12 @@
 """How an ending gets its name: by MultiPL-E's rules, on what its evaluator would have read, or by the strict ones."""
 
 from .languages_row import Ending, Language
-from .sandbox_streams import Capture, Step
+from .sandbox_streams import Capture, FinishedCommand
 
 _POLL_S, _READ_BYTES, _KEPT_BYTES, _PIPE_BYTES = 0.1, 1024, 2048, 1 << 16
 
 
-def named(language: Language, step: Step, *, strict: bool, timeout_s: float) -> tuple[str, str]:
+def named(language: Language, step: FinishedCommand, *, strict: bool, timeout_s: float) -> tuple[str, str]:
     """The status of a run that was ended by itself or by the clock, and the reason for one that is not OK."""
     if step.memory_bytes:
         return "Exception", f"memory: the program's processes held {step.memory_bytes >> 20} MB together"
@@ -18,7 +18,7 @@ def named(language: Language, step: Step, *, strict: bool, timeout_s: float) -> 
     return status, _reason(step, timeout_s)
 
 
-def named_build(language: Language, step: Step, number: int, *, strict: bool) -> tuple[str, str] | None:
+def named_build(language: Language, step: FinishedCommand, number: int, *, strict: bool) -> tuple[str, str] | None:
     """The status of a build command that failed, and the reason; None for one that did not."""
     if step.exit_code == 0:
         return None
@@ -31,7 +31,7 @@ def named_build(language: Language, step: Step, number: int, *, strict: bool) ->
     return language.build_failure[min(number, len(language.build_failure) - 1)], "build failed"
 
 
-def _strict(language: Language, step: Step, timeout_s: float) -> tuple[str, str]:
+def _strict(language: Language, step: FinishedCommand, timeout_s: float) -> tuple[str, str]:
     if step.exit_code is None:
         return "Timeout", _reason(step, timeout_s)
     whole = Ending(step.exit_code, step.stdout.text(), step.stderr.text())
@@ -50,13 +50,13 @@ def _strict(language: Language, step: Step, timeout_s: float) -> tuple[str, str]
     return status, _reason(step, timeout_s)
 
 
-def _reason(step: Step, timeout_s: float) -> str:
+def _reason(step: FinishedCommand, timeout_s: float) -> str:
     if step.exit_code is None:
         return f"time limit of {timeout_s:g} s"
     return f"exit code {step.exit_code}" if step.exit_code else "what it printed"
 
 
-def _seen(language: Language, step: Step, timeout_s: float) -> Ending:
+def _seen(language: Language, step: FinishedCommand, timeout_s: float) -> Ending:
     code = step.exit_code
     if not language.is_polled:
         return Ending(code, step.stdout.text(), step.stderr.text())

@@ -15,7 +15,7 @@ from typing import Any, Self
 from .errors import EvalError
 from .sandbox_forkserver import receive, send
 from .sandbox_mounts import PROGRAM
-from .sandbox_streams import Capture, Step
+from .sandbox_streams import Capture, FinishedCommand
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _GRACE_S = 10.0
@@ -94,7 +94,7 @@ class Box:
         *,
         word: bytes = b"",
         env: Mapping[str, str] | None = None,
-    ) -> Step:
+    ) -> FinishedCommand:
         """Runs one command to its end or to the deadline, reads all it prints, and leaves no process of it."""
         reads, writes = zip(os.pipe(), os.pipe(), strict=True)
         try:
@@ -117,7 +117,7 @@ class Box:
 
     def adopt(
         self, enter: Callable[[tuple[int, ...], Limits], None], limits: Limits, timeout_s: float, *, word: bytes = b""
-    ) -> Step | None:
+    ) -> FinishedCommand | None:
         """Runs a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
 
         `enter` is given the files that go with the request: six namespaces, two streams, the pipe of its report.
@@ -218,8 +218,8 @@ def _listen(channel: socket.socket, readers: dict[int, Capture], timeout_s: floa
             return None
 
 
-def _step(answer: Mapping[str, Any], captures: list[Capture]) -> Step:
-    return Step(
+def _step(answer: Mapping[str, Any], captures: list[Capture]) -> FinishedCommand:
+    return FinishedCommand(
         answer.get("exit"),
         captures[0],
         captures[1],

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from .sandbox_streams import Capture, Step
+from .sandbox_streams import Capture, FinishedCommand
 
 _SCRIPT = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -d "$3"; shift 3; exec "$@"'
 
@@ -63,7 +63,7 @@ class BareBox:
         *,
         word: bytes = b"",
         env: Mapping[str, str] | None = None,
-    ) -> Step:
+    ) -> FinishedCommand:
         """Runs one command to its end or to the deadline, reads all it prints, and leaves no process of its group."""
         numbers = [str(limits.cpu_s), str(limits.file_bytes // 512), str(limits.data_bytes // 1024)]
         process = subprocess.Popen(
@@ -85,7 +85,7 @@ def _tied_to_us() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
-def _watch(process: "subprocess.Popen[bytes]", timeout_s: float, word: bytes) -> Step:
+def _watch(process: "subprocess.Popen[bytes]", timeout_s: float, word: bytes) -> FinishedCommand:
     assert process.stdout is not None
     assert process.stderr is not None
     readers = {process.stdout.fileno(): Capture(word), process.stderr.fileno(): Capture()}
@@ -103,7 +103,7 @@ def _watch(process: "subprocess.Popen[bytes]", timeout_s: float, word: bytes) ->
         process.stderr.close()
     code = process.returncode
     stdout, stderr = readers.values()
-    return Step(None if timed_out else 128 - code if code < 0 else code, stdout, stderr, seconds)
+    return FinishedCommand(None if timed_out else 128 - code if code < 0 else code, stdout, stderr, seconds)
 
 
 def _listen(process: "subprocess.Popen[bytes]", readers: dict[int, Capture], deadline: float) -> bool:

@@ -67,7 +67,7 @@ class Capture:
 
 
 @dataclass
-class Step:
+class FinishedCommand:
     """One command that was run.
 
     `exit_code` is None when the clock or the limit of memory ended it, 128 + n after a death by signal n. `cpu_s` is

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from . import sandbox_seccomp, toolchains_prepared
 from .sandbox import start_warm
 from .sandbox_box import Box, Limits, SandboxError
-from .sandbox_streams import Step
+from .sandbox_streams import FinishedCommand
 from .toolchains import find_tool, visible_folders
 from .warm_helper import PERL, PYTHON, RACKET, RUBY, R
 
@@ -84,7 +84,7 @@ class WarmInterpreter:
             self.close()
             raise SandboxError(f"{recipe.tool} did not get warm")
 
-    def run(self, box: Box, limits: Limits, timeout_s: float, word: bytes) -> Step | None:
+    def run(self, box: Box, limits: Limits, timeout_s: float, word: bytes) -> FinishedCommand | None:
         """Runs the program whose source lies in the box; None where the interpreter could not get in."""
         return box.adopt(self._enter, limits, timeout_s, word=word)
 
@@ -120,7 +120,7 @@ class WarmInterpreters:
                 interpreter.close()
         self._started.clear()
 
-    def runner(self, code: str) -> Callable[[Box, Limits, float, bytes], Step | None] | None:
+    def runner(self, code: str) -> Callable[[Box, Limits, float, bytes], FinishedCommand | None] | None:
         """What runs a program of this language warm; None where that can't be."""
         if not self._is_possible or code not in _RECIPES:
             return None

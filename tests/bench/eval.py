@@ -27,7 +27,7 @@ from eval_multipl_e.execution import Job
 from eval_multipl_e.execution_verdict import named
 from eval_multipl_e.sandbox import open_box, resolve
 from eval_multipl_e.sandbox_box import Limits
-from eval_multipl_e.sandbox_streams import Capture, Step
+from eval_multipl_e.sandbox_streams import Capture, FinishedCommand
 from eval_multipl_e.toolchains import missing_tool
 
 FIXTURE = runpy.run_path(str(Path(__file__).parents[1] / "fixtures/eval_problems.py"))
@@ -45,7 +45,7 @@ def rows(code: str, problems: int) -> tuple[list, list, list]:
     return predictions, [row["tests"] for row in sources], [row["prompt"] for row in sources]
 
 
-def polled(argv: list, timeout_s: float, env: dict, folder: str) -> Step:
+def polled(argv: list, timeout_s: float, env: dict, folder: str) -> FinishedCommand:
     """One command as the evaluator runs most of them: looked at every 0.1 s, 1 KB read of each stream."""
     begun = time.monotonic()
     process = subprocess.Popen(
@@ -75,20 +75,20 @@ def polled(argv: list, timeout_s: float, env: dict, folder: str) -> Step:
         process.wait()
     for stream in streams:
         stream.close()
-    return Step(code, *captures, time.monotonic() - begun)
+    return FinishedCommand(code, *captures, time.monotonic() - begun)
 
 
-def waited(argv: list, timeout_s: float, env: dict, folder: str) -> Step:
+def waited(argv: list, timeout_s: float, env: dict, folder: str) -> FinishedCommand:
     """One command as the evaluator runs the others: `subprocess.run` with a time limit."""
     begun = time.monotonic()
     captures = Capture(), Capture()
     try:
         done = subprocess.run(argv, env=env, cwd=folder, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
-        return Step(None, *captures, time.monotonic() - begun)
+        return FinishedCommand(None, *captures, time.monotonic() - begun)
     captures[0].feed(done.stdout)
     captures[1].feed(done.stderr)
-    return Step(done.returncode, *captures, time.monotonic() - begun)
+    return FinishedCommand(done.returncode, *captures, time.monotonic() - begun)
 
 
 def plain_status(code: str, program: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eval_multipl_e import execution_verdict, sandbox_seccomp
 from eval_multipl_e.languages import LANGUAGES
 from eval_multipl_e.languages_row import Ending
-from eval_multipl_e.sandbox_streams import Capture, Step
+from eval_multipl_e.sandbox_streams import Capture, FinishedCommand
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -112,7 +112,7 @@ def test_endings_are_named_as_multipl_e_names_them(code, ending, expected):
 
 
 def _step(code, out=b"", err=b"", seconds=0.05):
-    step = Step(code, Capture(b"token"), Capture(), seconds)
+    step = FinishedCommand(code, Capture(b"token"), Capture(), seconds)
     for capture, text in ((step.stdout, out), (step.stderr, err)):
         if text:
             capture.begun -= seconds
@@ -154,7 +154,7 @@ def test_strict_only_takes_away():
 
 def test_too_much_memory_has_its_own_reason():
     """A program that was ended for its memory is an Exception that says so, in both modes."""
-    step = Step(None, Capture(), Capture(), 1.0, memory_bytes=5 << 30)
+    step = FinishedCommand(None, Capture(), Capture(), 1.0, memory_bytes=5 << 30)
     for strict in (True, False):
         status, reason = execution_verdict.named(LANGUAGES["py"], step, strict=strict, timeout_s=5.0)
         assert (status, reason) == ("Exception", "memory: the program's processes held 5120 MB together")
