@@ -8,7 +8,7 @@ are multiplied in float32, with the exact weight if it was kept, else with the r
 import torch
 from torch import nn
 
-from .capabilities_santa import int4_group, int4_layout, int4_packed, int4_product, int8_product, why_not
+from .capabilities_santa import has_fast_mkl, int4_group, int4_layout, int4_packed, int4_product, int8_product, why_not
 from .linear_santa import BLOCK, SantaLinear, linear
 from .packed_santa import OptimisedLinear, PackedLinear, frozen_linear
 
@@ -168,7 +168,9 @@ class Int4Linear(QuantisedLinear):
             scales, zeros = self.scales[:, columns].float().unbind(-1)
             weight = wide.view(len(self.scales), -1, part.shape[1] * size)
             torch.addcmul((zeros - 8 * scales)[:, None], weight, scales[:, None], out=weight)
-            y[:, columns] = x @ weight.flatten(0, 1)
+            # oneDNN wants the rows of a weight; with the turning it is 1.6 times as fast as MKL on AMD Zen 5.
+            flat = weight.flatten(0, 1)
+            y[:, columns] = x @ flat if has_fast_mkl() else linear(x, flat.T.contiguous(), None)
         return y
 
 
