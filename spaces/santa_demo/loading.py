@@ -33,6 +33,7 @@ class LoadedModel:
     tokenizer: Any
     source: Source
     fingerprint: str
+    parameters: int
     licence: str | None
     special_ids: frozenset[int]
     fim_ids: FimIds | None
@@ -71,6 +72,7 @@ def load(source: Source) -> LoadedModel:
     special = _special_ids(tokenizer)
     # A checkpoint's own sampling defaults must not change what the page says it does.
     model.generation_config = GenerationConfig(eos_token_id=sorted(special.values()), pad_token_id=special[END_OF_TEXT])
+    parameters = model.num_parameters()  # packed weights are none any more
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     if model.device.type == "cpu" and hasattr(model, "optimize_for_cpu"):
         model.optimize_for_cpu("packed")
@@ -79,6 +81,7 @@ def load(source: Source) -> LoadedModel:
         tokenizer=tokenizer,
         source=source,
         fingerprint=_fingerprint(source, model),
+        parameters=parameters,
         licence=licence,
         special_ids=frozenset(special.values()),
         fim_ids=_fim_ids(special),

@@ -33,7 +33,11 @@ def progress(chunk: Chunk) -> str:
     words = [FINISHED[chunk.finish] if chunk.finish else "writing"]
     if chunk.finish == "end" and not chunk.middle:
         words = ["done: the model ended at once and wrote nothing, try another seed or a higher temperature"]
-    words += [f"{chunk.tokens} tokens", f"{chunk.seconds:.1f} s", f"{chunk.tokens_per_second:.1f} tokens/s"]
+    words += [
+        f"{chunk.tokens:,} token{'' if chunk.tokens == 1 else 's'}",
+        f"{chunk.seconds:.1f} s",
+        f"{chunk.tokens_per_second:.1f} tokens/s",
+    ]
     if chunk.seen_tokens < chunk.prompt_tokens:
         words.append(
             f"the model saw {chunk.seen_tokens:,} of {chunk.prompt_tokens:,} prompt tokens, those next to the gap"
@@ -53,15 +57,17 @@ def refusal(words: str) -> str:
 
 
 def header(loaded: LoadedModel) -> str:
-    """Return the title and the facts about the model, its commit or the SHA-256 of its weights among them."""
+    """Return the title and the what the model is, then its name, context, place and commit or weights' SHA-256."""
     facts = [
         f"<b>{html.escape(loaded.source.name)}</b>",
-        f"{_in_words(loaded.model.num_parameters())} parameters",
         f"{loaded.n_positions:,} tokens of context",
         f"{loaded.model.device.type} {str(loaded.model.dtype).removeprefix('torch.')}",
         f'<span title="{html.escape(loaded.fingerprint)}">{html.escape(_short(loaded.fingerprint))}</span>',
     ]
-    return f"<h1>SantaCoder</h1><p>Code completion and infilling for Python, Java and JavaScript.</p><p class='facts'>{' · '.join(facts)}</p>"
+    return (
+        f"<h1>SantaCoder</h1><p>A code model of {_in_words(loaded.parameters)} parameters: it completes Python, Java and "
+        f"JavaScript, and fills gaps.</p><p class='facts'>{' · '.join(facts)}</p>"
+    )
 
 
 def training_data(middle: str, index: SeenIndex | None) -> str:

@@ -8,6 +8,15 @@
     }
   }, true);
 
+  // On a phone the result is below the editor: it comes into view when its making begins.
+  document.querySelector("#run").addEventListener("click", () => {
+    const result = document.querySelector("#view"), {top, bottom} = result.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) {
+      const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      result.scrollIntoView({block: "start", behavior: isStill ? "auto" : "smooth"});
+    }
+  });
+
   // Screen readers hear how a request ended, not each of its chunks.
   const heard = document.createElement("div");
   heard.id = "heard";

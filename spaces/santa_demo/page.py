@@ -23,7 +23,7 @@ COPY_JS = """async (text) => {
     document.body.append(area); area.select(); document.execCommand("copy"); area.remove();
   }
 }"""
-KEYS = "**Ctrl + Enter** runs; **Esc**, then **Tab** leaves the editor."
+KEYS = '<span class="keys">**Ctrl + Enter** runs; **Esc**, then **Tab** leaves the editor.</span>'
 ENDED_JS = f"""(shown, line) => {{
   const ended = line.replace('<b>writing</b>', '<b>stopped</b>');
   document.querySelector('#heard').textContent = new DOMParser().parseFromString(ended, 'text/html').body.textContent;
@@ -61,13 +61,14 @@ def _editor_column(longest: int) -> dict[str, Any]:
         label="Your code",
         lines=10,
         max_lines=22,
+        wrap_lines=True,
         interactive=True,
         buttons=[],
         elem_id="editor",
     )
     with gr.Row():
         run = gr.Button("Generate", variant="primary", elem_id="run", min_width=140)
-        halt = gr.Button("Stop", variant="stop", elem_id="halt", min_width=90, scale=0)
+        halt = gr.Button("Stop", variant="stop", elem_id="halt", min_width=90, scale=0, interactive=False)
     examples = gr.Dataset(
         label="Examples",
         components=["textbox"],
@@ -111,12 +112,15 @@ def _result_column() -> dict[str, Any]:
     whole = gr.Textbox(visible="hidden", label="Whole text", elem_id="whole")
     middle = gr.Textbox(visible="hidden", label="Generated text", elem_id="middle")
     with gr.Row(elem_id="copy-row"):
-        copy_whole = gr.Button("Copy all", size="sm", min_width=80)
-        copy_middle = gr.Button("Copy marked", size="sm", min_width=80)
-        reuse = gr.Button("Use as input", size="sm", min_width=80)
+        copy_whole = gr.Button("Copy all", size="sm", min_width=80, interactive=False)
+        copy_middle = gr.Button("Copy marked", size="sm", min_width=80, interactive=False)
+        reuse = gr.Button("Use as input", size="sm", min_width=80, interactive=False)
     copy_whole.click(fn=None, inputs=whole, js=COPY_JS)
     copy_middle.click(fn=None, inputs=middle, js=COPY_JS)
-    return {"view": shown, "status": line, "seen": seen, "whole": whole, "middle": middle, "reuse": reuse}
+    return {
+        "view": shown, "status": line, "seen": seen, "whole": whole, "middle": middle, "reuse": reuse,
+        "copy_whole": copy_whole, "copy_middle": copy_middle,
+    }  # fmt: skip
 
 
 def _connect(
@@ -129,20 +133,24 @@ def _connect(
     concurrency: int,
 ) -> None:
     editor, mode, language = inputs["editor"], inputs["mode"], inputs["language"]
+    buttons = [inputs["run"], inputs["halt"], *(outputs[name] for name in ("copy_whole", "copy_middle", "reuse"))]
 
     def generate(chosen: str, text: str, *numbers: float) -> Iterator[tuple[Any, ...]]:
+        acting = _buttons(is_running=True)
         try:
             prompt = _read(chosen, text or "")
             for chunk in writer.stream(prompt, Settings(*numbers)):  # type: ignore[arg-type]  # stream() checks them
-                yield view(prompt, chunk), progress(chunk), prompt.with_middle(chunk.middle), chunk.middle, ""
+                shown = view(prompt, chunk), progress(chunk), prompt.with_middle(chunk.middle), chunk.middle, ""
+                yield *shown, *acting
+                acting = [gr.skip()] * len(buttons)
         except RequestError as error:
             # In the line of the page's own: a toast would render HTML, vanish, and tell screen readers nothing.
-            yield gr.skip(), refusal(str(error)), gr.skip(), gr.skip(), gr.skip()
+            yield view(Prompt(""), None), refusal(str(error)), "", "", "", *acting
 
     run = inputs["run"].click(
         generate,
         inputs=[mode, editor, *inputs["settings"]],
-        outputs=[outputs[name] for name in ("view", "status", "whole", "middle", "seen")],
+        outputs=[*(outputs[name] for name in ("view", "status", "whole", "middle", "seen")), *buttons],
         concurrency_limit=concurrency,
         concurrency_id="model",
         api_visibility="private",
@@ -150,6 +158,10 @@ def _connect(
         show_progress="minimal",
     )
     inputs["halt"].click(fn=None, cancels=[run])
+    run.then(
+        lambda whole: _buttons(is_running=False, has_result=bool(whole)), inputs=outputs["whole"], outputs=buttons,
+        queue=False, api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
     # Runs after an end of any kind; only a cancelled request leaves its last state unfinished.
     shown = [outputs["view"], outputs["status"]]
     run.then(fn=None, inputs=shown, outputs=shown, js=ENDED_JS)
@@ -174,6 +186,15 @@ def _connect(
     # In the browser: a value that passes through the server would lose its outer white space in gr.Code.
     outputs["reuse"].click(fn=None, inputs=[outputs["whole"]], outputs=editor, js="(text) => text")
     page.load(fn=None, js=START_JS)
+
+
+def _buttons(*, is_running: bool, has_result: bool = False) -> list[Any]:
+    """Return Generate, Stop and the three buttons of a result: Generate says that it runs, and what can't act is off."""
+    return [
+        gr.Button("Generating …" if is_running else "Generate"),
+        gr.Button(interactive=is_running),
+        *[gr.Button(interactive=has_result) for _ in range(3)],
+    ]
 
 
 def _read(mode: str, text: str) -> Prompt:

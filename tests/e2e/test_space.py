@@ -297,6 +297,38 @@ def test_an_error_shows_its_marker(visit):
 
 
 @pytest.mark.browser
+def test_buttons_that_cannot_act_are_off(visit):
+    """Stop acts while the model writes, the others on a result; a refusal takes the old result away."""
+    page = visit()
+    results = [page.get_by_role("button", name=name) for name in ("Copy all", "Copy marked", "Use as input")]
+    assert [False] * 4 == [button.is_enabled() for button in (page.locator("#halt"), *results)]
+    page.click("#run")
+    page.locator("#status", has_text="length limit").wait_for()
+    page.wait_for_function("document.querySelector('#halt').disabled")
+    page.locator("#run", has_text="Generate").wait_for()
+    assert [True] * 3 == [button.is_enabled() for button in results]
+    page.get_by_label("Infill", exact=True).check()
+    page.get_by_text("Put <FILL_HERE> where code is missing").wait_for()
+    write(page, "x = 1")
+    page.click("#run")
+    page.locator("#status", has_text="no <FILL_HERE> marker").wait_for()
+    page.locator("#view .blank").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('#copy-row button')].every((button) => button.disabled)")
+
+
+@pytest.mark.browser
+def test_on_a_phone_the_result_comes_into_view(visit):
+    """After Generate the result is on the screen, and long lines wrap in place of being cut."""
+    page = visit()
+    page.set_viewport_size({"width": 390, "height": 844})
+    write(page, "x = '" + "long " * 60 + "'\n")
+    page.locator("#run").click()
+    page.locator("#status", has_text="length limit").wait_for()
+    page.wait_for_function("document.querySelector('#view').getBoundingClientRect().top < innerHeight / 2")
+    assert page.evaluate("(([p]) => p.scrollWidth <= p.clientWidth)(document.querySelectorAll('#view pre'))")
+
+
+@pytest.mark.browser
 def test_a_full_queue_is_told_on_the_page(visit, space):
     """A visitor who finds the queue full reads so in words within two seconds, in the page and not in a toast."""
     page = visit()
