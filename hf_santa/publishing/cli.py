@@ -60,6 +60,20 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FILE",
         help="results of `hf-santa eval score`, for the card",
     )
+    stage.add_argument("--title", metavar="TEXT", help="the model's name, for its card")
+    stage.add_argument(
+        "--license",
+        default="bigcode-openrail-m",
+        metavar="ID",
+        help="the weights' licence, any identifier of the Hub's (default: bigcode-openrail-m)",
+    )
+    stage.add_argument("--license-link", metavar="URL", help="address of the licence's text")
+    stage.add_argument("--base-model", metavar="REPO", help="the model that was fine-tuned, as OWNER/NAME")
+    stage.add_argument(
+        "--gguf",
+        choices=("f32", "f16", "q8_0", "q4_k"),
+        help="put a GGUF file of this type beside the weights (needs the extra gguf)",
+    )
     stage.add_argument(
         "--start-limit-s",
         type=float,
@@ -141,6 +155,7 @@ def _card(arguments: argparse.Namespace) -> int:
 
 def _stage(arguments: argparse.Namespace) -> int:
     from hf_santa.repositories.kinds import named
+    from hf_santa.repositories.model_card import NAME, CardWords
     from hf_santa.repositories.staging import Sources, stage
 
     sources = Sources(
@@ -150,6 +165,8 @@ def _stage(arguments: argparse.Namespace) -> int:
         arguments.store,
         arguments.measures,
         arguments.results,
+        CardWords(arguments.title or NAME, arguments.license, arguments.license_link, arguments.base_model),
+        arguments.gguf,
     )
     # The model before the Space, which is tried with it.
     stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout), start_limit_s=arguments.start_limit_s)

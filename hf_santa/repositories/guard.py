@@ -61,6 +61,8 @@ def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
         yield from inside.in_rows(path)
     elif path.suffix == ".safetensors":
         yield from inside.in_safetensors(path)
+    elif path.suffix == ".gguf":
+        yield from inside.in_gguf(path)
     elif path.suffix in _TEXT_SUFFIXES:
         yield from _in_text(path)
 

@@ -93,6 +93,20 @@ def in_safetensors(path: Path) -> Iterator[str]:
         yield f"it has {size} bytes, and its tensors end at {end + 8 + length}"
 
 
+def in_gguf(path: Path) -> Iterator[str]:
+    """Yield what the fields of a GGUF file hold; its words are those of the tokenizer."""
+    from gguf import GGUFReader
+
+    try:
+        fields = {name: field.contents() for name, field in GGUFReader(path).fields.items()}
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        yield f"it is no GGUF file ({type(error).__name__})"
+        return
+    texts = [name for pair in fields.items() for name in _strings(list(pair)) if len(name) >= _SHORTEST_SECRET]
+    if any(in_text("\n".join(texts))):
+        yield "a field holds a secret or a path of one machine"
+
+
 def in_rows(path: Path) -> Iterator[str]:
     """Yield the first personal data of a parquet file's texts, the first secret of every other column, and of its schema.
 

@@ -67,7 +67,7 @@ KINDS = {
             (
                 *("README.md", "config.json", "generation_config.json", "*_santa.py", ".eval_results/*.yaml"),
                 *("tokenizer.json", "tokenizer_config.json", "model.safetensors", "model.safetensors.index.json"),
-                "model-*-of-*.safetensors",
+                *("model-*-of-*.safetensors", "model-*.gguf"),
             ),
         ),
         # `evaluate` looks for a script of the repository's name.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,9 +15,35 @@ LICENSE_LINK = "https://huggingface.co/spaces/bigcode/bigcode-model-license-agre
 NAME = "SantaCoder, built with hf-santa"
 
 
+@dataclass(frozen=True)
+class CardWords:
+    """What the owner of a model says of it: its name, its licence with the address of the text, and what it was made from."""
+
+    title: str = NAME
+    license: str = "bigcode-openrail-m"
+    license_link: str | None = None
+    base_model: str | None = None
+
+    def header(self) -> dict[str, str]:
+        """Return the front matter's keys of these."""
+        link = self.license_link or (LICENSE_LINK if self.license == "bigcode-openrail-m" else None)
+        found = {"license": self.license, "license_link": link, "base_model": self.base_model}
+        return {key: value for key, value in found.items() if value}
+
+    def sentence(self) -> str:
+        """Return the card's sentence about the licence."""
+        link = self.header().get("license_link")
+        name = "BigCode OpenRAIL-M v1" if self.license == "bigcode-openrail-m" else self.license
+        told = f"[{name}]({link})" if link else f"The weights are under {name}"
+        if self.license == "bigcode-openrail-m":
+            return f"{told}, which restricts some uses: read it before you use or pass on the model."
+        return f"{told}." if not link else f"The weights are under {told}."
+
+
 def write_model_card(
     model: Path,
     *,
+    words: CardWords = CardWords(),
     measures: Mapping[str, Any] | None = None,
     funnel: Mapping[str, Any] | None = None,
     demo: Mapping[str, Any] | None = None,
@@ -24,7 +51,7 @@ def write_model_card(
 ) -> None:
     """Write README.md, and `.eval_results/` where there are results of Hub benchmarks.
 
-    `measures` is what training wrote, `funnel` what the recipe wrote, `demo` the demo's own results.json, `results`
+    `words` are its owner's, `measures` is what training wrote, `funnel` what the recipe wrote, `demo` the demo's own results.json, `results`
     files of `hf-santa eval score`. What is not given is not on the card.
 
     Raises:
@@ -34,14 +61,13 @@ def write_model_card(
     from eval_multipl_e.suite.results import read_measured
 
     rows = read_measured(results)
-    index = model_index(rows, NAME) if rows else []
+    index = model_index(rows, words.title) if rows else []
     if demo:
-        index = _joined(index, _demo_index(demo))
+        index = _joined(words.title, index, _demo_index(demo))
     config = json.loads((model / "config.json").read_text())
     languages = [entry["lang"] for entry in funnel["funnel"]] if funnel else []
     header = {
-        "license": "bigcode-openrail-m",
-        "license_link": LICENSE_LINK,
+        **words.header(),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "language": ["code"],
@@ -51,7 +77,7 @@ def write_model_card(
     }
     text = Template((PACKAGES / "modeling_santa" / "card.md").read_text()).substitute(
         front_matter=yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120),
-        title=NAME,
+        title=words.title,
         trained_how=_trained_how(measures, funnel),
         facts=_facts(config, measures, funnel),
         scores=_scores(rows, demo),
@@ -60,7 +86,7 @@ def write_model_card(
         if funnel
         else "",
         n_positions=f"{config['n_positions']:,}",
-        license_link=LICENSE_LINK,
+        licence_told=words.sentence(),
     )
     (model / "README.md").write_text(text)
     for name, content in eval_results_files(rows).items() if rows else ():
@@ -150,5 +176,5 @@ def _demo_index(demo: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _joined(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"name": NAME, "results": [result for entry in (*first, *second) for result in entry["results"]]}]
+def _joined(title: str, first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": title, "results": [result for entry in (*first, *second) for result in entry["results"]]}]

@@ -12,9 +12,10 @@ from hf_santa.repositories.clean_process import START_LIMIT_S
 from hf_santa.repositories.guard import check_folder
 from hf_santa.repositories.kinds import Kind, ReleaseError, digest_of
 from hf_santa.repositories.lint import check_card
-from hf_santa.repositories.model_card import write_model_card
+from hf_santa.repositories.model_card import CardWords, write_model_card
 from hf_santa.repositories.verify import verify
 from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space, write_json
+from modeling_santa.gguf_export import GgufType, export_gguf
 
 VERIFIED = "verified.json"
 
@@ -29,6 +30,8 @@ class Sources:
     dataset: Path | None = None
     measures: Path | None = None
     results: list[Path] = field(default_factory=list)
+    words: CardWords = field(default_factory=CardWords)
+    gguf: GgufType | None = None  # the type of a GGUF file beside the weights
 
     @property
     def store(self) -> Path:
@@ -108,11 +111,14 @@ def _write_model(sources: Sources, folder: Path) -> None:
     # Of a model of one's own, nothing is known but what one gives: the demo's numbers are not its numbers.
     is_demo = sources.model is None
     stage_model(trained, sources.tokenizer or (sources.run / "tokenizer" if is_demo else trained), folder)
+    if sources.gguf:
+        export_gguf(folder, folder / f"model-{sources.gguf}.gguf", type=sources.gguf)
     measures = sources.measures or trained / "measures.json"
     funnel = sources.store / "funnel.json" if is_demo or sources.dataset else None
     demo = sources.run / "results.json" if is_demo else None
     write_model_card(
         folder,
+        words=sources.words,
         measures=_read(measures),
         funnel=_read(funnel),
         demo=_read(demo),

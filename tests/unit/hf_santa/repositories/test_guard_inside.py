@@ -74,6 +74,15 @@ def _text(name, content):
     return write
 
 
+def _gguf(folder):
+    gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'hf-santa[gguf]'")
+    writer = gguf.GGUFWriter(folder / "model-f16.gguf", "starcoder")
+    writer.add_name(SECRET)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
 _field = pa.field("note", pa.string(), metadata={"by": SECRET})
 PLANTED = {
     "a path": ("dataset", _parquet("data/p-0.parquet", _table(path=["a.py", f"{HOME}/b.py"])), "row 1, column 'path'"),
@@ -127,6 +136,7 @@ PLANTED = {
     ),
     "a word": ("model", _tokenizer(lambda found: found["model"]["vocab"].update({AWS_KEY: 300})), "a word of its vocabulary"),
     "the tokenizer's settings": ("model", _text("tokenizer_config.json", json.dumps({"a": SECRET})), "line 1 holds"),
+    "a GGUF's field": ("model", _gguf, "a field holds a secret"),
     "a result": ("model", _text(".eval_results/a.yaml", f"- note: {SECRET}\n"), "line 1 holds a secret"),
     "a card": ("model", _text("README.md", f"# Card\n\n{SECRET}\n"), "line 3 holds a secret"),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from hf_santa.repositories.guard import check_folder
 from hf_santa.repositories.hub_words import SIZES
 from hf_santa.repositories.kinds import KINDS, ReleaseError, card_for_hub, repo_ids
 from hf_santa.repositories.lint import lint
-from hf_santa.repositories.model_card import _compared, write_model_card
+from hf_santa.repositories.model_card import CardWords, _compared, write_model_card
 from hf_santa.repositories.write import space_source, stage_metric
 
 METRIC, MODEL, DATASET = KINDS["metric"], KINDS["model"], KINDS["dataset"]
@@ -269,3 +269,24 @@ def test_a_card_that_leads_to_the_readers_own_machine_is_a_fault(metric):
 def test_a_card_compares_in_words_that_hold(bits, words):
     """A model that is no better than counting tokens is not "-0% fewer"."""
     assert words in _compared(bits, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (CardWords(), "[BigCode OpenRAIL-M v1](https://"),
+        (CardWords("Mine", "apache-2.0", None, "bigcode/santacoder"), "The weights are under apache-2.0."),
+        (CardWords("Mine", "other", "https://example.com/l"), "The weights are under [other](https://example.com/l)."),
+    ],
+)
+def test_a_card_has_its_owners_words(tmp_path, words, sentence):
+    """Title, licence and base model are the owner's, in the front matter and in the text; the card has no fault."""
+    config = {"n_layer": 2, "n_head": 4, "n_embd": 32, "n_positions": 64, "vocab_size": 300, "multi_query": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_model_card(tmp_path, words=words)
+    text = (tmp_path / "README.md").read_text()
+    assert f"# {words.title}\n" in text
+    assert sentence in text
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert (words.license, words.base_model) == (header["license"], header.get("base_model"))
+    assert [] == list(lint(tmp_path, MODEL))
