@@ -75,6 +75,11 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="put a GGUF file of this type beside the weights (needs the extra gguf)",
     )
     stage.add_argument(
+        "--static",
+        action="store_true",
+        help="the Space as a page that runs the model in the browser, free for every account (needs npm and the extra gguf)",
+    )
+    stage.add_argument(
         "--start-limit-s",
         type=float,
         default=90,
@@ -167,6 +172,7 @@ def _stage(arguments: argparse.Namespace) -> int:
         arguments.results,
         CardWords(arguments.title or NAME, arguments.license, arguments.license_link, arguments.base_model),
         arguments.gguf,
+        arguments.static,
     )
     # The model before the Space, which is tried with it.
     stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout), start_limit_s=arguments.start_limit_s)

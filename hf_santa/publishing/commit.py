@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_santa.publishing.plan import Content, Plan, Visibility, check_is_ours, check_visibility, make_plan
-from hf_santa.repositories.kinds import Kind, ReleaseError
+from hf_santa.repositories.kinds import Kind, ReleaseError, split_card
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -187,12 +187,23 @@ def _make_sure_it_exists(api: "HfApi", target: Target) -> None:
     if not api.repo_exists(target.repo_id, repo_type=kind.repo_type):
         # Where public is asked for, the repository is opened after its commit: a failure leaves nothing to be seen.
         private = None if target.visibility is None else True
-        api.create_repo(target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=kind.sdk, exist_ok=True)
+        api.create_repo(
+            target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=_sdk(target), exist_ok=True
+        )
     if target.revision != "main":
         try:
             api.repo_info(target.repo_id, repo_type=kind.repo_type, revision=target.revision)
         except RevisionNotFoundError:
             api.create_branch(target.repo_id, repo_type=kind.repo_type, branch=target.revision, exist_ok=True)
+
+
+def _sdk(target: Target) -> str | None:
+    """Return what runs a Space, as its card says: a static one is free for every account."""
+    card = target.files.get("README.md")
+    if target.kind.repo_type != "space" or card is None:
+        return None
+    text = card.decode() if isinstance(card, bytes) else card.read_text("utf-8")
+    return str(split_card(text)[0]["sdk"])
 
 
 def _open_pull(api: "HfApi", target: Target) -> tuple[str, str] | None:

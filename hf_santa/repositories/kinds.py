@@ -33,7 +33,6 @@ class Kind:
     repo_type: str
     repo_name: str
     allowed: tuple[str, ...]
-    sdk: str | None = None  # of a Space: `static` ones are free for every account
     pages: tuple[str, ...] = ("README.md",)  # files whose code names repositories
 
     def allows(self, path: str) -> bool:
@@ -77,7 +76,6 @@ KINDS = {
             "space",
             "eval_multipl_e",
             ("README.md", "index.html", "*.py"),
-            sdk="static",
             pages=("README.md", "index.html"),
         ),
         Kind(
@@ -95,9 +93,9 @@ KINDS = {
                 "requirements.txt",
                 "packages.txt",
                 "training.index",
+                *("page.json", "wllama.wasm", "model.gguf"),  # of the static one
                 PINNED,
             ),
-            sdk="gradio",
         ),
     )
 }

@@ -10,9 +10,10 @@ from typing import Any
 from data_recipes.store.training_index import write_seen_index
 from hf_santa.repositories.clean_process import START_LIMIT_S
 from hf_santa.repositories.guard import check_folder
-from hf_santa.repositories.kinds import Kind, ReleaseError, digest_of
+from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, digest_of
 from hf_santa.repositories.lint import check_card
 from hf_santa.repositories.model_card import CardWords, write_model_card
+from hf_santa.repositories.static_space import stage_static_space
 from hf_santa.repositories.verify import verify
 from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space, write_json
 from modeling_santa.gguf_export import GgufType, export_gguf
@@ -32,6 +33,7 @@ class Sources:
     results: list[Path] = field(default_factory=list)
     words: CardWords = field(default_factory=CardWords)
     gguf: GgufType | None = None  # the type of a GGUF file beside the weights
+    is_static: bool = False  # the Space is the page that runs in the browser
 
     @property
     def store(self) -> Path:
@@ -98,6 +100,8 @@ def _write(kind: Kind, sources: Sources, out: Path) -> None:
         stage_dataset(sources.store, folder)
     elif kind.name == "metric":
         stage_metric(folder)
+    elif kind.name == "space" and sources.is_static:
+        stage_static_space(out / KINDS["model"].folder, folder, type=sources.gguf or "q8_0")
     elif kind.name == "space":
         stage_space(folder)
         if (sources.store / "funnel.json").is_file():

@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_santa.repositories.clean_process import START_LIMIT_S, open_space, run_lines
 from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, data_files_of, split_card
+from hf_santa.repositories.static_space import check_static_space, is_static
 from hf_santa.repositories.write import open_in_clean_process
 
 RELATIVE_TOLERANCE = 1e-4  # of the largest logit: the native class and ours multiply in another order
@@ -36,6 +37,8 @@ def verify(kind: Kind, out: Path, *, start_limit_s: float = START_LIMIT_S) -> st
         return _same_rows(folder, open_in_clean_process("dataset", asked))
     if kind.name == "metric":
         return _scored(folder, open_in_clean_process("metric", {"name": str(folder), "sandbox": _sandbox()}))
+    if is_static(folder):
+        return check_static_space(folder)
     return _answers(folder, (out / KINDS["model"].folder).resolve(), start_limit_s)
 
 

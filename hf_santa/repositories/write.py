@@ -36,7 +36,7 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
         StageError: a needed file is missing, or a code file imports what the Hub does not have.
     """
     check_weights(trained)
-    partial = _fresh(out)
+    partial = fresh_folder(out)
     weights = [path.name for path in sorted(trained.glob("model*.safetensors*"))]
     for name in ("config.json", *weights):
         _copy(trained / name, partial / name)
@@ -55,7 +55,7 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
         "top_p": 0.95,
     }
     (partial / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
-    _finish(partial, out)
+    move_into_place(partial, out)
 
 
 def check_weights(folder: Path) -> None:
@@ -86,7 +86,7 @@ def stage_dataset(dataset: Path, out: Path) -> None:
 
     if not (dataset / "funnel.json").is_file() or not (dataset / ".done.json").is_file():
         raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
-    partial = _fresh(out)
+    partial = fresh_folder(out)
     _copy(dataset / "funnel.json", partial / "funnel.json")
     for pattern in ("data/*.parquet", "rejects/*.parquet", "images/*.svg"):
         for source in sorted(dataset.glob(pattern)):
@@ -97,25 +97,25 @@ def stage_dataset(dataset: Path, out: Path) -> None:
         raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
     funnel = json.loads((partial / "funnel.json").read_text())
     (partial / "README.md").write_text(render_card(funnel, repository="dataset"))
-    _finish(partial, out)
+    move_into_place(partial, out)
 
 
 def stage_metric(out: Path) -> None:
     """Write the metric Space: the folder `eval_multipl_e` without its command line and package file."""
-    partial = _fresh(out)
+    partial = fresh_folder(out)
     for source in sorted((PACKAGES / "eval_multipl_e").iterdir()):
         if source.is_file() and source.name not in METRIC_LEFT_OUT:
             _copy(source, partial / source.name)
-    _finish(partial, out)
+    move_into_place(partial, out)
 
 
 def stage_space(out: Path) -> None:
     """Write the demo Space."""
-    partial = _fresh(out)
+    partial = fresh_folder(out)
     for source in sorted(space_source().iterdir()):
         if source.is_file():
             _copy(source, partial / source.name)
-    _finish(partial, out)
+    move_into_place(partial, out)
 
 
 def space_source() -> Path:
@@ -200,7 +200,8 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
-def _fresh(out: Path) -> Path:
+def fresh_folder(out: Path) -> Path:
+    """Return an empty folder beside `out`, which `move_into_place` puts there."""
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -213,6 +214,7 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _finish(partial: Path, out: Path) -> None:
+def move_into_place(partial: Path, out: Path) -> None:
+    """Put a folder in the place of another."""
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
