@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from hf_santa.demo.steps import DemoError, Step, manifest, stamp_path, why_stale, write_stamp
+from hf_santa.demo.steps import DemoError, DemoStep, manifest, stamp_path, why_stale, write_stamp
 from hf_santa.interrupt import deaf_children, end_descendants
 from hf_santa.repositories.write import clean_environment, write_json
 
@@ -19,7 +19,7 @@ MIB = 1024  # ru_maxrss counts KiB
 UNKNOWN = {"seconds": 0.0, "peak_rss_mb": 0}  # for a step whose timings were deleted
 
 
-def run_steps(out: Path, steps: list[Step], settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, Any]:
+def run_steps(out: Path, steps: list[DemoStep], settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, Any]:
     """Run the steps that are not up to date and return what each one said, took and used; lines go to `lines_to`.
 
     `OUT/timings.json` keeps seconds and peak memory of each step's last real run; `OUT/manifest.json` lists the
@@ -55,7 +55,7 @@ def run_steps(out: Path, steps: list[Step], settings: Mapping[str, Any], lines_t
         return report
 
 
-def _run(out: Path, step: Step, settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, float]:
+def _run(out: Path, step: DemoStep, settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, float]:
     """Run one step in a child process; return its seconds and the peak memory of its largest process."""
     stamp_path(out, step).unlink(missing_ok=True)
     environment = {

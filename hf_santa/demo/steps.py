@@ -22,7 +22,7 @@ class DemoError(HfSantaError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """One stage of the demo: what it needs, what it writes, and what decides its bytes."""
 
     name: str
@@ -34,7 +34,7 @@ class Step:
 
 
 STEPS = (
-    Step(
+    DemoStep(
         "rows",
         "source files to rows",
         (),
@@ -42,7 +42,7 @@ STEPS = (
         ("data_recipes/sources", "data_recipes/engine", "data_recipes/disk", "hf_santa/demo/steps_data.py"),
         ("corpus_fingerprint", "is_default_corpus"),
     ),
-    Step(
+    DemoStep(
         "recipe",
         "filter, redact, decontaminate, remove near-duplicates",
         ("rows",),
@@ -50,21 +50,21 @@ STEPS = (
         ("data_recipes", "hf_santa/demo/steps_data.py", "hf_santa/problems.jsonl"),
         ("seed",),
     ),
-    Step(
+    DemoStep(
         "tokenizer",
         "train the byte-level BPE",
         ("recipe",),
         ("tokenizer",),
         ("modeling_santa/tokenizer", "modeling_santa/corpus/texts.py", "hf_santa/demo/steps_training.py"),
     ),
-    Step(
+    DemoStep(
         "corpus",
         "encode and pack, hold files back",
         ("recipe", "tokenizer"),
         ("corpus",),
         ("modeling_santa/corpus", "modeling_santa/tokenizer", "hf_santa/demo/steps_training.py"),
     ),
-    Step(
+    DemoStep(
         "train",
         "train the model on the CPU",
         ("corpus",),
@@ -72,7 +72,7 @@ STEPS = (
         ("modeling_santa", "hf_santa/measures.py", "hf_santa/demo/steps_training.py"),
         ("seed", "train_tokens", "max_minutes", "fim"),
     ),
-    Step(
+    DemoStep(
         "model",
         "stage the model repository and open it in a clean process",
         ("train", "tokenizer"),
@@ -84,7 +84,7 @@ STEPS = (
             "hf_santa/demo/steps_release.py",
         ),
     ),
-    Step(
+    DemoStep(
         "complete",
         "write completions and infills",
         ("model",),
@@ -92,7 +92,7 @@ STEPS = (
         ("eval_multipl_e", "hf_santa/demo/steps_scoring.py", "hf_santa/problems.jsonl"),
         ("seed", "samples"),
     ),
-    Step(
+    DemoStep(
         "score",
         "run them through the metric",
         ("complete",),
@@ -100,14 +100,14 @@ STEPS = (
         ("eval_multipl_e", "hf_santa/demo/steps_scoring.py", "hf_santa/repositories/write.py"),
         ("seed", "toolchains"),
     ),
-    Step(
+    DemoStep(
         "card",
         "write the model card from the results",
         ("recipe", "train", "model", "score"),
         ("model/README.md",),
         ("modeling_santa/card.md", "hf_santa/demo/steps_release.py", "hf_santa/repositories/model_card.py"),
     ),
-    Step(
+    DemoStep(
         "space",
         "start the Space, ask it, stop it",
         ("model",),
@@ -119,7 +119,7 @@ STEPS = (
             "hf_santa/repositories/write.py",
         ),
     ),
-    Step(
+    DemoStep(
         "used-by",
         "run the four lines that people come for",
         ("recipe", "card", "score", "space"),
@@ -130,7 +130,7 @@ STEPS = (
 STEP_NAMES = tuple(step.name for step in STEPS)
 
 
-def with_needs(names: Iterable[str]) -> list[Step]:
+def with_needs(names: Iterable[str]) -> list[DemoStep]:
     """Return the named steps and all they need, in running order.
 
     Raises:
@@ -149,12 +149,12 @@ def with_needs(names: Iterable[str]) -> list[Step]:
     return [step for step in STEPS if step.name in wanted]
 
 
-def stamp_path(out: Path, step: Step) -> Path:
+def stamp_path(out: Path, step: DemoStep) -> Path:
     """Return where the step's stamp lies."""
     return out / ".steps" / f"{step.name}.json"
 
 
-def fingerprint(out: Path, step: Step, settings: Mapping[str, Any]) -> str:
+def fingerprint(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str:
     """Return a digest of all that decides the step's bytes: settings, code, and the digests of its inputs."""
     inputs = {name: json.loads((out / ".steps" / f"{name}.json").read_text())["files"] for name in step.needs}
     chosen = {name: settings[name] for name in step.settings}
@@ -185,7 +185,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def why_stale(out: Path, step: Step, settings: Mapping[str, Any]) -> str | None:
+def why_stale(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str | None:
     """Return why the step has to run, or None if all it wrote is there and up to date."""
     path = stamp_path(out, step)
     if not path.is_file():
@@ -211,7 +211,7 @@ def _damage(out: Path, files: Mapping[str, str]) -> str | None:
     return None
 
 
-def write_stamp(out: Path, step: Step, settings: Mapping[str, Any], summary: str) -> None:
+def write_stamp(out: Path, step: DemoStep, settings: Mapping[str, Any], summary: str) -> None:
     """Record the finished step: its fingerprint, its summary line and the SHA-256 of every file it wrote."""
     paths = [path for output in step.outputs for path in files_below(out / output)]
     stamp = {
@@ -222,7 +222,7 @@ def write_stamp(out: Path, step: Step, settings: Mapping[str, Any], summary: str
     write_json(stamp_path(out, step), stamp)
 
 
-def manifest(out: Path, steps: Iterable[Step]) -> dict[str, str]:
+def manifest(out: Path, steps: Iterable[DemoStep]) -> dict[str, str]:
     """Return the SHA-256 of every file that the finished steps wrote, by path below OUT."""
     files: dict[str, str] = {}
     for step in steps:

@@ -208,7 +208,7 @@ def _published(arguments: argparse.Namespace) -> dict[str, Any]:
     names = dict(pair.partition("=")[::2] for pair in arguments.name)
     if arguments.attempts < 1:
         raise ReleaseError(f"--attempts is {arguments.attempts}. Give 1 or more.")
-    request = release.Request(
+    request = release.Publication(
         named(arguments.kind),
         arguments.folder,
         arguments.namespace,

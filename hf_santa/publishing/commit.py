@@ -87,7 +87,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommitOutcome:
     """What became of a repository: its head, whether a commit was made, of how many operations, and where a PR is."""
 
     sha: str
@@ -96,7 +96,7 @@ class Outcome:
     pull_request: str | None = None
 
 
-def bring(api: "HfApi", target: Target, title: str, retry: Retry, say: Callable[[str], None]) -> Outcome:
+def bring(api: "HfApi", target: Target, title: str, retry: Retry, say: Callable[[str], None]) -> CommitOutcome:
     """Bring the repository to its content, by one commit or none.
 
     Raises:
@@ -118,7 +118,7 @@ def bring(api: "HfApi", target: Target, title: str, retry: Retry, say: Callable[
     return outcome
 
 
-def _after_giving_up(api: "HfApi", target: Target, sent: list[int], error: GaveUpError) -> Outcome:
+def _after_giving_up(api: "HfApi", target: Target, sent: list[int], error: GaveUpError) -> CommitOutcome:
     """Return the outcome where the commit came through and only its answer was lost.
 
     Raises:
@@ -135,10 +135,10 @@ def _after_giving_up(api: "HfApi", target: Target, sent: list[int], error: GaveU
             raise
         raise GaveUpError(unknown) from error
     if pull:
-        return Outcome(pull[0], is_new_commit=True, operations=sent[-1], pull_request=pull[1])
+        return CommitOutcome(pull[0], is_new_commit=True, operations=sent[-1], pull_request=pull[1])
     if plan.todo or plan.head is None:
         raise GaveUpError(f"{error}. The head is as it was; publish again later.") from error
-    return Outcome(plan.head, is_new_commit=True, operations=sent[-1])
+    return CommitOutcome(plan.head, is_new_commit=True, operations=sent[-1])
 
 
 def _open_to_all(api: "HfApi", target: Target) -> None:
@@ -146,7 +146,7 @@ def _open_to_all(api: "HfApi", target: Target) -> None:
         api.update_repo_settings(target.repo_id, repo_type=target.kind.repo_type, private=False)
 
 
-def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> Outcome:
+def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> CommitOutcome:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     _make_sure_it_exists(api, target)
@@ -155,11 +155,11 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> Outcome:
     if not (sent and target.visibility == "public"):  # a commit of ours in a repository that is opened afterwards
         check_visibility(plan, target.visibility)
     if not plan.todo:
-        return Outcome(plan.head, bool(sent), sent[-1] if sent else 0)
+        return CommitOutcome(plan.head, bool(sent), sent[-1] if sent else 0)
     check_is_ours(plan, may_replace=target.may_replace)
     if target.by_pull_request and (there := _open_pull(api, target)):
         sha, url = there
-        return Outcome(sha, bool(sent), sent[-1] if sent else 0, url)
+        return CommitOutcome(sha, bool(sent), sent[-1] if sent else 0, url)
     operations: list[CommitOperationAdd | CommitOperationDelete] = []
     for change in plan.todo:
         if change.action == "delete":
@@ -177,7 +177,7 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> Outcome:
         parent_commit=plan.head,
         create_pr=target.by_pull_request,
     )
-    return Outcome(done.oid, is_new_commit=True, operations=len(operations), pull_request=done.pr_url)
+    return CommitOutcome(done.oid, is_new_commit=True, operations=len(operations), pull_request=done.pr_url)
 
 
 def _make_sure_it_exists(api: "HfApi", target: Target) -> None:

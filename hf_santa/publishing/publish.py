@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_santa.errors import IncompleteError
-from hf_santa.publishing.commit import Outcome, RefusedByHubError, Retry, Target, address, bring, tagged_commit
+from hf_santa.publishing.commit import CommitOutcome, RefusedByHubError, Retry, Target, address, bring, tagged_commit
 from hf_santa.publishing.plan import (
     Content,
     Plan,
@@ -55,7 +55,7 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Request:
+class Publication:
     """What to publish, and how."""
 
     kinds: Sequence[Kind]
@@ -78,7 +78,7 @@ class Request:
         return repo_ids(self.namespace, self.names)
 
 
-def open_hub(request: Request, retry: Retry, say: Say) -> Hub:
+def open_hub(request: Publication, retry: Retry, say: Say) -> Hub:
     """Return the client, after asking the Hub whose token this is and whether it may write to the namespace.
 
     Raises:
@@ -105,7 +105,7 @@ def open_hub(request: Request, retry: Retry, say: Say) -> Hub:
     return Hub(api, retry, say)
 
 
-def check_request(request: Request) -> None:
+def check_request(request: Publication) -> None:
     """Refuse names and revisions that cannot be right, before the Hub is asked.
 
     Raises:
@@ -129,7 +129,7 @@ def check_request(request: Request) -> None:
         )
 
 
-def plan_all(hub: Hub, request: Request) -> list[Plan]:
+def plan_all(hub: Hub, request: Publication) -> list[Plan]:
     """What publishing would change; the Hub is only read.
 
     Raises:
@@ -160,7 +160,7 @@ def plan_all(hub: Hub, request: Request) -> list[Plan]:
     return plans
 
 
-def _planned(api: "HfApi", request: Request, kind: Kind, files: Mapping[str, Content]) -> Plan:
+def _planned(api: "HfApi", request: Publication, kind: Kind, files: Mapping[str, Content]) -> Plan:
     from huggingface_hub.errors import RevisionNotFoundError
 
     try:
@@ -169,7 +169,7 @@ def _planned(api: "HfApi", request: Request, kind: Kind, files: Mapping[str, Con
         return make_plan(api, kind, request.ids[kind.name], "main", files)
 
 
-def _model_sha(hub: Hub, request: Request, plan: Plan | None) -> str:
+def _model_sha(hub: Hub, request: Publication, plan: Plan | None) -> str:
     """The commit that the Space runs: the one that was asked for, else the head of the model's repository."""
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
@@ -189,7 +189,7 @@ def _model_sha(hub: Hub, request: Request, plan: Plan | None) -> str:
     return asked if request.model_revision and request.is_floating_allowed else sha
 
 
-def publish(hub: Hub, request: Request) -> dict[str, Any]:
+def publish(hub: Hub, request: Publication) -> dict[str, Any]:
     """Check, plan, commit, load back and tag; write `published.json` after each repository and return what is in it.
 
     Raises:
@@ -232,7 +232,7 @@ def _raise_refusals(refused: Sequence[RefusedByHubError], *, published: int, pla
     raise PartlyPublishedError(f"{published} of {planned} repositories are published. {reasons}")
 
 
-def _publish_one(hub: Hub, request: Request, plan: Plan, report: dict[str, Any]) -> None:
+def _publish_one(hub: Hub, request: Publication, plan: Plan, report: dict[str, Any]) -> None:
     """Commit one repository, enter it in the report, and load it back."""
     for line in plan.lines():
         hub.say(line)
@@ -256,7 +256,9 @@ def _publish_one(hub: Hub, request: Request, plan: Plan, report: dict[str, Any])
         write_json(request.folder / PUBLISHED, report)
 
 
-def _apply(hub: Hub, request: Request, plan: Plan, report: Mapping[str, Any]) -> tuple[dict[str, Any], Outcome]:
+def _apply(
+    hub: Hub, request: Publication, plan: Plan, report: Mapping[str, Any]
+) -> tuple[dict[str, Any], CommitOutcome]:
     """Bring one repository to its files; those of a Space are known only now, when its model has its commit."""
     kind, files = plan.kind, dict(plan.files)
     if kind.name == "space":
@@ -276,7 +278,7 @@ def _apply(hub: Hub, request: Request, plan: Plan, report: Mapping[str, Any]) ->
     return files, bring(hub.api, target, request.message, hub.retry, hub.say)
 
 
-def _load_back(hub: Hub, request: Request, plan: Plan, sha: str, digests: Mapping[str, str]) -> str:
+def _load_back(hub: Hub, request: Publication, plan: Plan, sha: str, digests: Mapping[str, str]) -> str:
     """Load the repository from the Hub; a load that fails is tried once more, for the Hub may be slow to see a commit."""
     environment = hub_environment(hub.api.endpoint, str(hub.api.token))
 

@@ -1,6 +1,7 @@
 """Runs lines of Python, and the Space, as they run on a machine without this project."""
 
 import contextlib
+import inspect
 import re
 import subprocess
 import sys
@@ -9,19 +10,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hf_santa.repositories.clean_load import OURS, Absent
 from hf_santa.repositories.write import StageError, clean_environment
 
 START_LIMIT_S = 90.0
 """How long a Space may take to start before it counts as one that does not."""
 READY = re.compile(r"ready url=(\S+)")
-GUARD = """\
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name in {"modeling_santa", "data_recipes", "eval_multipl_e", "hf_santa"}:
-            raise ModuleNotFoundError(f"No module named {name!r}")
-sys.meta_path.insert(0, Absent())
-"""
+GUARD = f"import sys\nOURS = {OURS}\n{inspect.getsource(Absent)}\nsys.meta_path.insert(0, Absent())\n"
 
 
 def run_lines(code: str, folder: Path, environment: Mapping[str, str]) -> str:

@@ -41,7 +41,7 @@ def write_the_page(out: Path, settings: Mapping[str, Any], steps: Mapping[str, M
 
 
 def gather(out: Path, settings: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the report's data; the format is hf_santa.demo.report.schema.Report."""
+    """Return the report's data; the format is hf_santa.demo.report.schema.DemoReport."""
     rows, funnel, measures, results, parity = (
         json.loads((out / name).read_text())
         for name in ("rows/rows.json", "dataset/funnel.json", "trained/measures.json", "results.json", "parity.json")

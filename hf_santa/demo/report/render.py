@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from hf_santa.demo.report.schema import Report, Score, validate
+from hf_santa.demo.report.schema import DemoReport, Score, validate
 from hf_santa.demo.report.sections import against_unigram, funnel, samples, scores, steps, training, used_by, versions
 from hf_santa.pages.charts import NBSP, Html, count, duration, escape, fill, join, page_style, percent, size
 
@@ -19,7 +19,7 @@ SANTACODER_PASS_AT_1 = 0.18
 def render(report: Mapping[str, Any]) -> str:
     """A report becomes one HTML page with inline style and charts; the same report gives the same bytes.
 
-    Raises ValueError naming the key that is missing or holds something else than `Report` says.
+    Raises ValueError naming the key that is missing or holds something else than `DemoReport` says.
     """
     checked = validate(report)
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
@@ -53,7 +53,7 @@ def _times(ratio: float) -> str:
     return f"{float(f'{ratio:.3g}'):,.0f}"
 
 
-def _lede(report: Report) -> Html:
+def _lede(report: DemoReport) -> Html:
     machine = report["machine"]
     return fill(
         "Source code in; a dataset, a trained model, a measured score and a running demo out. "
@@ -75,7 +75,7 @@ def _pass_at_1(scores: Sequence[Score]) -> tuple[float, float, int] | None:
     return model, control, programs
 
 
-def _headline(report: Report) -> Html:
+def _headline(report: DemoReport) -> Html:
     ends = [(funnel["stages"][0], funnel["stages"][-1]) for funnel in report["funnel"] if funnel["stages"]]
     n_in, n_out = (sum(end[i]["files"] for end in ends) for i in (0, 1))
     b_in, b_out = (sum(end[i]["bytes"] for end in ends) for i in (0, 1))
@@ -127,7 +127,7 @@ def _scored(scores: Sequence[Score]) -> Html:
     )
 
 
-def _limits(report: Report) -> Html:
+def _limits(report: DemoReport) -> Html:
     """What the scores of this very run say about the model, beside SantaCoder's own."""
     training = report["training"]
     smaller = SANTACODER_PARAMETERS / max(training["parameters"], 1)

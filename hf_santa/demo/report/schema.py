@@ -19,7 +19,7 @@ class Machine(TypedDict):
     bf16: bool
 
 
-class Step(TypedDict):
+class TimedStep(TypedDict):
     """One step of the demo with its summary line, its wall time and the peak memory of its processes."""
 
     name: str
@@ -45,7 +45,7 @@ class Stage(TypedDict):
     bytes: int
 
 
-class Reject(TypedDict):
+class RejectReason(TypedDict):
     """What one stage left out for one reason."""
 
     stage: str
@@ -59,7 +59,7 @@ class Funnel(TypedDict):
 
     lang: str
     stages: list[Stage]
-    rejects: list[Reject]
+    rejects: list[RejectReason]
 
 
 class LossPoint(TypedDict):
@@ -145,7 +145,7 @@ class MissingToolchain(TypedDict):
     message: str
 
 
-class Use(TypedDict):
+class UsedLines(TypedDict):
     """A few lines of a user's code and the output they really gave."""
 
     title: str
@@ -153,13 +153,13 @@ class Use(TypedDict):
     output: str
 
 
-class Report(TypedDict):
+class DemoReport(TypedDict):
     """The whole report; `redactions` counts spans by type, and under `files` the files that had any."""
 
     title: str
     versions: dict[str, str]
     machine: Machine
-    steps: list[Step]
+    steps: list[TimedStep]
     corpus: Corpus
     funnel: list[Funnel]
     redactions: dict[str, int]
@@ -170,31 +170,31 @@ class Report(TypedDict):
     infill: list[Infill]
     missing_toolchains: list[MissingToolchain]
     sandbox: str
-    used_by: list[Use]
+    used_by: list[UsedLines]
 
 
-def validate(report: Mapping[str, Any]) -> Report:
-    """A report that has every key of `Report`, each of its type, is returned as it is.
+def validate(report: Mapping[str, Any]) -> DemoReport:
+    """A report that has every key of `DemoReport`, each of its type, is returned as it is.
 
     >>> validate({})
     Traceback (most recent call last):
     ...
-    ValueError: report: no key 'title'. Keys found: none. The format is hf_santa.demo.report.schema.Report.
+    ValueError: report: no key 'title'. Keys found: none. The format is hf_santa.demo.report.schema.DemoReport.
     """
-    _check(Report, report, "")
+    _check(DemoReport, report, "")
     if "files" not in report["redactions"]:
         raise ValueError(_missing("redactions", "files", report["redactions"]))
-    return cast(Report, report)
+    return cast(DemoReport, report)
 
 
 def _missing(path: str, key: str, found: Mapping[str, object]) -> str:
     where = f"'{path}' has no key '{key}'" if path else f"no key '{key}'"
     keys = ", ".join(map(str, found)) or "none"
-    return f"report: {where}. Keys found: {keys}. The format is hf_santa.demo.report.schema.Report."
+    return f"report: {where}. Keys found: {keys}. The format is hf_santa.demo.report.schema.DemoReport."
 
 
 def _check(expected: Any, value: object, path: str) -> None:
-    """A value is held against a type of `Report`, down to its last part."""
+    """A value is held against a type of `DemoReport`, down to its last part."""
     origin = get_origin(expected)
     if is_typeddict(expected):
         _expect(isinstance(value, Mapping), path, value, "an object")

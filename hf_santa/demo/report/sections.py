@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hf_santa.demo.report.schema import Funnel, Infill, Report, Sample, Score, Training
+from hf_santa.demo.report.schema import DemoReport, Funnel, Infill, Sample, Score, Training
 from hf_santa.pages.charts import (
     NBSP,
     Html,
@@ -49,7 +49,7 @@ def _pre(code: str | Html, label: str, css_class: str = "") -> Html:
     )
 
 
-def used_by(report: Report) -> Html:
+def used_by(report: DemoReport) -> Html:
     """The lines of a user with their output, and whether the classes that load the folder agree."""
     blocks = [
         fill(
@@ -75,7 +75,7 @@ def used_by(report: Report) -> Html:
     )
 
 
-def funnel(report: Report) -> Html:
+def funnel(report: DemoReport) -> Html:
     """What was read, what was redacted, and what each stage left of each language."""
     corpus, redactions = report["corpus"], report["redactions"]
     spans = [f"{count(n)} {_PII.get(kind, kind)}" for kind, n in sorted(redactions.items()) if kind != "files"]
@@ -128,7 +128,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def training(report: Report) -> Html:
+def training(report: DemoReport) -> Html:
     """The loss against its baseline, with the size of the run."""
     training = report["training"]
     loss = [(point["step"], point["loss"]) for point in training["curve"]]
@@ -163,7 +163,7 @@ def training(report: Report) -> Html:
     )
 
 
-def samples(report: Report) -> Html:
+def samples(report: DemoReport) -> Html:
     """Each sample beside its truth; the first few are open."""
     samples = report["samples"]
     if not samples:
@@ -212,7 +212,7 @@ def _sample(sample: Sample, *, is_open: bool) -> Html:
     )
 
 
-def scores(report: Report) -> Html:
+def scores(report: DemoReport) -> Html:
     """Scores with their intervals and their control, and the languages that have none."""
     parts = [
         fill(
@@ -287,7 +287,7 @@ def _infill_chart(infill: Sequence[Infill]) -> Html:
     )
 
 
-def steps(report: Report) -> Html:
+def steps(report: DemoReport) -> Html:
     """Seconds and memory of each step, as numbers over bars."""
     steps = report["steps"]
     if not steps:
@@ -315,7 +315,7 @@ def steps(report: Report) -> Html:
     )
 
 
-def versions(report: Report) -> Html:
+def versions(report: DemoReport) -> Html:
     """The machine, and the versions of what ran on it."""
     machine = report["machine"]
     here = (

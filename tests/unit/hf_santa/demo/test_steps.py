@@ -9,7 +9,7 @@ from hf_santa.demo.steps import (
     STEP_NAMES,
     STEPS,
     DemoError,
-    Step,
+    DemoStep,
     code_digest,
     manifest,
     stamp_path,
@@ -18,8 +18,8 @@ from hf_santa.demo.steps import (
     write_stamp,
 )
 
-FIRST = Step("first", "", (), ("a.txt", "folder"), ("hf_santa/__init__.py",), ("seed",))
-SECOND = Step("second", "", ("first",), ("b.txt",), ("hf_santa/__init__.py",))
+FIRST = DemoStep("first", "", (), ("a.txt", "folder"), ("hf_santa/__init__.py",), ("seed",))
+SECOND = DemoStep("second", "", ("first",), ("b.txt",), ("hf_santa/__init__.py",))
 SETTINGS = {"seed": 0, "other": 1}
 
 

@@ -396,7 +396,7 @@ def paths(expected: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     return paths(get_args(expected)[0], (*path, 0)) if get_origin(expected) is list else []
 
 
-@pytest.mark.parametrize("path", paths(schema.Report), ids=lambda p: ".".join(map(str, p)))
+@pytest.mark.parametrize("path", paths(schema.DemoReport), ids=lambda p: ".".join(map(str, p)))
 def test_missing_key_is_named(path: tuple[str | int, ...]) -> None:
     """Whichever key is missing, the error names it and the place where it was looked for."""
     cut = realistic()
