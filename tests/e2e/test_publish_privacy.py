@@ -1,6 +1,7 @@
 """Nobody sees what should not be seen, a refused Space stops nothing else, and a lost answer is told as it is."""
 
 import json
+import shutil
 
 import pytest
 from huggingface_hub import HfApi
@@ -8,10 +9,12 @@ from huggingface_hub import HfApi
 from hf_santa.publishing.commit import GaveUpError, RefusedByHubError, Retry, Target, bring
 from hf_santa.publishing.plan import make_plan
 from hf_santa.repositories.kinds import KINDS, ReleaseError
+from hf_santa.repositories.write import space_source
+from modeling_santa.gguf_export import export_gguf
 
 from .hub_server import CUT, LOST
 from .hub_store import Account
-from .release_driver import TOKEN, publish
+from .release_driver import TOKEN, copied, publish
 
 KIND = KINDS["dataset"]
 FILES = {"README.md": b"# Rows\n", "release.json": KIND.marker}
@@ -130,6 +133,22 @@ def test_refused_spaces_stop_nothing_else(hub, staged, tmp_path):
     assert "3 of 4 repositories are published" in done.stderr
     assert 1 == len(done.stderr.strip().splitlines())
     assert all(repo.private for repo in hub.store.repos.values())
+
+
+def test_a_free_account_gets_all_four_with_the_static_space(hub, staged, tmp_path):
+    """Where the Hub refuses every Space that needs a machine, dataset, model, metric and the browser's page are there."""
+    pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'hf-santa[gguf]'")
+    out = copied(staged, tmp_path / "repos")
+    shutil.rmtree(out / "space")
+    shutil.copytree(space_source().parent / "santa_static", out / "space")
+    for name in ("wllama.js", "wllama.wasm"):
+        (out / "space" / name).write_text("")
+    export_gguf(out / "model", out / "space" / "model.gguf")
+    (out / "space" / "page.json").write_text('{"name": "tiny", "context": 64, "type": "f16", "megabytes": 0.1}')
+    hub.refused_kinds = {"space"}
+    done = publish(hub, "all", out, home=tmp_path / "home")
+    assert 0 == done.returncode, done.stderr
+    assert ["me/santa-data", "me/santa", "me/eval_multipl_e", "me/santa-demo"] == [name for _, name in hub.store.repos]
 
 
 def test_a_space_is_not_tried_without_its_model(hub, staged, tmp_path):
