@@ -45,6 +45,7 @@ FOREIGN = {
     "HF_TOKEN": "Token of the Hugging Face Hub for `hf-santa publish`. Left out: the token of `hf auth login`.",
     "HF_HOME": "Folder of Hugging Face's caches.",
     "HF_HUB_OFFLINE": "`1` keeps the Hugging Face libraries off the network.",
+    "OPENAI_API_KEY": "`hf-santa eval complete --base-url`: the key that is sent to the server.",
     "GRADIO_SERVER_NAME": "The Space: address to listen on (default 127.0.0.1).",
     "GRADIO_SERVER_PORT": "The Space: port to listen on (default 7860).",
     "OMP_WAIT_POLICY": "How torch's threads wait: `passive`, which the commands and the Space set, or `active`, a little quicker where nothing else runs.",

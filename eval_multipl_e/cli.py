@@ -86,7 +86,7 @@ def _add_complete(commands: Any) -> None:
         "--base-url", metavar="URL", help="ask an OpenAI-compatible server, whose name of the model is --model"
     )
     parser.add_argument(
-        "--chat", action="store_true", help="ask a chat model on that server, and take the code out of its answer"
+        "--chat", action="store_true", help="ask as a chat model is asked, and take the code out of its answer"
     )
     parser.add_argument("--system-prompt", metavar="TEXT", help="what a chat model is told first")
     parser.add_argument(
@@ -162,8 +162,6 @@ def _complete(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.tasks import read_task, task_of
 
     _check(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0, retries=0)
-    if args.chat and args.base_url is None:
-        raise EvalError("--chat asks a server: give its --base-url, for instance that of `transformers serve` or vLLM.")
     if not 0 < args.top_p <= 1:
         raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
     task = task_of(args.task)
@@ -242,6 +240,7 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
     import transformers
     from transformers.utils import logging
 
+    from eval_multipl_e.suite.chat import ChatRequest
     from eval_multipl_e.suite.model import Continuer, open_model
 
     logging.disable_progress_bar()
@@ -253,9 +252,11 @@ def _opened(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[Any, di
         trust_remote_code=args.trust_remote_code,
     )
     names = ("temperature", "top_p", "max_new_tokens")
-    continuer = Continuer(model, tokenizer, form=args.form, **{name: settings[name] for name in names})
+    chat = ChatRequest(args.system_prompt) if args.chat else None
+    continuer = Continuer(model, tokenizer, form=args.form, chat=chat, **{name: settings[name] for name in names})
     about = {
-        "form": continuer.form.name,
+        "form": "chat" if chat else continuer.form.name,
+        **({"instruction": chat.instruction, "system_prompt": chat.system_prompt} if chat else {}),
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
         "torch": torch.__version__,
@@ -359,10 +360,13 @@ def _print_scores(result: dict[str, Any], *, is_json: bool) -> None:
     intervals = result["intervals"]
     if is_json:
         scores = {key: result[key] for key in intervals}
-        print(json.dumps({**scores, "intervals": intervals, "counts": result.get("counts", {})}, indent=2))
+        beside = {"counts": result.get("counts", {}), "unsatisfiable": result.get("unsatisfiable", [])}
+        print(json.dumps({**scores, "intervals": intervals, **beside}, indent=2))
         return
     for key, (low, high) in intervals.items():
         print(f"{key:<28}{result[key]:8.4f}   95 % {low:.4f} to {high:.4f}")
+    if "unsatisfiable" in result:
+        print(f"counted as failed, though no program can pass their tests: {', '.join(result['unsatisfiable'])}")
     if "counts" in result:
         print(f"counts: {', '.join(f'{name} {count}' for name, count in result['counts']['all'].items())}")
 

@@ -92,7 +92,7 @@ class SantaPreTrainedModel(OptimisableModel):
             kwargs["state_dict"] = to_canonical(read_weights(place, hub), config, is_original=True)
             source = None
         elif not OTHER_WAYS & (kwargs.keys() | raw.keys()):
-            given = {name: value for name, value in kwargs.items() if name in raw}
+            given = {name: value for name, value in kwargs.items() if name in raw and not name.endswith("dtype")}
             shaped = config if isinstance(config, SantaConfig) else SantaConfig(**{**canonical_fields(raw), **given})
             check_weights(place, shaped, hub)
         opened, info = super().from_pretrained(source, *model_args, config=config, output_loading_info=True, **kwargs)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.chat import code_of_answer
 from eval_multipl_e.suite.shards import Shard, digest, read_settings, settings_path, write_whole
 
 
@@ -35,6 +36,12 @@ class Continued:
     left_out: int
     how: str = ""
     answer: str = ""
+
+
+def of_answer(answer: str, prompt: GapPrompt, end: str) -> Continued:
+    """Return the code of a chat model's answer as the continuation of its prompt."""
+    code = code_of_answer(answer, prompt.problem or {})
+    return Continued(code.text, end, 0, how=code.how, answer=answer)
 
 
 Continue = Callable[[Sequence[GapPrompt]], Sequence[Continued]]

@@ -11,6 +11,7 @@ from eval_multipl_e.suite.docstrings import first_sentence_line, sentence_bleu
 from eval_multipl_e.suite.infilling import MATCH_MODES, exact_match, infilled_program
 from eval_multipl_e.suite.problems import WholeProgram
 from eval_multipl_e.suite.shards import Shard, digest
+from eval_multipl_e.suite.unsatisfiable import unsatisfiable
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -59,6 +60,8 @@ def mark(
         for i, found in zip(own, rows, strict=True)
         for row in found
     ]
+    if ks and (names := unsatisfiable(problems)):
+        about["unsatisfiable"] = names
     about |= {name: ran[name] for name in ("toolchains", "mode", "sandbox") if name in ran}
     whole = {row["language"] for row in ran.get("missing_toolchains", []) if row["whole_language"]}
     return summed(results, about, whole)

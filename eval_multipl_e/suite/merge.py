@@ -62,6 +62,7 @@ def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
         "sandbox",
         "settings",
         "dataset",
+        "unsatisfiable",
     )
     abouts = [{name: row[name] for name in ("shard", *ours) if name in row} for row in found]
     order = _checked(paths, abouts)

@@ -13,7 +13,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.completing import Continued, GapPrompt
+from eval_multipl_e.suite.chat import ChatRequest
+from eval_multipl_e.suite.completing import Continued, GapPrompt, of_answer
 from eval_multipl_e.suite.fim_forms import FimForm, encode, end_ids, form_of
 from eval_multipl_e.suite.problems import cut_at_stop
 
@@ -67,6 +68,7 @@ class Continuer:
         tokenizer: Any,
         *,
         form: str = "auto",
+        chat: ChatRequest | None = None,
         temperature: float = 0.2,
         top_p: float = 0.95,
         max_new_tokens: int = 512,
@@ -80,6 +82,9 @@ class Continuer:
         context = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
         if context is not None and max_new_tokens >= context:
             raise EvalError(f"max_new_tokens={max_new_tokens} leaves no room for a prompt in a context of {context}.")
+        if chat is not None and not getattr(tokenizer, "chat_template", None):
+            raise EvalError("this model's tokenizer has no chat template: it is no chat model. Leave --chat out.")
+        self._chat = chat
         self.form: FimForm = form_of(tokenizer, form)
         self._model, self._tokenizer = model, tokenizer
         self._temperature, self._top_p, self._max_new = temperature, top_p, max_new_tokens
@@ -102,7 +107,7 @@ class Continuer:
                 "model's form in a file and give it with --form; or ask for 'left-to-right' to continue the text before "
                 "the gap alone, whose score is no infilling score."
             )
-        encoded = [encode(self._tokenizer, self.form, p.text, p.suffix, room=self._room) for p in prompts]
+        encoded = [self._encoded(prompt) for prompt in prompts]
         if any(not ids for ids, _ in encoded):
             raise EvalError("a prompt is empty, and this tokenizer puts nothing before a text. Give some text.")
         pad = self._tokenizer.pad_token_id
@@ -111,7 +116,8 @@ class Continuer:
         device = self._model.device
         input_ids = torch.tensor([[pad] * (longest - len(ids)) + ids for ids, _ in encoded], device=device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids, _ in encoded], device=device)
-        stops = [(*prompt.stops, *self.form.text_ends) for prompt in prompts]
+        # A chat model's answer may name a stop before its code begins.
+        stops = [() if self._chat else (*prompt.stops, *self.form.text_ends) for prompt in prompts]
         stopper = _Stopper(self._tokenizer, longest, stops)
         draws = [random.Random(prompt.key) for prompt in prompts]
         drawer = _Drawer(draws, self._temperature, self._top_p, len(self._tokenizer))
@@ -126,10 +132,26 @@ class Continuer:
             stopping_criteria=[stopper],
         )
         rows = [row[longest:end] for row, end in zip(out.tolist(), stopper.ended_at, strict=True)]
-        return [
+        continued = [
             self._continued(ids, row, stop, left_out)
             for (ids, left_out), row, stop in zip(encoded, rows, stops, strict=True)
         ]
+        if self._chat is None:
+            return continued
+        return [of_answer(each.text, prompt, each.end) for each, prompt in zip(continued, prompts, strict=True)]
+
+    def _encoded(self, prompt: GapPrompt) -> tuple[list[int], int]:
+        if self._chat is None:
+            return encode(self._tokenizer, self.form, prompt.text, prompt.suffix, room=self._room)
+        messages = self._chat.messages(prompt.problem or {})
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self._room is not None and len(ids) > self._room:
+            raise EvalError(
+                f"a chat of {len(ids)} tokens leaves no room for an answer: the context less the answer is {self._room}. "
+                "Lower --max-new-tokens."
+            )
+        return ids, 0
 
     def _continued(self, prompt: list[int], row: list[int], stops: Sequence[str], left_out: int) -> Continued:
         at = next((i for i, token in enumerate(row) if token in self._ends), None)

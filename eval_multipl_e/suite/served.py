@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.chat import ChatRequest, code_of_answer
-from eval_multipl_e.suite.completing import Continued, GapPrompt
+from eval_multipl_e.suite.chat import ChatRequest
+from eval_multipl_e.suite.completing import Continued, GapPrompt, of_answer
 from eval_multipl_e.suite.fim_forms import OPENING, PREFIX, SUFFIX, FimForm, named_form
 from eval_multipl_e.suite.problems import cut_at_stop
 
@@ -132,9 +132,7 @@ class ServedModel:
     def _continued(self, prompt: GapPrompt, choice: Mapping[str, Any]) -> Continued:
         is_cut = choice.get("finish_reason") == "length"
         if self._chat is not None:
-            answer = str(choice["message"]["content"])
-            code = code_of_answer(answer, prompt.problem or {})
-            return Continued(code.text, "length" if is_cut else "token", 0, how=code.how, answer=answer)
+            return of_answer(str(choice["message"]["content"]), prompt, "length" if is_cut else "token")
         text = str(choice["text"])
         ends = (*self.form.ends, *self.form.text_ends) if self.form else ()
         kept = cut_at_stop(text, (*prompt.stops, *ends))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[3] / "fixtures"))
 from eval_models import CONTEXT, model_of, spelling, tokenizer_of
 
+from eval_multipl_e.suite.chat import ChatRequest
 from eval_multipl_e.suite.completing import GapPrompt
 from eval_multipl_e.suite.fim_forms import FORMS, encode, end_ids, form_of
 from eval_multipl_e.suite.model import Continuer, pick
@@ -234,3 +235,20 @@ def test_a_prompt_longer_than_the_context_says_what_was_left_out():
     continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=10)
     (found,) = continuer([GapPrompt("x" * CONTEXT, None, (), "0")])
     assert 10 == found.left_out
+
+
+def test_a_chat_model_is_asked_by_its_template():
+    """System prompt and problem go through the tokenizer's template; the row keeps answer and form. No template, no chat."""
+    problem = {"name": "p", "language": "py", "prompt": "def f():\n", "tests": "f()", "stop_tokens": ["a"]}
+    tokenizer = spelling("<|endoftext|>")
+    model = model_of("codegen")
+    asked = ChatRequest("Short.", instruction="Go on.")
+    with pytest.raises(ValueError, match="no chat template"):
+        Continuer(model, tokenizer, chat=asked, max_new_tokens=4)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}|{% endfor %}"
+    continuer = Continuer(model, tokenizer, chat=asked, max_new_tokens=4, temperature=0)
+    ids, left_out = continuer._encoded(GapPrompt(problem["prompt"], None, ("a",), "0", problem))
+    assert ("s:Short.|u:Go on.\n\n```python\ndef f():\n```|", 0) == (tokenizer.decode(ids), left_out)
+    (found,) = continuer([GapPrompt(problem["prompt"], None, ("a",), "0", problem)])
+    assert found.how in {"no code", "body", "program"}
+    assert found.answer

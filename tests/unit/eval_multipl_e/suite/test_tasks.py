@@ -11,6 +11,7 @@ from eval_multipl_e.suite.infilling import exact_match
 from eval_multipl_e.suite.merge import merge_results
 from eval_multipl_e.suite.shards import Shard
 from eval_multipl_e.suite.tasks import read_task, task_of
+from eval_multipl_e.suite.unsatisfiable import unsatisfiable
 
 INFILL = {"language": "py", "prompt": "def f():\n", "suffix": "", "tests": "f()"}
 MULTIPL_E = {"name": "p", "language": "java", "prompt": "class", "tests": "}", "stop_tokens": ["\n}"], "doctests": "x"}
@@ -189,3 +190,16 @@ def test_more_shards_than_problems_are_refused():
     problems, texts = _infills()
     with pytest.raises(ValueError, match=r"shard 4/5 of 4 problems is empty"):
         mark("infill", problems, texts, shard=Shard(4, 5), is_run=False)
+
+
+def test_problems_that_nobody_can_solve_are_named():
+    """Two answers wanted of one call are a contradiction where 3 and 3.0 are one number; texts and other calls are none."""
+    tests = "assert(f((float)3l, (4.0f)) == (true));\nassert(f((3.0f), (float)4l) == (false));"
+    rows = [
+        {"name": "a", "language": "java", "tests": tests},
+        {"name": "b", "language": "java", "tests": 'assert(f("(") == (true));\nassert(f("((") == (false));'},
+        {"name": "c", "language": "py", "tests": "assert f(3, 4) == True\nassert f(3.0, 4) == False"},
+        {"name": "d", "language": "java", "tests": "assert(f(1, true));\nassert(f(1, false));"},
+        {"name": "e", "language": "rs", "tests": "assert_eq!(f(3.0), true);\nassert_eq!(f(3.0), false);"},
+    ]
+    assert ["a", "e"] == unsatisfiable(rows)
