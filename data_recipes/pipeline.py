@@ -100,6 +100,10 @@ def planned(
     progress: Progress | None = None,
 ) -> "Run":
     """Return a run over this source, checked: it has what the recipes, the lists and the tokenizer need."""
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"{out} lies inside the source {source}, and would be read as part of it. Choose another folder."
+        )
     inputs = finished_inputs(source)
     fields = SourceFields.of(inputs)
     fields.require(settings.permissions.needs())

@@ -46,10 +46,14 @@ def parquet_files(source: PathLike) -> list[Path]:
 def tables_of(roots: Sequence[PathLike]) -> list[Path]:
     """The parquet files, if the one source is such a file or a folder with some in it or in its `data/`.
 
-    A source tree is none, even where parquet files lie deeper inside it.
+    A source tree is none, even where parquet files lie deeper inside it: one with a `data/` of such files and with
+    source files beside that is a tree.
     """
     only = Path(roots[0])
-    is_table = only.suffix == ".parquet" or any(only.glob("*.parquet")) or any(only.glob("data/*.parquet"))
+    is_table = only.suffix == ".parquet" or any(only.glob("*.parquet"))
+    if not is_table and any(only.glob("data/*.parquet")):
+        sources = (path for ext in LANGUAGES for path in only.rglob(f"*.{ext}"))
+        is_table = next(sources, None) is None
     return parquet_files(only) if len(roots) == 1 and is_table else []
 
 
@@ -93,6 +97,8 @@ def readable(file: Path) -> Iterator[pq.ParquetFile]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         advice = "Delete it and write it again."
+        if file.suffix != ".parquet":
+            advice = "Pass a .parquet file; of JSON lines, what datasets.load_dataset('json', data_files=…) gives."
         raise DataError(f"{file}: not a readable parquet file ({str(error)[:120]}). {advice}") from error
 
 

@@ -1,6 +1,8 @@
 """The record type of every source: a row, or the reject that says why a file is none; and their Arrow schemas."""
 
 import hashlib
+import io
+import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +142,10 @@ def make_row(data: bytes, path: str, *, ext: str, lang: str, given: Mapping[str,
     try:
         content = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return reject("not_utf8", f"{error.reason} at byte {error.start}")
+        declared = _as_declared(data) if lang == "Python" else None
+        if declared is None:
+            return reject("not_utf8", f"{error.reason} at byte {error.start}")
+        content = declared
     if not known.keys() >= set(STATISTICS):
         known = dict(zip(STATISTICS, line_statistics(content), strict=True)) | known
     return Row(content=content, path=path, ext=ext, lang=lang, **known)
@@ -152,6 +157,15 @@ def reject_of(row: Row, stage: str, reason: str, detail: str = "") -> Reject:
     return Reject(
         row.path, row.lang, row.size, stage, reason, detail, hexsha=row.hexsha, repo=row.repo, other_repos=others
     )
+
+
+def _as_declared(data: bytes) -> str | None:
+    """Return the text of Python source whose first lines declare another encoding (PEP 263); None where it is not that."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return None if encoding == "utf-8" else data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
 
 
 def rows_schema(provenance: Sequence[str] = (), scores: Sequence[str] = ()) -> pa.Schema:

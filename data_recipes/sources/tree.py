@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import os
+import re
 import stat
+import subprocess
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,10 +14,78 @@ from pathlib import Path
 
 from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
+from data_recipes.progress import LOGGER
 from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "dist-packages", "site-packages"})
 """Folders inside a tree that hold its history or other people's installed packages; as roots they are read."""
+
+
+VENDORED_FOLDERS = frozenset({"node_modules", "bower_components"})
+"""Folders inside a tree that hold other people's packages: their source files are rejects, unless the root is in one."""
+
+UNREAD_LANGUAGES = frozenset(
+    [
+        "asm",
+        "bash",
+        "c",
+        "cc",
+        "clj",
+        "cljs",
+        "coffee",
+        "cpp",
+        "cs",
+        "css",
+        "cu",
+        "cxx",
+        "dart",
+        "ex",
+        "exs",
+        "f90",
+        "go",
+        "groovy",
+        "h",
+        "hh",
+        "hpp",
+        "hs",
+        "html",
+        "hxx",
+        "ipynb",
+        "jl",
+        "kt",
+        "kts",
+        "less",
+        "lua",
+        "m",
+        "ml",
+        "mm",
+        "php",
+        "pl",
+        "pm",
+        "pyi",
+        "pyx",
+        "r",
+        "rb",
+        "rs",
+        "scala",
+        "scss",
+        "sh",
+        "sql",
+        "svelte",
+        "swift",
+        "tex",
+        "ts",
+        "tsx",
+        "vb",
+        "vue",
+        "zig",
+        "zsh",
+    ]
+)
+"""Extensions of source code in languages that trees are not read for: each such file is a reject that says so."""
+
+_MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs)$", re.IGNORECASE)
+_GENERATED = re.compile(r"_pb2(?:_grpc)?\.py$|\.(?:pb|generated)\.\w+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +108,10 @@ def read_tree(
 ) -> Iterator[Row | Reject]:
     """Rows and rejects of source trees and `.zip` archives of sources, ordered by path.
 
-    Paths begin with the name of their root. Symbolic links and SKIPPED_FOLDERS are not followed. A file of more than `max_file_bytes`
-    is rejected by its size and never read. The second and further files with the same bytes are rejected as
+    Paths begin with the name of their root. Symbolic links and SKIPPED_FOLDERS are not followed. Source files of other
+    languages, in VENDORED_FOLDERS, ignored by the git repository that the root is, and those whose names say minified or
+    generated are rejects. A file of more than
+    `max_file_bytes` is rejected by its size and never read. The second and further files with the same bytes are rejected as
     `exact_duplicate`, with the path that was kept as detail.
 
     `limit_bytes_per_language` takes a sample: files are drawn in the order of the SHA-1 of their path, and a file
@@ -78,7 +150,7 @@ def fingerprint(roots: PathLike | Iterable[PathLike]) -> str:
             digest.update(f"{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
             count += 1
             continue
-        for c in _walk(label, root, []):
+        for c in _walk(label, root, [], _ignored_by_git(root)):
             digest.update(f"{c.path}\0{c.size}\0{c.mtime_ns}\n".encode())
             count += 1
     if not count:
@@ -116,14 +188,16 @@ def _candidates(roots: PathLike | Iterable[PathLike]) -> tuple[list[_Candidate],
     rejects: list[Reject] = []
     labelled = _labelled(roots)
     for label, root in labelled:
-        found.extend(_walk(label, root, rejects) if root.is_dir() else _members(label, root))
+        found.extend(_walk(label, root, rejects, _ignored_by_git(root)) if root.is_dir() else _members(label, root))
     if not found:
         raise _nothing_found(labelled)
     return sorted(found, key=lambda c: c.path), rejects
 
 
-def _walk(label: str, folder: Path, rejects: list[Reject]) -> Iterator[_Candidate]:
-    """The regular files with a known extension below a folder; links are not followed."""
+def _walk(
+    label: str, folder: Path, rejects: list[Reject], ignored: frozenset[str], *, is_vendored: bool = False
+) -> Iterator[_Candidate]:
+    """Yield the source files below a folder; what of them is not read goes to the rejects. Links are not followed."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
@@ -135,14 +209,49 @@ def _walk(label: str, folder: Path, rejects: list[Reject]) -> Iterator[_Candidat
         if entry.is_dir(follow_symlinks=False):
             if entry.name in SKIPPED_FOLDERS:
                 continue
-            yield from _walk(path, Path(entry.path), rejects)
+            inside = is_vendored or (entry.name in VENDORED_FOLDERS and VENDORED_FOLDERS.isdisjoint(folder.parts))
+            yield from _walk(path, Path(entry.path), rejects, ignored, is_vendored=inside)
             continue
         ext = _extension(entry.name)
-        if ext is None:
+        unread = entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
+        if ext is None and unread not in UNREAD_LANGUAGES:
             continue
         status = entry.stat(follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        reason = _left_out(entry.name, ext, unread, is_vendored=is_vendored)
+        if reason is None and ignored and str(Path(entry.path)) in ignored:
+            reason = "git_ignored", "by the repository's .gitignore"
+        if reason:
+            rejects.append(Reject(path, LANGUAGES[ext] if ext else "", status.st_size, "read", *reason))
+        elif ext is not None:
             yield _Candidate(path, Path(entry.path), None, ext, status.st_size, status.st_mtime_ns)
+
+
+def _ignored_by_git(root: Path) -> frozenset[str]:
+    """Return the files that git ignores in a root which is a repository; none in any other folder, or without git."""
+    if not (root / ".git").exists():
+        return frozenset()
+    # A repository may name programs to be run by git: none of them is.
+    safe = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    listing = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+    try:
+        done = subprocess.run(["git", "-C", str(root), *safe, *listing], capture_output=True, check=True, timeout=600)
+    except (OSError, subprocess.SubprocessError) as error:
+        LOGGER.warning("%s: git can't list its ignored files (%s); they are read, too.", root, error)
+        return frozenset()
+    return frozenset(str(Path(root, os.fsdecode(name))) for name in done.stdout.split(b"\0") if name)
+
+
+def _left_out(name: str, ext: str | None, unread: str, *, is_vendored: bool) -> tuple[str, str] | None:
+    """Return why a source file of a tree is not read by its name alone: the reason and what was seen; None where it is."""
+    if is_vendored:
+        return "vendored", f"in a folder of {' or '.join(sorted(VENDORED_FOLDERS))}"
+    if ext is None:
+        return "unknown_language", f"trees are not read for .{unread}"
+    if _MINIFIED.search(name):
+        return "minified", "by its name"
+    return ("generated", "by its name") if _GENERATED.search(name) else None
 
 
 def _members(label: str, archive: Path) -> Iterator[_Candidate]:

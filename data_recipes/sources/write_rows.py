@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done
+from data_recipes.errors import DataError
 from data_recipes.progress import Progress, reporter
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.hub import DatasetSource, is_hub_name
@@ -74,6 +75,10 @@ def write_rows(
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
     dataset = _dataset_in(given, data_dir)
     tables = [] if dataset else tables_of(given)
+    if tables and Path(given[0]).is_dir() and folder.resolve().is_relative_to(Path(given[0]).resolve()):
+        raise DataError(
+            f"{out} lies inside the source {given[0]}, and would be read as part of it. Choose another folder."
+        )
     source_key = (
         [dataset.name, dataset.fingerprint]
         if dataset

@@ -1,12 +1,14 @@
 """Source trees and archives as rows."""
 
 import os
+import subprocess
 import zipfile
 
 import pytest
 
 from data_recipes.errors import DataError
-from data_recipes.sources.row import Reject
+from data_recipes.sources.parquet import tables_of
+from data_recipes.sources.row import Reject, Row
 from data_recipes.sources.tree import fingerprint, read_tree
 
 
@@ -144,3 +146,55 @@ def test_roots_of_the_same_name_stay_apart(tmp_path):
         (tmp_path / parent / "lib").mkdir(parents=True)
         (tmp_path / parent / "lib" / "a.py").write_text(f"{parent} = 1\n")
     assert _paths(read_tree([tmp_path / "one" / "lib", tmp_path / "two" / "lib"])) == ["lib-2/a.py", "lib/a.py"]
+
+
+def test_source_files_that_are_not_read_are_rejects_with_a_reason(tmp_path):
+    """Other languages, other people's packages, minified and generated files are each named once; a picture is not."""
+    for name in ("a.py", "b.ts", "c.go", "lib.min.js", "x_pb2.py", "node_modules/left/pad.js", "logo.png"):
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"// {name}\n")
+    assert _reasons(read_tree(tmp_path / "src")) == {
+        "src/b.ts": "unknown_language",
+        "src/c.go": "unknown_language",
+        "src/lib.min.js": "minified",
+        "src/x_pb2.py": "generated",
+        "src/node_modules/left/pad.js": "vendored",
+    }
+    assert _paths(read_tree(tmp_path / "src" / "node_modules")) == ["node_modules/left/pad.js"]
+
+
+def test_a_declared_encoding_is_read(tmp_path):
+    """Latin-1 with a cookie is Python source; without one, or with a wrong one, it is no UTF-8."""
+    (tmp_path / "a.py").write_bytes(b"# -*- coding: latin-1 -*-\nx = 'caf\xe9'\n")
+    (tmp_path / "b.py").write_bytes(b"x = 'caf\xe9'\n")
+    (tmp_path / "c.py").write_bytes(b"# coding: no-such\nx = 'caf\xe9'\n")
+    items = list(read_tree(tmp_path))
+    assert [item.content.split("'")[1] for item in items if isinstance(item, Row)] == ["caf\u00e9"]
+    assert sorted(_reasons(items).values()) == ["not_utf8", "not_utf8"]
+
+
+def test_a_tree_with_a_folder_of_tables_is_a_tree(tmp_path):
+    """Source files beside `data/*.parquet` make it one; without them it is a table."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.parquet").touch()
+    assert tables_of([tmp_path]) == [tmp_path / "data" / "x.parquet"]
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert tables_of([tmp_path]) == []
+
+
+def test_what_git_ignores_is_a_reject(tmp_path, monkeypatch):
+    """In a repository, ignored source files are named as such; the same files in a plain folder are rows."""
+    repository = tmp_path / "repo"
+    (repository / "build").mkdir(parents=True)
+    for name in ("a.py", "build/made.py", "local.py"):
+        (repository / name).write_text(f"# {name}\n")
+    (repository / ".gitignore").write_text("build/\nlocal.py\n")
+    assert _reasons(read_tree(repository)) == {}
+    before = fingerprint(repository)
+    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+    assert _reasons(read_tree(repository)) == {"repo/build/made.py": "git_ignored", "repo/local.py": "git_ignored"}
+    assert _paths(read_tree([repository])) == ["repo/a.py"]
+    monkeypatch.chdir(repository)
+    assert sorted(_reasons(read_tree("."))) == ["repo/build/made.py", "repo/local.py"]
+    assert fingerprint(repository) != before
