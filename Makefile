@@ -1,9 +1,9 @@
-# The verbs: setup demo test test-lesser test-lowest check bench peers toolchains docs space. `make demo` and `make test` set everything up.
+# The verbs: setup demo model test test-lesser test-lowest check bench peers toolchains docs space. `make demo` and `make test` set everything up.
 # More arguments: make demo ARGS="--source ../code", make test ARGS="-k fim".
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup tools demo test test-lesser test-lowest check bench toolchains docs space peers clean
+.PHONY: setup tools demo model test test-lesser test-lowest check bench toolchains docs space peers clean
 
 # torch comes first and alone: asked for by another package, it may arrive with gigabytes of CUDA libraries.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -26,6 +26,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 setup: .venv/installed
 
 tools: .venv/tools
+
+# An hour's training on this machine's source code, measured on packages that it never saw: out/model/model.
+SITE = $(shell $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+model: setup
+	@$(BIN)/hf-santa pretrain --source $(SITE) --out out/model --minutes 60 --gaps 1000 $(ARGS)
 
 demo: setup
 	@$(BIN)/hf-santa demo $(ARGS)

@@ -17,6 +17,7 @@ import hf_santa.ablate.cli
 import hf_santa.demo.cli
 import hf_santa.doctor
 import hf_santa.finetune.cli
+import hf_santa.pretrain.cli
 import hf_santa.publishing.cli
 import modeling_santa.cli
 from data_recipes.engine.processors import usable_processors
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         data_recipes.cli,
         modeling_santa.cli,
         eval_multipl_e.cli,
+        hf_santa.pretrain.cli,
         hf_santa.finetune.cli,
         hf_santa.ablate.cli,
         hf_santa.publishing.cli,

@@ -48,7 +48,7 @@ def line_tasks(files: Sequence[dict[str, Any]], *, count: int, seed: int) -> lis
     return [tasks[i] for i in keep]
 
 
-def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]]) -> list[str]:
+def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: FimMode = "psm") -> list[str]:
     """Return the model's greedy middle of each task."""
     gaps = [(task["prefix"], task["suffix"]) for task in tasks]
     order = sorted(range(len(gaps)), key=lambda i: sum(map(len, gaps[i])))
@@ -59,6 +59,7 @@ def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]]) -> lis
             tokenizer,
             [gaps[i][0] for i in chosen],
             [gaps[i][1] for i in chosen],
+            mode=mode,
             max_new_tokens=LINE_TOKENS,
             allow_truncated=True,
         )

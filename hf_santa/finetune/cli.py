@@ -33,7 +33,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--micro-batch",
         type=int,
         metavar="N",
-        help="sequences at a time on a device (default: all of a step; 1 for a large model on a GPU)",
+        help="sequences at a time on a device (default: all of a step, or 1 of a large model on a GPU)",
     )
     parser.add_argument(
         "--checkpoint-activations", action="store_true", help="compute activations twice, in a fraction of the memory"

@@ -2,16 +2,16 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from modeling_santa.corpus.fim_samples import IGNORED, FimDataset
+from modeling_santa.corpus.fim_samples import IGNORED
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.training.loop.chunked_loss import chunked_loss
 from modeling_santa.training.loop.plan import TrainingPlan, optimizers_for
@@ -19,6 +19,18 @@ from modeling_santa.training.loop.speed import dtype_of_products
 from modeling_santa.training.loop.team import Team
 
 logger = logging.getLogger("hf_santa.train")
+
+
+class SampleSource(Protocol):
+    """What samples are drawn from: FimDataset, or random numbers where only time is measured."""
+
+    length: int  # tokens of a sample, one more than its inputs
+
+    def __len__(self) -> int:
+        """Return the number of samples in an epoch."""
+
+    def batch(self, epoch: int, indices: Iterable[int]) -> tuple[Any, Any]:
+        """Return input ids and labels, (batch, length - 1)."""
 
 
 class TrainingStoppedError(ModelError, RuntimeError):
@@ -45,7 +57,7 @@ class LossOf(nn.Module):
 class Stepper:
     """Takes the steps of a plan; every process of the team has one, and all end each step with the same weights."""
 
-    def __init__(self, model: PreTrainedModel, dataset: FimDataset, plan: TrainingPlan, team: Team) -> None:
+    def __init__(self, model: PreTrainedModel, dataset: SampleSource, plan: TrainingPlan, team: Team) -> None:
         self.model, self.dataset, self.plan, self.team = model, dataset, plan, team
         if plan.batch_size % team.size:
             raise ModelError(
@@ -134,7 +146,7 @@ def enable_checkpointing(model: Any) -> None:
     enable()
 
 
-def batch_indices(dataset: FimDataset, plan: TrainingPlan, step: int) -> tuple[int, list[int]]:
+def batch_indices(dataset: SampleSource, plan: TrainingPlan, step: int) -> tuple[int, list[int]]:
     """Return the epoch of batch number `step` and the samples in it: a fresh order in each epoch."""
     epoch, at = divmod(step, len(dataset) // plan.batch_size)
     order = np.random.default_rng((plan.seed, epoch)).permutation(len(dataset))
