@@ -25,6 +25,7 @@ from modeling_santa.errors_santa import ModelError
 from modeling_santa.layouts_santa import is_original
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer.train import load_tokenizer
+from modeling_santa.training.loop.step import enable_checkpointing
 
 LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
 WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files
@@ -122,13 +123,14 @@ def finetune(
     """
     trained = _with_lora(model, plan) if plan.lora_rank else model
     on_gpu = torch.cuda.is_available()
+    if plan.checkpoint_activations:
+        enable_checkpointing(model)
     devices, micro = int(os.environ.get("WORLD_SIZE", "1")), _micro_batch(trained, plan, on_gpu=on_gpu)
     arguments = TrainingArguments(
         output_dir=str(out),
         max_steps=plan.steps,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=plan.batch_size // (micro * devices),
-        gradient_checkpointing=plan.checkpoint_activations,
         learning_rate=plan.lr,
         weight_decay=plan.weight_decay,
         adam_beta1=0.9,
