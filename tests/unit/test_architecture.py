@@ -135,7 +135,7 @@ def test_deviations_from_the_report_are_listed():
 FOLDERS = {
     "data_recipes": ("disk", "engine", "sources", "filters", "decontamination", "dedup", "pii", "store", "card"),
     "eval_multipl_e": ("suite",),
-    "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "ablate"),
+    "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "pretrain", "ablate"),
     "modeling_santa": ("tokenizer", "corpus", "training"),
 }
 """The folders of each package from the ground floor up: a folder imports only from those before it."""
