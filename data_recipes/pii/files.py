@@ -15,7 +15,7 @@ from data_recipes.pii.diff import diff_lines
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction import Redacted, redact_with
 from data_recipes.pii.redaction_key import RedactionKey, process_key
-from data_recipes.pii.report import Report
+from data_recipes.pii.report import FindsPage
 from data_recipes.pii.reported import (
     Place,
     as_json,
@@ -28,7 +28,7 @@ from data_recipes.pii.reported import (
     shown,
     unknown,
 )
-from data_recipes.pii.sources import Source, encoded, file_names, read_file, since, staged
+from data_recipes.pii.sources import TextSource, encoded, file_names, read_file, since, staged
 
 _LOG = logging.getLogger("hf_santa.data")
 _MANY = 200
@@ -60,7 +60,7 @@ class Options:
 class _Examined:
     """What was found in one source, or why it can't be looked at."""
 
-    source: Source
+    source: TextSource
     text: str = ""
     encoding: str = "utf-8"
     result: Redacted | None = None
@@ -90,7 +90,7 @@ def _run(seen: Iterable[_Examined], options: Options) -> int:
     _finder.cache_clear()  # the files of rules and values may be others than in an earlier call
     _find_of(options)
     known = read_baseline(options.baseline)
-    report, log, places, failed = Report(options.style), list[str](), list[Place](), list[str]()
+    report, log, places, failed = FindsPage(options.style), list[str](), list[Place](), list[str]()
     for one in seen:
         if one.failure:
             advice = "Check the path, or leave this file out."
@@ -121,11 +121,11 @@ def _look_at(name: str, options: Options) -> _Examined:
     try:
         source = read_file(name)
     except OSError as error:
-        return _Examined(Source(name, b""), failure=error.strerror or str(error))
+        return _Examined(TextSource(name, b""), failure=error.strerror or str(error))
     return _seen(source, options)
 
 
-def _seen(source: Source, options: Options) -> _Examined:
+def _seen(source: TextSource, options: Options) -> _Examined:
     if source.is_binary:
         return _Examined(source)
     try:
@@ -196,7 +196,7 @@ def _overwrite(path: Path, data: bytes) -> None:
         temporary.chmod(target.stat().st_mode & 0o7777)
 
 
-def _write_pages(options: Options, report: Report, log: list[str], places: Sequence[Place]) -> None:
+def _write_pages(options: Options, report: FindsPage, log: list[str], places: Sequence[Place]) -> None:
     pages = (
         (options.report, report.html),
         (options.log, lambda: "".join(f"{line}\n" for line in log)),

@@ -24,7 +24,7 @@ DECODED_TYPES = ("EMAIL_ADDRESS", "IP_ADDRESS", "KEY", "PASSWORD")
 _BY_NAME = frozenset({"generic-inline", "query-key"})
 
 
-class Scan:
+class TextSearch:
     """The finds of a text by type; nothing is searched for before it is asked for."""
 
     def __init__(self, text: str, engine: KeyEngine, *, is_decoded: bool = False) -> None:
@@ -68,7 +68,7 @@ class Scan:
 
     def _of_decoded(self, text: str, kind: str) -> list[Span]:
         """Return the finds in a decoded part; of keys only those that say by their form what they are."""
-        spans = Scan(text, self._engine, is_decoded=True).spans(kind)
+        spans = TextSearch(text, self._engine, is_decoded=True).spans(kind)
         return [span for span in spans if span.rule not in _BY_NAME]
 
     @cached_property
@@ -132,14 +132,14 @@ def _length(data: bytes) -> int:
     return len(data.decode("utf-8", "surrogatepass"))
 
 
-def scan(text: str, engine: KeyEngine | None = None) -> Scan:
+def scan(text: str, engine: KeyEngine | None = None) -> TextSearch:
     """The scan of a text; the last one is kept, so that the recognizers of an engine share it."""
     return _scan(text, engine or key_engine())
 
 
 @lru_cache(maxsize=1)
-def _scan(text: str, engine: KeyEngine) -> Scan:
-    return Scan(text, engine)
+def _scan(text: str, engine: KeyEngine) -> TextSearch:
+    return TextSearch(text, engine)
 
 
 def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES, *, engine: KeyEngine | None = None) -> list[Finding]:

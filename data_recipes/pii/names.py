@@ -75,7 +75,7 @@ _GROUP = re.compile(
     r"|Microsoft|Facebook|Meta|Amazon|Apple|Intel|IBM|Oracle|Mozilla|Apache|Linux|Red|Hat|Free|Open|Source|Center|Centre|College|School"
     r"|Security|Support|Engineering|Services?|Solutions?|Networks?|Media|Studios?|Games|Digital|Design|Consulting|Ventures|Partners|Holdings?"
     r"|Enterprises?|International|Global|Industries|Consortium|Alliance|Society|Department|Ministry|Government|Council|Committers?"
-    r"|Copyright|Rights|Reserved|License|Licensed|Version|Bot|Robot|Actions?|Automation|Build|Release|Mailing|List|Cloud|Data|Bank|Union"
+    r"|Copyright|Rights|User|Agent|Header|Value|Reports?|Bugs?|Request|Response|Reserved|License|Licensed|Version|Bot|Robot|Actions?|Automation|Build|Release|Mailing|List|Cloud|Data|Bank|Union"
     r"|Nvidia|NVIDIA|Alibaba|Tencent|Huawei|Samsung|Sony|Baidu|ByteDance|Uber|Netflix|Twitter|GitHub|GitLab|Docker|Elastic|MongoDB|Python|Django|Node|React|Vue|Angular|Kubernetes|Holders?)",
 )
 _LEADING = re.compile(

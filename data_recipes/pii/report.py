@@ -24,7 +24,7 @@ _NAMES = {
 }
 
 
-class Report:
+class FindsPage:
     """Gathers the files of a redaction; what it holds grows with the finds, not with the files."""
 
     def __init__(self, style: str) -> None:

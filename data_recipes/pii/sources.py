@@ -17,7 +17,7 @@ _SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "_
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TextSource:
     """A text with the name it is reported by; `path` is the file it can be written back to, if any."""
 
     name: str
@@ -46,20 +46,20 @@ def encoded(text: str, encoding: str) -> bytes:
     return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "surrogatepass")
 
 
-def read_file(name: str) -> Source:
+def read_file(name: str) -> TextSource:
     """Read a regular file, or standard input for `-`.
 
     Raises:
         OSError: it is no regular file (a FIFO would never end), or can't be read.
     """
     if name == STDIN:
-        return Source("<stdin>", sys.stdin.buffer.read())
+        return TextSource("<stdin>", sys.stdin.buffer.read())
     path = Path(name)
     if not name:
         raise FileNotFoundError(ENOENT, "No such file or directory")
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("it is no regular file")
-    return Source(name, path.read_bytes(), path)
+    return TextSource(name, path.read_bytes(), path)
 
 
 def file_names(paths: Sequence[str]) -> Iterator[str]:
@@ -91,17 +91,17 @@ def _is_regular(path: Path) -> bool:
         return False
 
 
-def staged(folder: Path) -> Iterator[Source]:
+def staged(folder: Path) -> Iterator[TextSource]:
     """Yield what is staged for the next commit of the repository that holds a folder."""
     names = _git(
         folder, "diff", "--cached", "--name-only", "-z", "--diff-filter=ACMR", "--no-ext-diff", "--ignore-submodules"
     )
     for name in names.decode("utf-8", "surrogateescape").split("\0"):
         if name:
-            yield Source(name, _git(folder, "cat-file", "blob", f":{name}"))
+            yield TextSource(name, _git(folder, "cat-file", "blob", f":{name}"))
 
 
-def since(folder: Path, commit: str) -> Iterator[Source]:
+def since(folder: Path, commit: str) -> Iterator[TextSource]:
     """Yield every version of a file that the commits after `commit` added or changed, each content once."""
     _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     commits = _git(folder, "rev-list", "--reverse", f"{commit}..HEAD", "--").decode().split()
@@ -116,7 +116,7 @@ def since(folder: Path, commit: str) -> Iterator[Source]:
             _, mode, _, blob, *_ = about.split()
             if mode.startswith("100") and blob not in seen:
                 seen.add(blob)
-                yield Source(f"{number[:12]}:{name}", _git(folder, "cat-file", "blob", blob))
+                yield TextSource(f"{number[:12]}:{name}", _git(folder, "cat-file", "blob", blob))
 
 
 def _git(folder: Path, *arguments: str) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_recipes.pii.addresses import DNS_SERVERS, ip_spans
 from data_recipes.pii.emails import email_spans
-from data_recipes.pii.find import Scan
+from data_recipes.pii.find import TextSearch
 from data_recipes.pii.key_engine import BACKENDS, key_engine
 from data_recipes.pii.redaction import redact
 
@@ -149,7 +149,7 @@ def test_spans_are_apart_and_the_quick_look_misses_none(pieces):
     for rule, kind in ((email_spans, "EMAIL_ADDRESS"), (ip_spans, "IP_ADDRESS")):
         found = list(rule(text))
         assert all(a.end <= b.start for a, b in pairwise(found))
-        assert not found or all(Scan(text, key_engine(backend)).may_hold(kind) for backend in BACKENDS)
+        assert not found or all(TextSearch(text, key_engine(backend)).may_hold(kind) for backend in BACKENDS)
 
 
 @pytest.mark.parametrize("line", ["\n", "\r\n"])

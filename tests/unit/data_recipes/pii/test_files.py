@@ -13,7 +13,7 @@ from data_recipes.pii.files import Options, redact_files
 from data_recipes.pii.finding import Finding
 from data_recipes.pii.redaction import redact, redact_with
 from data_recipes.pii.redaction_key import RedactionKey
-from data_recipes.pii.report import MAX_SHOWN, Report
+from data_recipes.pii.report import MAX_SHOWN, FindsPage
 
 TOKEN = "ghp_" + "a1B2" * 9
 VALUES = ("bob@corp.io", "93.184.216.34", "ann@corp.io")
@@ -129,7 +129,7 @@ def test_the_report_shows_finds_and_escapes_everything(tmp_path):
 
 def test_the_report_of_nothing_says_so():
     """Without a find the page is still a page."""
-    report = Report("preserve")
+    report = FindsPage("preserve")
     report.add("a.py", "x = 1", redact("x = 1"))
     assert "Nothing was found." in report.html()
     assert "0 finds in 0 files of 1" in report.html()
@@ -138,7 +138,7 @@ def test_the_report_of_nothing_says_so():
 def test_the_report_clips_long_lines_and_many_finds():
     """A line of 100 kB is cut around its finds, a file with 500 places shows the first 200."""
     text = "x" * 100_000 + " bob@corp.io " + "y" * 100_000
-    report = Report("santacoder")
+    report = FindsPage("santacoder")
     report.add("min.js", text, redact(text))
     assert len(report.html()) < 10_000
     text = "\n\n\n\n\n\n".join("bob@corp.io" for _ in range(500))
@@ -158,7 +158,7 @@ def test_the_report_marks_every_line_of_a_key_block():
             Finding(m.start(), m.end(), "KEY", "private-key") for m in re.finditer(r"(?s)-----BEGIN.*KEY-----", text)
         ]
 
-    report = Report("santacoder")
+    report = FindsPage("santacoder")
     report.add("key.pem", f"a\n{block}\nb", redact_with(find, f"a\n{block}\nb"))
     assert report.html().count('<mark class="key"') == 3
     assert "another body in the same lines" in report.html()
