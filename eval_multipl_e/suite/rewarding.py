@@ -1,6 +1,7 @@
 """Programs as a reward: a batch of a model's completions in, a number for each out, from any thread or async loop."""
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -160,6 +161,7 @@ def reward(
         if made is None:
             made = _defaults[os.getpid()] = Reward()
             made.__name__ = "reward"
+            atexit.register(made.close)
     return made(completions, problems, prompts, **columns)
 
 
