@@ -53,7 +53,7 @@ def usable_processors(cgroup: str | Path = "/sys/fs/cgroup") -> int:
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class BatchSettings:
     """How programs are run."""
 
     mode: str
@@ -70,7 +70,7 @@ class RunSettings:
 def run_all(
     keys: Sequence[Key],
     lacking: Mapping[str, str],
-    settings: RunSettings,
+    settings: BatchSettings,
     kept: KeptOutcomes,
     progress: Progress | None = None,
 ) -> tuple[dict[Key, Outcome], set[Key]]:
@@ -159,11 +159,11 @@ def _ends(text: str) -> str:
     return text if len(text) <= _STREAM_CHARS else f"{text[:half]}\n…\n{text[-half:]}"
 
 
-def _name(key: Key, settings: RunSettings, kept: KeptOutcomes) -> str:
+def _name(key: Key, settings: BatchSettings, kept: KeptOutcomes) -> str:
     return kept.key(language_of(key[0]), key[1], settings.limit_s(key[0]))
 
 
-def _outcome(key: Key, settings: RunSettings, warm: Warm | None) -> Outcome:
+def _outcome(key: Key, settings: BatchSettings, warm: Warm | None) -> Outcome:
     language = language_of(key[0])
     lacking = missing_library(language, key[1])
     if lacking:

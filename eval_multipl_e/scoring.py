@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import EvalError
 from .execution import MODES, STATUSES, Outcome, toolchain_problem
-from .execution_batch import SPEEDS, Progress, RunSettings, run_all, usable_processors
+from .execution_batch import SPEEDS, BatchSettings, Progress, run_all, usable_processors
 from .execution_cache import KeptOutcomes
 from .languages import language_of
 from .sandbox import resolve
@@ -62,7 +62,7 @@ def score(
         for i, row in enumerate(predictions)
         for j, completion in enumerate(row)
     ]
-    settings = RunSettings(mode, way, timeout_s, num_workers or usable_processors(), speed)
+    settings = BatchSettings(mode, way, timeout_s, num_workers or usable_processors(), speed)
     codes = list(dict.fromkeys(languages))
     kept = KeptOutcomes(cache_dir, mode)
     try:
@@ -175,7 +175,7 @@ def _check_run(mode: str, num_workers: int | None, sandbox: str, speed: str) -> 
     return resolve(sandbox)
 
 
-def _lacking(items: Sequence[_Item], settings: RunSettings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
+def _lacking(items: Sequence[_Item], settings: BatchSettings, sandbox: str, kept: KeptOutcomes) -> dict[str, str]:
     """What is wrong with the toolchain of each language that has a program to run; kept outcomes need none."""
     every = dict.fromkeys(item.language for item in items)
     codes = {code for code in every if missing_tool(language_of(code))}
@@ -187,7 +187,7 @@ def _lacking(items: Sequence[_Item], settings: RunSettings, sandbox: str, kept: 
         return {code: problem for code, problem in zip(codes, said, strict=True) if problem is not None}
 
 
-def _is_kept(item: _Item, settings: RunSettings, kept: KeptOutcomes) -> bool:
+def _is_kept(item: _Item, settings: BatchSettings, kept: KeptOutcomes) -> bool:
     language = language_of(item.language)
     return kept.get(language, kept.key(language, item.program, settings.limit_s(item.language))) is not None
 

@@ -140,19 +140,19 @@ class FimDataset:
             excess -= drawn[0].lose_start(excess)
             if excess > 0:
                 last = max(number for number, piece in enumerate(drawn) if piece.mode)
-                drawn[last] = _Piece(pieces[last])  # as it was, it fits
+                drawn[last] = _DrawnPiece(pieces[last])  # as it was, it fits
         return [self._ids(piece) for piece in drawn]
 
-    def _drawn(self, piece: Ids, epoch: int, offset: int) -> "_Piece":
+    def _drawn(self, piece: Ids, epoch: int, offset: int) -> "_DrawnPiece":
         """Return the piece as it is, or cut in three, by the draw for its place in the stream."""
         is_ended = len(piece) > 0 and piece[-1] == self.end_id
         parts = self._split(_whole_characters(self._raw(piece[:-1] if is_ended else piece)), epoch, offset)
         if parts is None:
-            return _Piece(piece)
+            return _DrawnPiece(piece)
         prefix, middle, suffix = self._encode(parts.prefix, parts.middle, parts.suffix)
-        return _Piece(prefix, parts.mode, suffix, middle)
+        return _DrawnPiece(prefix, parts.mode, suffix, middle)
 
-    def _ids(self, piece: "_Piece") -> Ids:
+    def _ids(self, piece: "_DrawnPiece") -> Ids:
         """Return the ids that `infill` reads in the piece's mode, then those that it is to write, and the end."""
         if not piece.mode:
             return piece.prefix
@@ -196,7 +196,7 @@ MARKS = 4  # three sentinels and the end
 
 
 @dataclass
-class _Piece:
+class _DrawnPiece:
     """A document in a window: as it is (`prefix` alone), or cut in three, which takes four ids more."""
 
     prefix: Ids

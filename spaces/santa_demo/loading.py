@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import metadata_load
-from settings import Source, StartError
+from settings import ModelSource, StartError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import cached_file, logging
 
@@ -31,7 +31,7 @@ class LoadedModel:
 
     model: Any
     tokenizer: Any
-    source: Source
+    source: ModelSource
     fingerprint: str
     parameters: int
     licence: str | None
@@ -49,7 +49,7 @@ class LoadedModel:
         return min(LONGEST_ANSWER, self.n_positions // 2)
 
 
-def load(source: Source) -> LoadedModel:
+def load(source: ModelSource) -> LoadedModel:
     """Return the model, ready to generate on the GPU if there is one; raises StartError if it cannot be loaded."""
     logging.disable_progress_bar()
     pinned = {"revision": source.revision, "trust_remote_code": True}
@@ -107,7 +107,7 @@ def _fim_ids(special: Mapping[str, int]) -> FimIds | None:
     return FimIds(*(special[name] for name in names)) if all(name in special for name in names) else None
 
 
-def _fingerprint(source: Source, model: Any) -> str:
+def _fingerprint(source: ModelSource, model: Any) -> str:
     """Return the commit of a repo, or the SHA-256 of a folder's weights, which is what the Hub shows per file."""
     if not source.is_local:
         # transformers notes the commit in its own configs, not in those that come with a repository's code.
@@ -121,13 +121,13 @@ def _fingerprint(source: Source, model: Any) -> str:
     return f"weights sha256 {digest.hexdigest()}"
 
 
-def file_of(source: Source, name: str) -> str | None:
+def file_of(source: ModelSource, name: str) -> str | None:
     """Return where a file of the model lies on this machine, or None if the model has no such file."""
     found = cached_file(source.path, name, revision=source.revision, _raise_exceptions_for_missing_entries=False)
     return str(found) if found else None
 
 
-def _licence(source: Source) -> str | None:
+def _licence(source: ModelSource) -> str | None:
     """Return the licence id in the model card's front matter, or None without a card."""
     card = file_of(source, "README.md")
     licence = (metadata_load(card) or {}).get("license") if card else None

@@ -8,7 +8,7 @@ from generation import Writer
 from loading import LoadedModel, file_of, load
 from page import build_page
 from seen import SeenIndex
-from settings import INDEX_NAME, Source, StartError
+from settings import INDEX_NAME, ModelSource, StartError
 
 FONT = ["ui-sans-serif", "system-ui", "sans-serif"]  # the visitor's own fonts: none is fetched
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
@@ -49,7 +49,7 @@ def find_index(loaded: LoadedModel) -> SeenIndex | None:
     return SeenIndex(Path(found)) if found else None
 
 
-def serve(source: Source, host: str, port: int, concurrency: int, *, has_mcp: bool = False) -> None:
+def serve(source: ModelSource, host: str, port: int, concurrency: int, *, has_mcp: bool = False) -> None:
     """Load the model and serve the page until interrupted; raises StartError if either is impossible."""
     if has_mcp and find_spec("mcp") is None:
         raise StartError(

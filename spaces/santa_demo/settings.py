@@ -23,7 +23,7 @@ class StartError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """Where the model comes from: a local folder (revision None) or a Hub repo id at a revision."""
 
     path: str
@@ -41,7 +41,7 @@ class Source:
         return Path(self.path).resolve().name if self.is_local else self.path
 
 
-def find_source(environ: Mapping[str, str]) -> Source:
+def find_source(environ: Mapping[str, str]) -> ModelSource:
     """Return the model named by HF_SANTA_MODEL and HF_SANTA_REVISION; raises StartError if it is missing or unpinned.
 
     >>> find_source({"HF_SANTA_MODEL": "org/santa", "HF_SANTA_REVISION": "0123456789" * 4}).name
@@ -62,7 +62,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
             raise StartError(
                 f"HF_SANTA_MODEL={path!r} is a folder without config.json. Name a folder saved for transformers."
             )
-        return Source(path, index=index)
+        return ModelSource(path, index=index)
     if not REPO_ID.fullmatch(path) or path.startswith("."):
         raise StartError(f"HF_SANTA_MODEL={path!r} is neither an existing folder nor a Hub repo id. Check the path.")
     if environ.get("HF_SANTA_ALLOW_FLOATING") != "1" and not (revision and FULL_SHA.fullmatch(revision)):
@@ -71,7 +71,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
             f"{seen} is not a full commit sha (40 hex digits), needed because the code in {path!r} will run here. "
             "Pin the commit, set HF_SANTA_ALLOW_FLOATING=1 to accept a moving one, or name an existing folder."
         )
-    return Source(path, revision, index)
+    return ModelSource(path, revision, index)
 
 
 def pinned(file: Path) -> dict[str, str]:

@@ -27,7 +27,9 @@ def demo():
 
 @pytest.fixture(scope="module")
 def loaded(demo, tmp_path_factory):
-    return demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path_factory.mktemp("loaded") / "tiny"))))
+    return demo.loading.load(
+        demo.settings.ModelSource(str(save_tiny_model(tmp_path_factory.mktemp("loaded") / "tiny")))
+    )
 
 
 def test_only_a_pinned_repo_is_trusted(demo):
@@ -114,7 +116,7 @@ def test_a_model_of_this_project_streams_by_itself(demo, tmp_path):
     SantaForCausalLM.from_pretrained(native).save_pretrained(tmp_path / "ours")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(native / name, tmp_path / "ours" / name)
-    ours = demo.loading.load(demo.settings.Source(str(tmp_path / "ours")))
+    ours = demo.loading.load(demo.settings.ModelSource(str(tmp_path / "ours")))
     prompt = demo.prompt.Prompt("def f(x):\n" * 30, "\nprint(x)\n")
     for numbers in ((32, 0.0, 1.0, 0), (32, 0.9, 0.95, 7)):
         settings = dict(zip(("max_new_tokens", "temperature", "top_p", "seed"), numbers, strict=True))
@@ -130,7 +132,7 @@ def test_a_model_of_this_project_streams_by_itself(demo, tmp_path):
 
 def test_an_end_token_ends_the_text(demo, tmp_path):
     """A model that writes a special token has ended, and the token is no part of the text."""
-    ending = demo.loading.load(demo.settings.Source(str(save_tiny_model(tmp_path / "ending", ends_at_once=True))))
+    ending = demo.loading.load(demo.settings.ModelSource(str(save_tiny_model(tmp_path / "ending", ends_at_once=True))))
     (only,) = demo.generation.Writer(ending).stream(demo.prompt.Prompt("x"), demo.prompt.Settings())
     assert (only.middle, only.tokens, only.finish) == ("", 0, "end")
 

@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_nobody_imports_a_private_name():
         and any(alias.name.startswith("_") and not alias.name.startswith("__") for alias in node.names)
     ]
     assert found == []
+
+
+def test_no_class_name_has_two_meanings():
+    """A name that is read in one room means the same in every other."""
+    places = defaultdict(list)
+    for folder in (*PACKAGES, "spaces"):
+        for path in sources(folder):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(str(path.relative_to(ROOT)))
+    assert {} == {name: found for name, found in places.items() if len(found) > 1}
 
 
 @pytest.mark.parametrize("path", HUB_FILES, ids=lambda path: path.name)
