@@ -1,12 +1,14 @@
 """Texts of whatever holds source code: a dataset folder, parquet or JSON lines files, a tree of source files."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from modeling_santa.errors_santa import ModelError
 
+LOGGER = logging.getLogger("hf_santa.model")
 MAX_FILE_BYTES = 1_000_000  # the Stack's own limit; larger files are generated or data
 
 
@@ -82,6 +84,11 @@ def _text(row: Any, column: str, where: str) -> str:
 
 
 def _of_tree(root: Path) -> Iterator[str]:
+    LOGGER.warning(
+        "%s is read as a plain folder: no personal data is redacted, no licence, opt-out or duplicate is looked at. "
+        "For anything that is published, run `hf-santa data rows` and `hf-santa data run`, and give that folder.",
+        root,
+    )
     for path in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if hidden or path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
