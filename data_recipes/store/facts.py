@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from data_recipes.filters import registry
 
 MIN_LINES, SHOWN_LINES, MAX_CHARS = 8, 16, 92
-_SEARCHED_ROWS = 2000
+_SEARCHED_ROWS, _READ_ROWS = 2000, 16
 
 
 def histograms(store: pa.Table, thresholds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -55,12 +55,14 @@ def example_of(
     if not len(mask):  # pyarrow 24 crashes on an array of no chunks
         return None
     rows = pc.indices_nonzero(mask).slice(0, _SEARCHED_ROWS)
-    kept = store.select(["path", "hexsha"]).take(rows)
-    texts = store["content"].take(rows) if contents is None else contents(rows)
-    for path, hexsha, content in zip(kept["path"], kept["hexsha"], texts, strict=True):
-        every = content.as_py().expandtabs(4).rstrip().split("\n")
-        first = max(0, min(len(every) // 3, len(every) - SHOWN_LINES))
-        lines = [line.rstrip() for line in every[first : first + SHOWN_LINES]]
-        if len(lines) >= MIN_LINES and max(map(len, lines)) <= MAX_CHARS and any(lines):
-            return {"path": path.as_py(), "hexsha": hexsha.as_py(), "first_line": first + 1, "lines": lines}
+    for start in range(0, len(rows), _READ_ROWS):  # a few at a time: files may be large
+        some = rows.slice(start, _READ_ROWS)
+        kept = store.select(["path", "hexsha"]).take(some)
+        texts = store["content"].take(some) if contents is None else contents(some)
+        for path, hexsha, content in zip(kept["path"], kept["hexsha"], texts, strict=True):
+            every = content.as_py().expandtabs(4).rstrip().split("\n")
+            first = max(0, min(len(every) // 3, len(every) - SHOWN_LINES))
+            lines = [line.rstrip() for line in every[first : first + SHOWN_LINES]]
+            if len(lines) >= MIN_LINES and max(map(len, lines)) <= MAX_CHARS and any(lines):
+                return {"path": path.as_py(), "hexsha": hexsha.as_py(), "first_line": first + 1, "lines": lines}
     return None
