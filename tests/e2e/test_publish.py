@@ -129,7 +129,7 @@ def test_a_tag_is_set_and_never_moved(published, tmp_path):
     assert repo.head.oid == repo.tags["v1"]
     assert 0 == publish(hub, "metric", out, "--tag", "v1", home=home).returncode
     changed = copied(out, tmp_path / "changed")
-    (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate\n")
+    (changed / "eval_multipl_e" / "index.html").write_text("<p>tagged</p>\n")
     hub.forget()
     done = publish(hub, "metric", changed, "--tag", "v1", home=home)
     assert 2 == done.returncode
@@ -141,7 +141,7 @@ def test_a_pull_request_leaves_main_alone_and_is_opened_once(published, tmp_path
     """--pr commits to refs/pr/1; the same content again opens no second one."""
     hub, out, _, _, home = published
     changed = copied(out, tmp_path / "changed")
-    (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate>=0.4\ndatasets\n")
+    (changed / "eval_multipl_e" / "index.html").write_text("<p>pulled</p>\n")
     repo = hub.store.repos["space", IDS["metric"]]
     before = repo.head.oid
     for _ in range(2):
@@ -158,7 +158,7 @@ def test_a_branch_is_made_where_there_is_none(published, tmp_path):
     """--branch commits to a branch and leaves main alone."""
     hub, out, _, _, home = published
     changed = copied(out, tmp_path / "changed")
-    (changed / "eval_multipl_e" / "requirements.txt").write_text("evaluate>=0.4\n")
+    (changed / "eval_multipl_e" / "index.html").write_text("<p>branched</p>\n")
     repo = hub.store.repos["space", IDS["metric"]]
     before = repo.head.oid
     assert 0 == publish(hub, "metric", changed, "--branch", "next", home=home).returncode
