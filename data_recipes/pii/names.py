@@ -131,6 +131,8 @@ def _places(text: str) -> Iterator[Span]:
             elif rule != "home-folder":
                 start, end = _trimmed(text, start, end)
             value = text[start:end]
+            if rule == "author" and " " not in value and text[end : end + 1] == "(":  # a call: author = Type(str)
+                continue
             if value and len(value) <= _MAX_NAME and _is_person(value, rule):
                 yield Span(start, end, rule)
 

@@ -47,6 +47,8 @@ PLACES = [
     "{} <x@corp.io>",
 ]
 NO_NAMES = [
+    "authors = Type(bool, default=True)",
+    "author: Optional(str)",
     "Copyright (c) 2020 Google Inc.",
     "Copyright 2019 The Go Authors. All rights reserved.",
     "# Copyright The Kubernetes Authors",
