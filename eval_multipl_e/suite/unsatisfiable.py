@@ -18,9 +18,9 @@ def contradiction(tests: str, language: str = "rs") -> str | None:
     Lines are compared that are the same but for the truth value at their end; where a language takes 3 and 3.0 for one
     number, so are they. That is MultiPL-E's HumanEval_92: Python tells the two apart, and the tests demand it.
 
-    >>> contradiction("assert(f(3.0, 4.0) == true);\\nassert(f(1.0, 2.0) == true);\\nassert(f(3.0, 4.0) == false);")
+    >>> contradiction("assert(f(3.0, 4.0) == true);\nassert(f(1.0, 2.0) == true);\nassert(f(3.0, 4.0) == false);")
     'assert(f(3.0, 4.0) == false);'
-    >>> contradiction("assert(f(true));\\nassert(f(false));") is None
+    >>> contradiction("assert(f(true));\nassert(f(false));") is None
     True
     """
     seen: dict[tuple[str, str], str] = {}

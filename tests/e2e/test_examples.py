@@ -82,6 +82,12 @@ def test_finetune(staged, tmp_path):
     assert {} == unexplained_fields(tmp_path / "out")
 
 
+def test_grpo_reward(staged, tmp_path):
+    """One step of GRPO by the passing of tests leaves a model folder."""
+    example("grpo_reward.py", staged / "model", "out", "--steps", "1", home=tmp_path, HF_ALLOW_CODE_EVAL="1")
+    assert list((tmp_path / "out").rglob("*.safetensors"))
+
+
 def test_publish(artefacts, hub, tmp_path):
     """Four repositories are staged, and what publishing would change is shown; the Hub stays as it was."""
     env = {name: value for name, value in with_hub(hub, tmp_path / "home").items() if name not in os.environ}

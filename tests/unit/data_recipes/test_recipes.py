@@ -93,13 +93,14 @@ def test_a_lacking_column_is_named_with_row_and_file(tmp_path):
     """The first shard without stars is named, with the column, its columns and what to do."""
     for name, extra in (("a", {"max_stars_count": [1]}), ("b", {})):
         columns = {"content": ["x = 1\n"], "max_stars_repo_path": ["a.py"], "lang": ["Python"], **extra}
-        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(pa.table(columns), tmp_path / "in" / f"{name}.parquet")
     expected = (
-        rf"{tmp_path}/b\.parquet, read as 'The Stack v1', has no 'max_stars_count' column, needed by recipe 'stars'\. "
+        rf"{tmp_path}/in/b\.parquet, read as 'The Stack v1', has no 'max_stars_count' column, needed by recipe 'stars'\. "
         r"Columns found: content, max_stars_repo_path, lang\. Use recipe 'base' or a Stack v1\.1\+ export\."
     )
     with pytest.raises(DataError, match=expected):
-        run(tmp_path, tmp_path / "out", "stars")
+        run(tmp_path / "in", tmp_path / "out", "stars")
     assert not (tmp_path / "out").exists()
 
 
@@ -107,7 +108,7 @@ def test_a_column_of_another_layout_is_to_be_renamed(tmp_path):
     """A table without The Stack v1's path is no such table: the name that its layout has for stars is given."""
     pq.write_table(pa.table({"content": ["x"], "path": ["a.py"], "max_stars_count": [5]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"read as 'rows', has no 'stars' .* Rename 'max_stars_count' to 'stars'\."):
-        run(tmp_path, tmp_path / "out", "stars")
+        run(tmp_path / "a.parquet", tmp_path / "out", "stars")
 
 
 def test_lists_need_their_columns(tmp_path):
