@@ -77,18 +77,25 @@ def run(command: Command, arguments: argparse.Namespace, name: str) -> int:
         arguments: Those of the command; `debug`, `quiet` and `verbose` are the door's own.
         name: What the user typed, for example `hf-santa data run`.
     """
-    with _logging(arguments, name), Interruption(name) as interruption:
-        try:
-            code = command(arguments)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return CLOSED_PIPE
-        except KeyboardInterrupt:
-            interruption.tell()
-            return INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - the door is where every error ends
-            return _told(error, name, is_debug=getattr(arguments, "debug", False))
+    interruption = Interruption(name)
+    try:
+        with _logging(arguments, name), interruption:
+            return _answered(command, arguments, name)
+    except KeyboardInterrupt:
+        interruption.tell()
+        return INTERRUPTED
+
+
+def _answered(command: Command, arguments: argparse.Namespace, name: str) -> int:
+    """Run a command and return its exit code, whatever it raises; only Ctrl-C passes."""
+    try:
+        code = command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except Exception as error:  # noqa: BLE001 - the door is where every error ends
+        return _told(error, name, is_debug=getattr(arguments, "debug", False))
     return code
 
 

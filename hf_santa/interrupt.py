@@ -43,7 +43,11 @@ class Interruption:
         os.set_blocking(self._write, False)
         self._handler = signal.signal(signal.SIGINT, self._interrupt)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, name="hf-santa-interrupt", daemon=True).start()
+        try:
+            threading.Thread(target=self._watch, name="hf-santa-interrupt", daemon=True).start()
+        except KeyboardInterrupt:  # it came in this moment
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -91,7 +91,7 @@ class SantaPreTrainedModel(OptimisableModel):
             config = config if isinstance(config, SantaConfig) else SantaConfig(**canonical_fields(raw))
             kwargs["state_dict"] = to_canonical(read_weights(place, hub), config, is_original=True)
             source = None
-        elif not OTHER_WAYS & (kwargs.keys() | raw.keys()):
+        elif not wants_info and not OTHER_WAYS & (kwargs.keys() | raw.keys()):
             given = {name: value for name, value in kwargs.items() if name in raw and not name.endswith("dtype")}
             shaped = config if isinstance(config, SantaConfig) else SantaConfig(**{**canonical_fields(raw), **given})
             check_weights(place, shaped, hub)
