@@ -48,7 +48,8 @@ FOREIGN = {
     "OPENAI_API_KEY": "`hf-santa eval complete --base-url`: the key that is sent to the server.",
     "GRADIO_SERVER_NAME": "The Space: address to listen on (default 127.0.0.1).",
     "GRADIO_SERVER_PORT": "The Space: port to listen on (default 7860).",
-    "OMP_WAIT_POLICY": "How torch's threads wait: `passive`, which the commands and the Space set, or `active`, a little quicker where nothing else runs.",
+    "GOMP_SPINCOUNT": "How often torch's threads look before they sleep while they wait. Left out: the commands and the Space set 1000, which serves quiet and busy machines.",
+    "OMP_WAIT_POLICY": "How they wait, `active` or `passive`; where it is set, the commands leave the number above alone.",
     "OMP_NUM_THREADS": "torch's number of threads. Left out: one a processor, or what a container's quota leaves.",
     "JAVA_HOME": "The demo also reads the sources of this JDK.",
 }

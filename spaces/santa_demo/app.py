@@ -18,7 +18,8 @@ def main() -> int:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to bind")
     arguments = parser.parse_args()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "0")  # before gradio is imported
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is: its threads would spin while they wait
+    if "OMP_WAIT_POLICY" not in os.environ:  # before torch is: its threads would spin for milliseconds while they wait
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         port = whole_number(os.environ, "GRADIO_SERVER_PORT", 7860) if arguments.port is None else arguments.port
         port = free_port(arguments.host, port)
