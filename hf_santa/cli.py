@@ -22,6 +22,7 @@ import hf_santa.publishing.cli
 import modeling_santa.cli
 from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__, door
+from hf_santa.sampling import model_sampling
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,25 +38,22 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every room's commands."""
-    parser = Parser(
+    parser: argparse.ArgumentParser = Parser(
         prog="hf-santa",
         description="SantaCoder as one Hugging Face Hub-centric plugin set: data recipes, model, metric, Space.",
         epilog="start here: hf-santa demo",
     )
     parser.add_argument("--version", action="version", version=f"hf-santa {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (
-        hf_santa.demo.cli,
-        data_recipes.cli,
-        modeling_santa.cli,
-        eval_multipl_e.cli,
-        hf_santa.pretrain.cli,
-        hf_santa.finetune.cli,
-        hf_santa.ablate.cli,
-        hf_santa.publishing.cli,
-        hf_santa.doctor,
-    ):
-        room.add_commands(subparsers)
+    hf_santa.demo.cli.add_commands(subparsers)
+    data_recipes.cli.add_commands(subparsers)
+    modeling_santa.cli.add_commands(subparsers)
+    eval_multipl_e.cli.add_commands(subparsers, model_sampling)
+    hf_santa.pretrain.cli.add_commands(subparsers)
+    hf_santa.finetune.cli.add_commands(subparsers)
+    hf_santa.ablate.cli.add_commands(subparsers)
+    hf_santa.publishing.cli.add_commands(subparsers)
+    hf_santa.doctor.add_commands(subparsers)
     for command in commands_of(parser):
         _add_door_options(command)
     return parser

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.chat import code_of_answer
+from eval_multipl_e.suite.chat import ChatRequest, code_of_answer
 from eval_multipl_e.suite.shards import Shard, digest, read_settings, settings_path, write_whole
 
 
@@ -36,6 +36,36 @@ class Continued:
     left_out: int
     how: str = ""
     answer: str = ""
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How a model is asked.
+
+    Attributes:
+        form: How a gap is told to the model: `auto`, a name of `fim_forms.FORMS`, or a file; see `fim_forms.form_of`.
+        chat: Ask as a chat model is asked; None continues text.
+        temperature: 0 takes the likeliest token.
+        top_p: The share of the likeliest tokens that is drawn from, above 0 and at most 1.
+        max_new_tokens: The longest answer, in tokens.
+
+    Raises:
+        EvalError: a number is outside its range.
+    """
+
+    form: str = "auto"
+    chat: ChatRequest | None = None
+    temperature: float = 0.2
+    top_p: float = 0.95
+    max_new_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0 or not 0 < self.top_p <= 1:
+            raise EvalError(
+                f"temperature={self.temperature} and top_p={self.top_p}: give 0 (greedy) or more, and 0 < top_p <= 1."
+            )
+        if self.max_new_tokens < 1:
+            raise EvalError(f"max_new_tokens={self.max_new_tokens} is below 1.")
 
 
 def of_answer(answer: str, prompt: GapPrompt, end: str) -> Continued:

@@ -1,6 +1,6 @@
 """Fill-in-the-middle forms: how a model is told prefix and suffix, and what ends the middle it writes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ PREFIX, SUFFIX, OPENING = (
 )  # places in an order that hold text or the tokenizer's own start
 
 
-_REPOSITORY = (
+Fit = Callable[[Sequence[int], Sequence[int], int], tuple[list[int], list[int]]]
+"""Cuts the ids before and after a gap to those nearest to it, at most so many."""
+
+REPOSITORY = (
     *("<file_sep>", "<repo_name>", "<reponame>", "<filename>", "<gh_stars>", "<pr>", "<empty_output>"),
     *("<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>"),
     *("<|repo_name|>", "<|file_sep|>", "<|file_separator|>", "<|filename|>", "<|reponame|>"),
@@ -186,7 +189,7 @@ def end_ids(tokenizer: Any, form: FimForm, configured: int | Sequence[int] | Non
     repositories, and `configured`, the ends of the model's generation configuration.
     """
     vocabulary = tokenizer.get_vocab()
-    ids = {vocabulary[token] for token in (*form.ends, *_REPOSITORY) if token in vocabulary}
+    ids = {vocabulary[token] for token in (*form.ends, *REPOSITORY) if token in vocabulary}
     ids |= {number for number, token in getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special}
     if tokenizer.eos_token_id is not None:
         ids.add(tokenizer.eos_token_id)
@@ -195,12 +198,19 @@ def end_ids(tokenizer: Any, form: FimForm, configured: int | Sequence[int] | Non
 
 
 def encode(
-    tokenizer: Any, form: FimForm, prefix: str, suffix: str | None, *, room: int | None = None
+    tokenizer: Any, form: FimForm, prefix: str, suffix: str | None, fit: Fit, *, room: int | None = None
 ) -> tuple[list[int], int]:
-    """The ids of a prompt and how many were left out to fit into `room`.
+    """Return the ids of a prompt, and how many ids of the texts were left out.
 
-    With a suffix of None the prefix alone is continued. What stands farthest from the gap goes first; a suffix keeps
-    at most half of the room where both sides are long. Sentinels spelled out in a text are encoded as plain text.
+    Sentinels spelled out in a text are encoded as plain text.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        form: Where the texts and the sentinels stand.
+        prefix: The text before the gap.
+        suffix: The text after the gap; None continues the prefix alone.
+        fit: Called to cut the texts, where the prompt is longer than `room`.
+        room: The most ids of a prompt; None is no limit.
     """
     order = form.order if suffix is not None else (OPENING, PREFIX)
     vocabulary = tokenizer.get_vocab()
@@ -211,11 +221,7 @@ def encode(
     whole = len(sides[PREFIX]) + len(sides[SUFFIX])
     fixed = sum(len(start) if part == OPENING else 1 for part in order if part not in sides)
     if room is not None and whole + fixed > room:
-        left = max(room - fixed, 0)
-        after = min(len(sides[SUFFIX]), max(left // 2, left - len(sides[PREFIX])))
-        sides[SUFFIX] = sides[SUFFIX][:after]
-        before = min(len(sides[PREFIX]), left - after)
-        sides[PREFIX] = sides[PREFIX][len(sides[PREFIX]) - before :]
+        sides[PREFIX], sides[SUFFIX] = fit(sides[PREFIX], sides[SUFFIX], max(room - fixed, 0))
     ids: list[int] = []
     for part in order:
         ids += start if part == OPENING else sides[part] if part in sides else [vocabulary[part]]

@@ -1,22 +1,36 @@
-"""Batches of prompts continued by a causal model, each row by draws of its own.
+"""Continue prompts in batches with a causal model that transformers opens.
 
-A row's random numbers come from (seed, problem, sample) alone, and the token from them by inverse distribution
-function, so that neither the batch nor the shard a row lands in has a say in its draws.
+How tokens are drawn and how long prompts are cut is not written here: whoever opens the model hands it in as `Sampling`.
+The command hands in the model's own (`modeling_santa.draw_santa.Draw`, `modeling_santa.prompt_santa.fit`).
 """
 
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers import GenerationConfig, StoppingCriteria
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.chat import ChatRequest
-from eval_multipl_e.suite.completing import Continued, GapPrompt, of_answer
-from eval_multipl_e.suite.fim_forms import FimForm, encode, end_ids, form_of
+from eval_multipl_e.suite.completing import AnswerSettings, Continued, GapPrompt, of_answer
+from eval_multipl_e.suite.fim_forms import FimForm, Fit, encode, end_ids, form_of
 from eval_multipl_e.suite.problems import cut_at_stop
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn, and how a prompt is cut to its context.
+
+    Attributes:
+        draw: Called as `draw(keys, temperature=…, top_p=…, n_tokens=…)` for a batch. Returns a logits processor for
+            `generate` that leaves each row of the scores (B, V) only the token which the row's own key draws among the
+            first `n_tokens` ids.
+        fit: Called as `fit(prefix, suffix, room)`. Returns the ids of both sides nearest to the gap, at most `room`.
+    """
+
+    draw: Callable[..., Any]
+    fit: Fit
 
 
 def open_model(
@@ -60,47 +74,32 @@ def device_of(name: str) -> torch.device:
 
 
 class Continuer:
-    """A model with its form and sampling settings: prompts in, continuations out."""
+    """Continue prompts with one model and tokenizer; call it with a batch.
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        form: str = "auto",
-        chat: ChatRequest | None = None,
-        temperature: float = 0.2,
-        top_p: float = 0.95,
-        max_new_tokens: int = 512,
-    ) -> None:
-        if not temperature >= 0 or not 0 < top_p <= 1:
-            raise EvalError(
-                f"temperature={temperature} and top_p={top_p}: give 0 (greedy) or more, and 0 < top_p <= 1."
-            )
-        if max_new_tokens < 1:
-            raise EvalError(f"max_new_tokens={max_new_tokens} is below 1.")
+    Raises:
+        EvalError: the context leaves no room for a prompt, the tokenizer lacks the tokens of the form that is asked for,
+            or a chat is asked of a tokenizer without a chat template.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, sampling: Sampling, asked: AnswerSettings) -> None:
+        max_new_tokens = asked.max_new_tokens
         context = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
         if context is not None and max_new_tokens >= context:
             raise EvalError(f"max_new_tokens={max_new_tokens} leaves no room for a prompt in a context of {context}.")
-        if chat is not None and not getattr(tokenizer, "chat_template", None):
+        if asked.chat is not None and not getattr(tokenizer, "chat_template", None):
             raise EvalError("this model's tokenizer has no chat template: it is no chat model. Leave --chat out.")
-        self._chat = chat
-        self.form: FimForm = form_of(tokenizer, form)
+        self._chat, self._asked, self._sampling = asked.chat, asked, sampling
+        self.form: FimForm = form_of(tokenizer, asked.form)
         self._model, self._tokenizer = model, tokenizer
-        self._temperature, self._top_p, self._max_new = temperature, top_p, max_new_tokens
         self._room = None if context is None else context - max_new_tokens
         configured = getattr(model, "generation_config", None)
         self._ends = end_ids(tokenizer, self.form, getattr(configured, "eos_token_id", None))
-        self._is_named = form != "auto"
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[GapPrompt]) -> list[Continued]:
-        """Continues the prompts as one batch, padded on the left."""
-        if (
-            any(prompt.suffix is not None for prompt in prompts)
-            and self.form.name == "left-to-right"
-            and not self._is_named
-        ):
+        """Continue the prompts as one batch, padded on the left."""
+        has_gap = any(prompt.suffix is not None for prompt in prompts)
+        if has_gap and self.form.name == "left-to-right" and self._asked.form == "auto":
             found = ", ".join(sorted(self._tokenizer.all_special_tokens)[:12]) or "none"
             raise EvalError(
                 f"this tokenizer has the sentinels of no form that is known here (special tokens: {found}). Describe the "
@@ -119,16 +118,20 @@ class Continuer:
         # A chat model's answer may name a stop before its code begins.
         stops = [() if self._chat else (*prompt.stops, *self.form.text_ends) for prompt in prompts]
         stopper = _Stopper(self._tokenizer, longest, stops)
-        draws = [random.Random(prompt.key) for prompt in prompts]
-        drawer = _Drawer(draws, self._temperature, self._top_p, len(self._tokenizer))
+        draw = self._sampling.draw(
+            [prompt.key for prompt in prompts],
+            temperature=self._asked.temperature,
+            top_p=self._asked.top_p,
+            n_tokens=len(self._tokenizer),
+        )
         # A configuration of its own: a model folder may ask for sampling or penalties, which must not add to ours.
         self._model.generation_config = GenerationConfig(
-            eos_token_id=self._ends or None, pad_token_id=pad, max_new_tokens=self._max_new
+            eos_token_id=self._ends or None, pad_token_id=pad, max_new_tokens=self._asked.max_new_tokens
         )
         out = self._model.generate(
             input_ids=input_ids,
             attention_mask=mask,
-            logits_processor=[drawer],
+            logits_processor=[draw],
             stopping_criteria=[stopper],
         )
         rows = [row[longest:end] for row, end in zip(out.tolist(), stopper.ended_at, strict=True)]
@@ -142,7 +145,7 @@ class Continuer:
 
     def _encoded(self, prompt: GapPrompt) -> tuple[list[int], int]:
         if self._chat is None:
-            return encode(self._tokenizer, self.form, prompt.text, prompt.suffix, room=self._room)
+            return encode(self._tokenizer, self.form, prompt.text, prompt.suffix, self._sampling.fit, room=self._room)
         messages = self._chat.messages(prompt.problem or {})
         text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -165,34 +168,6 @@ class Continuer:
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
-
-
-def pick(logits: torch.Tensor, uniforms: Sequence[float], temperature: float, top_p: float) -> torch.Tensor:
-    """One token id a row: the likeliest at temperature 0, else drawn from the nucleus by the row's number in [0, 1).
-
-    The nucleus is the smallest set of likeliest tokens that holds `top_p` of the probability; ties go by id.
-    """
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    ordered, ids = torch.sort(logits.float() / temperature, dim=-1, descending=True, stable=True)
-    mass = torch.softmax(ordered.double(), dim=-1).cumsum(dim=-1)
-    last = (mass < top_p).sum(dim=-1, keepdim=True).clamp(max=mass.shape[-1] - 1)
-    target = torch.tensor(uniforms, dtype=torch.float64, device=mass.device)[:, None] * mass.gather(1, last)
-    rank = torch.minimum((mass <= target).sum(dim=-1, keepdim=True), last)
-    return ids.gather(1, rank)[:, 0]
-
-
-class _Drawer(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types
-    """Leaves each row only the token that its own draw picked, so that greedy search takes it."""
-
-    def __init__(self, draws: list[random.Random], temperature: float, top_p: float, n_tokens: int) -> None:
-        self._draws, self._temperature, self._top_p, self._n_tokens = draws, temperature, top_p, n_tokens
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # its signature
-        """The scores with everything but the drawn tokens ruled out; ids that only pad the matrix are never drawn."""
-        uniforms = [draw.random() for draw in self._draws]
-        chosen = pick(scores[:, : self._n_tokens], uniforms, self._temperature, self._top_p)
-        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
 
 class _Stopper(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types

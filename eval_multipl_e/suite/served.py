@@ -16,8 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.suite.chat import ChatRequest
-from eval_multipl_e.suite.completing import Continued, GapPrompt, of_answer
+from eval_multipl_e.suite.completing import AnswerSettings, Continued, GapPrompt, of_answer
 from eval_multipl_e.suite.fim_forms import OPENING, PREFIX, SUFFIX, FimForm, named_form
 from eval_multipl_e.suite.problems import cut_at_stop
 
@@ -34,7 +33,7 @@ class _PassingError(Exception):
 
 
 class ServedModel:
-    """Continues prompts by `/completions` or, with `chat`, `/chat/completions` below `base_url`.
+    """Continues prompts by `/completions` or, where a chat is asked, `/chat/completions` below `base_url`.
 
     All prompts of a batch are on their way at once. Samples of one problem go by one request where the server takes
     `n`. Each request has a seed, made of its first sample's key. 429, 5xx, a broken connection and half an answer are
@@ -48,12 +47,8 @@ class ServedModel:
         self,
         base_url: str,
         model: str,
+        asked: AnswerSettings,
         *,
-        form: str = "auto",
-        chat: ChatRequest | None = None,
-        temperature: float = 0.2,
-        top_p: float = 0.95,
-        max_new_tokens: int = 512,
         retries: int = 6,
         timeout_s: float = 600.0,
         api_key: str | None = None,
@@ -61,9 +56,9 @@ class ServedModel:
     ) -> None:
         if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).netloc:
             raise EvalError(f"--base-url is {base_url!r}. Give the address of the API, as http://localhost:8000/v1.")
-        self._url, self._model, self._chat = base_url.rstrip("/"), model, chat
-        self.form: FimForm | None = None if form == "auto" else named_form(form)
-        self._settings = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens}
+        self._url, self._model, self._chat = base_url.rstrip("/"), model, asked.chat
+        self.form: FimForm | None = None if asked.form == "auto" else named_form(asked.form)
+        self._settings = {"temperature": asked.temperature, "top_p": asked.top_p, "max_tokens": asked.max_new_tokens}
         self._retries, self._timeout_s, self._sleep = retries, timeout_s, sleep
         self._headers = {"Content-Type": "application/json"}
         if api_key:

@@ -9,6 +9,7 @@ from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
 from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of, windows_of
 from hf_santa.repositories.write import write_json
+from hf_santa.sampling import model_sampling
 
 WINDOWS = 200
 BODY_TOKENS = 64
@@ -47,10 +48,11 @@ class Measurer:
 
     def _completions(self, model: Any, seed: int) -> list[list[str]]:
         """Return `samples` continuations of each problem, at the report's temperature 0.2 and top-p 0.95."""
-        from eval_multipl_e.suite.completing import GapPrompt
+        from eval_multipl_e.suite.completing import AnswerSettings, GapPrompt
         from eval_multipl_e.suite.model import Continuer
 
-        continuer = Continuer(model, self.tokenizer, temperature=0.2, max_new_tokens=BODY_TOKENS)
+        asked = AnswerSettings(temperature=0.2, max_new_tokens=BODY_TOKENS)
+        continuer = Continuer(model, self.tokenizer, model_sampling(), asked)
         prompts = [
             GapPrompt(problem["prompt"], None, tuple(problem["stop_tokens"]), f"{seed}/{problem['name']}/{sample}")
             for problem in self.problems

@@ -9,10 +9,11 @@ import pytest
 
 from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.chat import ChatRequest
-from eval_multipl_e.suite.completing import GapPrompt, complete_to_file
+from eval_multipl_e.suite.completing import AnswerSettings, GapPrompt, complete_to_file
 from eval_multipl_e.suite.problems import WholeProgram, read_completions
 from eval_multipl_e.suite.served import ServedModel
 
+GREEDY = AnswerSettings(temperature=0)
 PROBLEMS = [
     {
         "name": f"p{i}",
@@ -93,7 +94,7 @@ def prompts(n=2, suffix=None):
 def test_samples_of_a_problem_go_by_one_request(serve):
     """Each problem is asked once for all its samples, with a seed; texts end at the stop."""
     server = serve(good)
-    found = ServedModel(server.url, "m", temperature=0.5)(prompts())
+    found = ServedModel(server.url, "m", AnswerSettings(temperature=0.5))(prompts())
     assert [2, 2, 2] == [body["n"] for _, body in server.seen]
     assert 6 == len({each.text for each in found})
     assert {("stop", 0)} == {(each.end, each.left_out) for each in found}
@@ -103,7 +104,7 @@ def test_samples_of_a_problem_go_by_one_request(serve):
 def test_a_server_without_n_is_asked_for_each_sample(serve):
     """Where fewer choices come back than were asked, each sample has a request with a seed of its own."""
     server = serve(lambda path, body, _: good(path, {**body, "n": 1}))
-    found = ServedModel(server.url, "m", temperature=0.5)(prompts())
+    found = ServedModel(server.url, "m", AnswerSettings(temperature=0.5))(prompts())
     assert 6 == len({each.text for each in found})
 
 
@@ -122,7 +123,7 @@ def test_what_fails_once_is_asked_again(serve, fault):
     """Too many requests, a fault, half a JSON and an empty choice are tried again, after the time that was asked for."""
     server = serve(lambda path, body, number: fault if number == 0 else good(path, body))
     waits = []
-    model = ServedModel(server.url, "m", temperature=0, sleep=waits.append)
+    model = ServedModel(server.url, "m", GREEDY, sleep=waits.append)
     assert "    return x" in model(prompts(1)[:1])[0].text
     assert 1 == len(waits)
     if "Retry-After" in fault[1]:
@@ -141,29 +142,29 @@ def test_what_fails_for_good_is_one_error(serve, answer, said, requests):
     """A server that goes on failing, refuses, or answers as another model ends the run with what it said."""
     server = serve(answer)
     with pytest.raises(EvalError, match=said):
-        ServedModel(server.url, "m", temperature=0, retries=2, sleep=lambda _: None)(prompts(1)[:1])
+        ServedModel(server.url, "m", GREEDY, retries=2, sleep=lambda _: None)(prompts(1)[:1])
     assert requests == len(server.seen)
 
 
 def test_the_server_is_looked_at_before_any_work(serve):
     """No server, another list of models and an address that is none are refused; a server without a list is not."""
     with pytest.raises(EvalError, match="serves other, not 'm'"):
-        ServedModel(serve(lambda path, body, _: good(path, body, model="other")).url, "m").check()
-    ServedModel(serve(lambda *_: (404, {}, b"")).url, "m").check()
+        ServedModel(serve(lambda path, body, _: good(path, body, model="other")).url, "m", GREEDY).check()
+    ServedModel(serve(lambda *_: (404, {}, b"")).url, "m", GREEDY).check()
     with pytest.raises(EvalError, match="failed 1 times, last by URLError"):
-        ServedModel("http://127.0.0.1:9/v1", "m").check()
+        ServedModel("http://127.0.0.1:9/v1", "m", GREEDY).check()
     with pytest.raises(EvalError, match="Give the address"):
-        ServedModel("localhost:8000", "m")
+        ServedModel("localhost:8000", "m", GREEDY)
 
 
 def test_a_gap_is_spelled_in_the_form_that_is_named(serve):
     """Sentinels go as text; without a form a gap is refused, and no sentinel stays in an answer."""
     server = serve(lambda *_: (200, {}, b'{"choices": [{"text": " x<|endoftext|>y"}]}'))
-    (found,) = ServedModel(server.url, "m", form="starcoder", temperature=0)(prompts(1, "tail")[:1])
+    (found,) = ServedModel(server.url, "m", AnswerSettings(form="starcoder", temperature=0))(prompts(1, "tail")[:1])
     assert "<fim_prefix>def f0(x):\n<fim_suffix>tail<fim_middle>" == server.seen[0][1]["prompt"]
     assert (" x", "stop") == (found.text, found.end)
     with pytest.raises(EvalError, match="Name the form"):
-        ServedModel(server.url, "m")(prompts(1, "tail"))
+        ServedModel(server.url, "m", GREEDY)(prompts(1, "tail"))
 
 
 def test_chat_answers_become_programs_and_a_kill_changes_nothing(serve, tmp_path):
@@ -172,7 +173,8 @@ def test_chat_answers_become_programs_and_a_kill_changes_nothing(serve, tmp_path
     settings = {"form": "chat"}
 
     def run(out, respond=None):
-        model = ServedModel((respond or server).url, "m", chat=ChatRequest("Be brief."), temperature=0, retries=0)
+        asked = AnswerSettings(chat=ChatRequest("Be brief."), temperature=0)
+        model = ServedModel((respond or server).url, "m", asked, retries=0)
         return complete_to_file(PROBLEMS, model, out, settings=settings, n=2, batch_size=2)
 
     whole, killed = tmp_path / "a.jsonl", tmp_path / "b.jsonl"

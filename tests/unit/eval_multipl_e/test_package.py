@@ -10,7 +10,9 @@ import pytest
 
 import eval_multipl_e
 from eval_multipl_e import cli
+from eval_multipl_e.suite.cli_score import joined
 from eval_multipl_e.suite.problems import cut_at_stop, read_problems
+from hf_santa.sampling import model_sampling
 
 ROOM = Path(eval_multipl_e.__file__).parent
 PROBLEMS = ROOM.parent / "hf_santa/problems.jsonl"
@@ -18,7 +20,7 @@ PROBLEMS = ROOM.parent / "hf_santa/problems.jsonl"
 
 def _parse(*words):
     parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers())
+    cli.add_commands(parser.add_subparsers(), model_sampling)
     return parser.parse_args(["eval", *map(str, words)])
 
 
@@ -87,4 +89,4 @@ def test_completions_must_belong_to_the_problems(names, message):
     problems = [{"name": "p", "language": "py"}]
     rows = [{"name": name, "language": "py", "completions": ["a"]} for name in names]
     with pytest.raises(ValueError, match=message):
-        cli._joined(problems, rows)
+        joined(problems, rows)

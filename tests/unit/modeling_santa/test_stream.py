@@ -18,6 +18,7 @@ from modeling_santa.stop_santa import Stop
 from modeling_santa.stream_santa import plan_answer
 from tests.fixtures.stream_cases import failures
 
+SEEDED = [3, 6, 3, 6, 4, 3, 6, 4, 2, 1, 4, 2]  # of nine tokens, the last twice as likely
 PREFIX, SUFFIX = "def add_3(a, b):\n    return ", "\n\nprint(a)\n"
 
 
@@ -47,6 +48,31 @@ def test_draws_follow_the_distribution_and_the_seed_alone():
     assert drawn == [int(batch.choose(scores.expand(2, -1))[1]) for _ in range(2000)]
     assert 3 not in drawn
     assert pytest.approx(0.5 / 0.95, abs=0.05) == drawn.count(0) / 2000
+
+
+def drawn(shares, seeds, **settings):
+    scores = torch.tensor([shares]).log().expand(len(seeds), -1)
+    given = {"temperature": 1.0, "top_p": 1.0, "n_tokens": len(shares), **settings}
+    return Draw(seeds, **given).choose(scores).tolist()
+
+
+def test_the_nucleus_is_the_smallest_set_that_holds_top_p():
+    """Of probabilities .5, .3, .15, .05 a nucleus of .79 holds the first two, scaled to one."""
+    found = drawn([0.15, 0.5, 0.05, 0.3], range(5000), top_p=0.79)
+    assert {1, 3} == set(found)
+    assert pytest.approx(0.5 / 0.8, abs=0.03) == found.count(1) / 5000
+
+
+def test_temperature_sharpens():
+    """At temperature 0.5 the odds of .8 to .2 are squared; at 0 the likeliest token is taken."""
+    assert pytest.approx(0.64 / 0.68, abs=0.02) == drawn([0.8, 0.2], range(5000), temperature=0.5).count(0) / 5000
+    assert {0} == set(drawn([0.8, 0.2], range(100), temperature=0))
+
+
+def test_a_seed_draws_what_it_drew_before():
+    """The evaluation's keys draw the same tokens in every version and on every machine."""
+    keys = [f"0/py/HumanEval_{i}/0" for i in range(12)]
+    assert SEEDED == drawn([0.1] * 8 + [0.2], keys)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """How a gap is told to each kind of model, and how tokens are drawn."""
 
-import random
 import sys
 from pathlib import Path
 
@@ -13,9 +12,12 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "fixtures"))
 from eval_models import CONTEXT, model_of, spelling, tokenizer_of
 
 from eval_multipl_e.suite.chat import ChatRequest
-from eval_multipl_e.suite.completing import GapPrompt
-from eval_multipl_e.suite.fim_forms import FORMS, encode, end_ids, form_of
-from eval_multipl_e.suite.model import Continuer, pick
+from eval_multipl_e.suite.completing import AnswerSettings, GapPrompt
+from eval_multipl_e.suite.fim_forms import FORMS, REPOSITORY, encode, end_ids, form_of
+from eval_multipl_e.suite.model import Continuer
+from hf_santa.sampling import model_sampling
+from modeling_santa.fim_santa import DIALECTS, OTHER_ENDS
+from modeling_santa.prompt_santa import fit
 
 SPELLED = {
     "santacoder": "<fim-prefix>ab<fim-suffix>cd<fim-middle>",
@@ -24,12 +26,16 @@ SPELLED = {
 }
 
 
+def continuer_of(model, tokenizer, **asked):
+    return Continuer(model, tokenizer, model_sampling(), AnswerSettings(**asked))
+
+
 @pytest.mark.parametrize("kind", SPELLED)
 def test_each_model_is_asked_in_its_own_form(kind):
     """Prefix and suffix stand between the sentinels that the model's own authors use, in their order."""
     tokenizer = tokenizer_of(kind)
     assert kind == form_of(tokenizer).name
-    ids, left_out = encode(tokenizer, form_of(tokenizer), "ab", "cd")
+    ids, left_out = encode(tokenizer, form_of(tokenizer), "ab", "cd", fit)
     assert (SPELLED[kind], 0) == (tokenizer.decode(ids), left_out)
 
 
@@ -40,8 +46,8 @@ def test_a_tokenizer_without_sentinels_goes_left_to_right():
     prompt = GapPrompt("a", "b", (), "0")
     model = model_of("codegen")
     with pytest.raises(ValueError, match=r"has the sentinels of no form .* \(special tokens: <\|endoftext\|>\)"):
-        Continuer(model, tokenizer, max_new_tokens=2)([prompt])
-    Continuer(model, tokenizer, max_new_tokens=2, form="left-to-right")([prompt])
+        continuer_of(model, tokenizer, max_new_tokens=2)([prompt])
+    continuer_of(model, tokenizer, max_new_tokens=2, form="left-to-right")([prompt])
 
 
 def test_a_form_the_tokenizer_does_not_speak_is_refused():
@@ -55,7 +61,7 @@ def test_a_form_the_tokenizer_does_not_speak_is_refused():
 def test_sentinels_in_a_text_are_plain_text():
     """A source file that spells out a sentinel is encoded as its letters."""
     tokenizer = tokenizer_of("santacoder")
-    ids, _ = encode(tokenizer, FORMS["santacoder"], "<fim-middle>", "")
+    ids, _ = encode(tokenizer, FORMS["santacoder"], "<fim-middle>", "", fit)
     assert 1 == sum(token == tokenizer.convert_tokens_to_ids("<fim-middle>") for token in ids)
     assert "<fim-prefix><fim-middle><fim-suffix><fim-middle>" == tokenizer.decode(ids)
 
@@ -65,7 +71,7 @@ def test_what_is_far_from_the_gap_goes_first(before, after, room):
     """A prompt fits into its room, what stays of each side touches the gap, and nothing is dropped without need."""
     tokenizer = tokenizer_of("santacoder")
     prefix, suffix = "".join(map(chr, range(65, 65 + before))), "".join(map(chr, range(65, 65 + after)))
-    ids, left_out = encode(tokenizer, FORMS["santacoder"], prefix, suffix, room=room)
+    ids, left_out = encode(tokenizer, FORMS["santacoder"], prefix, suffix, fit, room=room)
     left, right = tokenizer.decode(ids).removeprefix("<fim-prefix>").removesuffix("<fim-middle>").split("<fim-suffix>")
     assert prefix.endswith(left)
     assert suffix.startswith(right)
@@ -106,7 +112,7 @@ def test_each_family_is_known_by_its_tokens(name):
     tokenizer = spelling(FORMS[name].sentinels, FORMS[name].marks, "<|endoftext|>", "<repo_name>")
     tokenizer.name_or_path = "JetBrains/Mellum-4b-base" if name == "mellum" else "folder"
     form = form_of(tokenizer)
-    ids, left_out = encode(tokenizer, form, "ab", "cd")
+    ids, left_out = encode(tokenizer, form, "ab", "cd", fit)
     assert (name, FAMILIES[name], 0) == (form.name, tokenizer.decode(ids), left_out)
     ends = set(tokenizer.convert_ids_to_tokens(end_ids(tokenizer, form, [7, 8])))
     assert {*form.sentinels, "<repo_name>", "<|endoftext|>"} <= ends
@@ -116,7 +122,7 @@ def test_each_family_is_known_by_its_tokens(name):
 def test_codellama_puts_its_blank_before_the_prefix_alone():
     """A tokenizer that puts a blank before every text puts none before the suffix, which goes on after the gap."""
     tokenizer = spelling(FORMS["codellama"].sentinels, "<|endoftext|>", has_blank=True)
-    ids, _ = encode(tokenizer, FORMS["codellama"], "ab", "cd")
+    ids, _ = encode(tokenizer, FORMS["codellama"], "ab", "cd", fit)
     assert "▁<PRE> ab▁<SUF>cd▁<MID>" == tokenizer.decode(ids)
 
 
@@ -126,7 +132,7 @@ def test_a_form_of_ones_own_comes_from_a_file(tmp_path):
     path.write_text("order: [<A>, SUFFIX, <B>, PREFIX, <C>]\nends: [<E>]\n")
     tokenizer = spelling(["<A>", "<B>", "<C>", "<E>"])
     form = form_of(tokenizer, str(path))
-    assert ("own", "<A>cd<B>ab<C>") == (form.name, tokenizer.decode(encode(tokenizer, form, "ab", "cd")[0]))
+    assert ("own", "<A>cd<B>ab<C>") == (form.name, tokenizer.decode(encode(tokenizer, form, "ab", "cd", fit)[0]))
     with pytest.raises(ValueError, match=r"lacks <B>"):
         form_of(spelling(["<A>", "<C>"]), str(path))
     for text, said in (
@@ -141,35 +147,19 @@ def test_a_form_of_ones_own_comes_from_a_file(tmp_path):
             form_of(tokenizer, str(path))
 
 
-def test_the_nucleus_is_the_smallest_set_that_holds_top_p():
-    """Of probabilities .5, .3, .15, .05 a nucleus of .8 holds the first two, scaled to one."""
-    logits = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
-    tokens = [pick(logits, [u], 1.0, 0.79).item() for u in (0.0, 0.62, 0.63, 0.9999)]
-    assert [1, 1, 3, 3] == tokens
-
-
-def test_draws_follow_the_distribution():
-    """Ten thousand draws hit each token of the nucleus as often as its share says, to two points."""
-    logits = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log().repeat(10_000, 1)
-    draw = random.Random(0)
-    tokens = pick(logits, [draw.random() for _ in range(10_000)], 1.0, 1.0)
-    shares = torch.bincount(tokens, minlength=4) / 10_000
-    assert torch.allclose(torch.tensor([0.15, 0.5, 0.05, 0.3]), shares, atol=0.02)
-
-
-def test_temperature_sharpens():
-    """At temperature 0.5 odds are squared, at 0 the likeliest token is taken."""
-    logits = torch.tensor([[0.8, 0.2]]).log()
-    border = 0.64 / (0.64 + 0.04)
-    assert [0, 1] == [pick(logits, [border + d], 0.5, 1.0).item() for d in (-0.01, 0.01)]
-    assert 0 == pick(logits, [0.99], 0, 0.9).item()
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_forms_spell_the_sentinels_as_the_model_does(dialect):
+    """The rooms import nothing of each other, so both spell the sentinels: alike, and each ends an answer in both."""
+    assert DIALECTS[dialect].in_id_order() == FORMS[dialect].ends
+    assert set(FORMS[dialect].sentinels) < set(DIALECTS[dialect].in_id_order())
+    assert set(OTHER_ENDS) <= set(REPOSITORY)
 
 
 @pytest.mark.parametrize("kind", ["santacoder", "starcoder", "incoder", "codegen"])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_a_row_does_not_depend_on_its_batch(kind, temperature):
     """Prompts of different lengths give the same texts together, padded on the left, and one by one."""
-    continuer = Continuer(model_of(kind), tokenizer_of(kind), temperature=temperature, max_new_tokens=10)
+    continuer = continuer_of(model_of(kind), tokenizer_of(kind), temperature=temperature, max_new_tokens=10)
     gap = None if kind == "codegen" else "return 1\n"
     prompts = [GapPrompt("def f():\n" + i * "x", gap if i % 2 else None, ("zz",), f"0/{i}") for i in range(5)]
     assert continuer(prompts) == [continuer([prompt])[0] for prompt in prompts]
@@ -177,7 +167,7 @@ def test_a_row_does_not_depend_on_its_batch(kind, temperature):
 
 def test_a_stop_ends_its_own_row_alone():
     """A row ends where its stop text is complete; another row of the same prompt and draws goes on."""
-    continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), temperature=2.0, max_new_tokens=40)
+    continuer = continuer_of(model_of("starcoder"), tokenizer_of("starcoder"), temperature=2.0, max_new_tokens=40)
     whole, again = continuer([GapPrompt("def", None, (), "1"), GapPrompt("def", None, (), "1")])
     assert whole == again
     stop = whole.text[5:7]
@@ -192,7 +182,7 @@ def test_ids_that_only_pad_the_vocabulary_are_never_drawn():
     model = model_of("starcoder")
     with torch.no_grad():
         model.transformer.wte.weight[len(tokenizer) :] = 10.0 * model.transformer.wte.weight[65]
-    found = Continuer(model, tokenizer, temperature=1.0, max_new_tokens=20)([GapPrompt("a", None, (), "0")])
+    found = continuer_of(model, tokenizer, temperature=1.0, max_new_tokens=20)([GapPrompt("a", None, (), "0")])
     assert found[0].text
 
 
@@ -200,10 +190,10 @@ def test_a_model_folder_has_no_say_in_how_tokens_are_drawn():
     """Penalties and sampling in a model's generation configuration change nothing."""
     model, tokenizer = model_of("starcoder"), tokenizer_of("starcoder")
     prompt = [GapPrompt("abc", None, (), "0")]
-    expected = Continuer(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
+    expected = continuer_of(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
     model = model_of("starcoder")
     model.generation_config.update(do_sample=True, temperature=0.01, repetition_penalty=5.0, max_new_tokens=3)
-    assert expected == Continuer(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
+    assert expected == continuer_of(model, tokenizer, temperature=0.7, max_new_tokens=12)(prompt)
 
 
 @pytest.mark.parametrize(
@@ -219,20 +209,20 @@ def test_a_model_folder_has_no_say_in_how_tokens_are_drawn():
 def test_impossible_settings_are_refused(settings, message):
     """Settings outside their range, or longer than the context, are errors that say so."""
     with pytest.raises(ValueError, match=message):
-        Continuer(model_of("starcoder"), tokenizer_of("starcoder"), **settings)
+        continuer_of(model_of("starcoder"), tokenizer_of("starcoder"), **settings)
 
 
 def test_an_empty_prompt_is_refused_where_nothing_starts_it():
     """A model can't continue no tokens at all; one whose tokenizer starts every text can."""
     empty = [GapPrompt("", None, (), "0")]
     with pytest.raises(ValueError, match="a prompt is empty"):
-        Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=2)(empty)
-    assert Continuer(model_of("incoder"), tokenizer_of("incoder"), max_new_tokens=2)(empty)
+        continuer_of(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=2)(empty)
+    assert continuer_of(model_of("incoder"), tokenizer_of("incoder"), max_new_tokens=2)(empty)
 
 
 def test_a_prompt_longer_than_the_context_says_what_was_left_out():
     """Of a long prompt the end is kept, and the row counts the tokens that went."""
-    continuer = Continuer(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=10)
+    continuer = continuer_of(model_of("starcoder"), tokenizer_of("starcoder"), max_new_tokens=10)
     (found,) = continuer([GapPrompt("x" * CONTEXT, None, (), "0")])
     assert 10 == found.left_out
 
@@ -244,9 +234,9 @@ def test_a_chat_model_is_asked_by_its_template():
     model = model_of("codegen")
     asked = ChatRequest("Short.", instruction="Go on.")
     with pytest.raises(ValueError, match="no chat template"):
-        Continuer(model, tokenizer, chat=asked, max_new_tokens=4)
+        continuer_of(model, tokenizer, chat=asked, max_new_tokens=4)
     tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}|{% endfor %}"
-    continuer = Continuer(model, tokenizer, chat=asked, max_new_tokens=4, temperature=0)
+    continuer = continuer_of(model, tokenizer, chat=asked, max_new_tokens=4, temperature=0)
     ids, left_out = continuer._encoded(GapPrompt(problem["prompt"], None, ("a",), "0", problem))
     assert ("s:Short.|u:Go on.\n\n```python\ndef f():\n```|", 0) == (tokenizer.decode(ids), left_out)
     (found,) = continuer([GapPrompt(problem["prompt"], None, ("a",), "0", problem)])
