@@ -2,13 +2,13 @@
 
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
 
+from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 
 STDIN = "-"
@@ -73,7 +73,7 @@ def file_names(paths: Sequence[str]) -> Iterator[str]:
 
 def _files_of(folder: Path) -> Iterator[str]:
     try:
-        listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        listed = SafeGit(folder).output("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     except DataError:
         for root, folders, files in os.walk(folder):
             folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
@@ -93,22 +93,22 @@ def _is_regular(path: Path) -> bool:
 
 def staged(folder: Path) -> Iterator[TextSource]:
     """Yield what is staged for the next commit of the repository that holds a folder."""
-    names = _git(
-        folder, "diff", "--cached", "--name-only", "-z", "--diff-filter=ACMR", "--no-ext-diff", "--ignore-submodules"
-    )
+    git = SafeGit(folder)
+    names = git.output("diff", "--cached", "--name-only", "-z", "--diff-filter=ACMR", "--ignore-submodules")
     for name in names.decode("utf-8", "surrogateescape").split("\0"):
         if name:
-            yield TextSource(name, _git(folder, "cat-file", "blob", f":{name}"))
+            yield TextSource(name, git.output("cat-file", "blob", f":{name}"))
 
 
 def since(folder: Path, commit: str) -> Iterator[TextSource]:
     """Yield every version of a file that the commits after `commit` added or changed, each content once."""
-    _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
-    commits = _git(folder, "rev-list", "--reverse", f"{commit}..HEAD", "--").decode().split()
+    git = SafeGit(folder)
+    git.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    commits = git.output("rev-list", "--reverse", f"{commit}..HEAD", "--").decode().split()
     seen: set[str] = set()
     for number in commits:
         fields = (
-            _git(folder, "diff-tree", "-r", "-m", "-z", "--root", "--no-commit-id", "--diff-filter=ACMR", number)
+            git.output("diff-tree", "-r", "-m", "-z", "--root", "--no-commit-id", "--diff-filter=ACMR", number)
             .decode("utf-8", "surrogateescape")
             .split("\0")
         )
@@ -116,21 +116,4 @@ def since(folder: Path, commit: str) -> Iterator[TextSource]:
             _, mode, _, blob, *_ = about.split()
             if mode.startswith("100") and blob not in seen:
                 seen.add(blob)
-                yield TextSource(f"{number[:12]}:{name}", _git(folder, "cat-file", "blob", blob))
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    """Return what a Git command prints.
-
-    Raises:
-        DataError: Git is not installed, the folder is in no repository, or a name is unknown to it.
-    """
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
-    except OSError as error:
-        raise DataError(f"data redact: git can't be run ({error.strerror}). Install Git, or pass files.") from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        reason = said[-1] if said else f"{arguments[-1]} is not known there"
-        raise DataError(f"data redact: git {arguments[0]} failed in {folder}: {reason}")
-    return done.stdout
+                yield TextSource(f"{number[:12]}:{name}", git.output("cat-file", "blob", blob))

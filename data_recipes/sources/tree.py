@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import stat
-import subprocess
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_recipes.disk.files import PathLike
+from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 from data_recipes.progress import LOGGER
 from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
@@ -232,15 +232,12 @@ def _ignored_by_git(root: Path) -> frozenset[str]:
     """Return the files that git ignores in a root which is a repository; none in any other folder, or without git."""
     if not (root / ".git").exists():
         return frozenset()
-    # A repository may name programs to be run by git: none of them is.
-    safe = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    listing = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
     try:
-        done = subprocess.run(["git", "-C", str(root), *safe, *listing], capture_output=True, check=True, timeout=600)
-    except (OSError, subprocess.SubprocessError) as error:
+        listed = SafeGit(root).output("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+    except DataError as error:
         LOGGER.warning("%s: git can't list its ignored files (%s); they are read, too.", root, error)
         return frozenset()
-    return frozenset(str(Path(root, os.fsdecode(name))) for name in done.stdout.split(b"\0") if name)
+    return frozenset(str(Path(root, os.fsdecode(name))) for name in listed.split(b"\0") if name)
 
 
 def _left_out(name: str, ext: str | None, unread: str, *, is_vendored: bool) -> tuple[str, str] | None:

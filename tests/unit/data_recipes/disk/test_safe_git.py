@@ -1,0 +1,161 @@
+"""Git in a folder of somebody else's: nothing that its settings name is run."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from data_recipes.disk.safe_git import SafeGit
+from data_recipes.errors import DataError
+from data_recipes.pii.sources import file_names, since, staged
+from data_recipes.sources.tree import read_tree
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+HOOKS = ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction")
+READING = (
+    ("status", "--porcelain"),
+    ("diff", "HEAD"),
+    ("diff", "--cached"),
+    ("log", "-p", "--show-signature"),
+    ("log", "-p"),
+    ("show", "HEAD"),
+    ("blame", "a.py"),
+    ("ls-files", "-m", "--others", "--exclude-standard"),
+    ("cat-file", "blob", "HEAD:a.py"),
+    ("cat-file", "--filters", "HEAD:a.py"),
+    ("archive", "HEAD"),
+    ("fetch", "ext"),
+    ("fetch", "ssh"),
+    ("ls-remote", "near"),
+)
+
+
+def git(folder, *words):
+    identity = ["-c", "user.email=a@example.com", "-c", "user.name=a"]
+    return subprocess.run(["git", "-C", str(folder), *identity, *words], check=False, capture_output=True, timeout=300)
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A repository whose settings name a program for all that Git can be made to run; each leaves a mark."""
+    folder, marks = tmp_path / "hostile", tmp_path / "marks"
+    folder.mkdir()
+    marks.mkdir()
+    git(folder, "init", "-q")
+    (folder / "a.py").write_text("mail = 'bob@corp.io'\n")
+    (folder / ".gitattributes").write_text("*.py filter=evil diff=evil merge=evil\n*.txt diff=told filter=two=parts\n")
+    (folder / "b.txt").write_text("ann@corp.io\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "one")
+    (folder / "a.py").write_text("mail = 'cat@corp.io'\n")
+    git(folder, "commit", "-qam", "two")
+
+    def program(name):
+        path = tmp_path / f"run-{name}"
+        path.write_text(f"#!/bin/sh\ntouch '{marks}/{name}'\n")
+        path.chmod(0o755)
+        return str(path)
+
+    hooks = folder / ".git" / "hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in HOOKS:
+        shutil.copy2(program(f"hook-{hook}"), hooks / hook)
+    settings = {
+        name: program(name.replace(".", "-"))
+        for name in (
+            "core.fsmonitor", "core.pager", "core.editor", "core.askPass", "core.sshCommand", "core.gitProxy",
+            "diff.external", "diff.evil.command", "diff.evil.textconv", "diff.told.textconv", "filter.evil.clean",
+            "filter.evil.smudge", "filter.two=parts.clean", "gpg.program", "gpg.ssh.program", "remote.near.uploadpack",
+            "credential.helper", "alias.status", "pager.log", "pager.diff", "pager.config",
+        )
+    }  # fmt: skip
+    settings |= {
+        "filter.evil.required": "true",
+        "log.showSignature": "true",
+        "protocol.ext.allow": "always",
+        "remote.ext.url": f"ext::{program('ext-transport')} %S x",
+        "remote.ssh.url": "ssh://nowhere.invalid/x",
+        "remote.near.url": str(folder),
+        "remote.ext.promisor": "true",
+        "extensions.partialClone": "ext",
+        "submodule.recurse": "true",
+        "include.path": str(tmp_path / "included"),
+    }
+    (tmp_path / "included").write_text(f'[filter "evil"]\n\tprocess = {program("filter-process")}\n')
+    written = []
+    for name, value in settings.items():
+        section, _, key = name.rpartition(".")
+        first, _, second = section.partition(".")
+        written.append(f'[{first} "{second}"]' if second else f"[{first}]")
+        written.append(f'\t{key} = "{value}"')
+    with (folder / ".git" / "config").open("a") as file:
+        file.write("\n".join(written) + "\n")
+    (folder / "a.py").write_text("mail = 'dan@corp.io'\n")
+    for mark in marks.iterdir():
+        mark.unlink()
+    return folder, marks
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_no_program_of_a_repository_is_run(hostile, words):
+    """Whatever is read through SafeGit, no hook, filter, driver, monitor, transport or pager leaves its mark."""
+    folder, marks = hostile
+    with contextlib.suppress(DataError):  # some can't do their work without the program
+        SafeGit(folder).output(*words)
+    assert [] == sorted(mark.name for mark in marks.iterdir())
+
+
+def test_the_same_repository_runs_programs_in_plain_git(hostile):
+    """The fixture is no paper tiger: Git by itself runs its monitor, its filters, its drivers and its transports."""
+    folder, marks = hostile
+    for words in READING:
+        git(folder, *words)
+    names = {mark.name for mark in marks.iterdir()}
+    assert {"core-fsmonitor", "filter-process", "ext-transport", "core-sshCommand", "remote-near-uploadpack"} <= names
+
+
+def test_what_this_package_reads_of_a_hostile_repository_runs_nothing(hostile):
+    """Files of a folder, staged contents, a history and a tree of sources are read, and nothing is run."""
+    folder, marks = hostile
+    assert sorted(os.path.basename(name) for name in file_names([str(folder)])) == [".gitattributes", "a.py", "b.txt"]  # noqa: PTH119
+    assert [source.name.partition(":")[2] for source in since(folder, "HEAD~1")] == ["a.py"]
+    assert list(staged(folder)) == []
+    assert [row.path for row in read_tree(folder)] == ["hostile/a.py"]
+    assert [] == sorted(mark.name for mark in marks.iterdir())
+
+
+def test_a_missing_object_is_not_fetched(hostile):
+    """A partial clone that lacks an object is told so; its remote, which is a program, is not asked."""
+    folder, marks = hostile
+    number = git(folder, "rev-parse", "HEAD:b.txt").stdout.decode().strip()
+    (folder / ".git" / "objects" / number[:2] / number[2:]).unlink()
+    with pytest.raises(DataError, match="cat-file failed"):
+        SafeGit(folder).output("cat-file", "blob", number)
+    assert [] == sorted(mark.name for mark in marks.iterdir())
+
+
+def test_a_bare_repository_inside_a_folder_is_not_taken_for_its_own(tmp_path):
+    """Files named HEAD, objects and refs make a folder a repository to Git; here they do not."""
+    git(tmp_path, "init", "-q", "--bare", "x")
+    with pytest.raises(DataError, match="ls-files failed"):
+        SafeGit(tmp_path / "x").output("ls-files")
+
+
+def test_settings_of_the_environment_stay(tmp_path, monkeypatch):
+    """Settings that the user's environment gives are kept; a number of them that is none counts as none."""
+    git(tmp_path, "init", "-q")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "ann")
+    assert SafeGit(tmp_path).output("config", "user.name") == b"ann\n"
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "x")
+    assert SafeGit(tmp_path).output("config", "core.fsmonitor") == b"false\n"
+
+
+def test_without_git_the_message_says_what_to_do(tmp_path, monkeypatch):
+    """No Git on the path is one line, not a traceback."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DataError, match="Install Git, or pass files"):
+        SafeGit(tmp_path).output("status")
