@@ -41,7 +41,8 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         "roots",
         metavar="SOURCE",
         nargs="+",
-        help="folders or .zip archives of sources; or one parquet file, folder of them, or dataset on the Hub",
+        help="git repositories (folder[@COMMIT] or git+https://…[@COMMIT]), folders or .zip archives of sources, parquet files "
+        "or folders of them, datasets on the Hub",
     )
     parser.add_argument("out", metavar="OUT", help="folder to write rows-*.parquet, rejects.parquet, rows.json to")
     parser.add_argument(
@@ -57,7 +58,12 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="a parquet file, a folder of them, or a dataset on the Hub")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a parquet file or a folder of them; or a git repository (folder[@COMMIT] or git+https://…[@COMMIT]), a folder "
+        "of sources, a dataset on the Hub",
+    )
     parser.add_argument("out", metavar="OUT", help="dataset folder to write")
     parser.add_argument(
         "--recipe",

@@ -6,6 +6,7 @@ and gives the same bytes.
 """
 
 import contextlib
+import os
 import re
 import shutil
 import time
@@ -30,7 +31,8 @@ from data_recipes.progress import Progress, reporter
 from data_recipes.recipes import CONTENT_DIGITS, NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of
 from data_recipes.settings import RunSettings
 from data_recipes.sources.available import SourceFields
-from data_recipes.sources.hub import is_hub_name
+from data_recipes.sources.git_address import git_address
+from data_recipes.sources.opening import needs_rows_first
 from data_recipes.sources.parquet import parquet_files
 from data_recipes.sources.row import ANNOTATED_REJECT_SCHEMA, REJECT_SCHEMA, read_rejects, spelling_of
 from data_recipes.sources.write_rows import write_rows
@@ -63,8 +65,8 @@ def run(
     those of the original bytes.
 
     Args:
-        source: The rows: also the name of a dataset on the Hub, or what `load_dataset` gave; their rows are kept in
-            `.OUT.rows` beside `out`.
+        source: Parquet files; or a git repository (a folder, or `git+https://…@COMMIT`), a source tree, the name of
+            a dataset on the Hub, or what `load_dataset` gave, whose rows are kept in `.OUT.rows` beside `out`.
         out: The folder to write.
         recipe: A recipe's name, several, or "all"; the first one is the default of `load_dataset(out)`.
         threads: Threads to work with (default: one a core).
@@ -83,12 +85,23 @@ def run(
     """
     config = (settings or RunSettings()).changed(recipe=recipe, threads=threads, **changes)
     place, report = Path(out), reporter(progress)
-    if is_hub_name(source) or data_dir is not None or hasattr(source, "with_format"):
+    if data_dir is not None or needs_rows_first(source):
+        _refuse_inside(source, place)
         rows = place.with_name(f".{place.name}.rows")
         limit = config.max_file_bytes
         write_rows(source, rows, data_dir=data_dir, max_file_bytes=limit, bars=bars, progress=report)
         source = rows
     return planned(Path(source), place, config, bars=bars, progress=report).make()
+
+
+def _refuse_inside(source: Any, out: Path) -> None:
+    """Raise `DataError` where the output lies in a source that is read whole; a repository's tracked files alone are."""
+    if not isinstance(source, str | os.PathLike) or git_address(source):
+        return
+    if Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+        raise DataError(
+            f"{out} lies inside the source {source}, and would be read as part of it. Choose another folder."
+        )
 
 
 def planned(
@@ -100,10 +113,7 @@ def planned(
     progress: Progress | None = None,
 ) -> "Run":
     """Return a run over this source, checked: it has what the recipes, the lists and the tokenizer need."""
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise DataError(
-            f"{out} lies inside the source {source}, and would be read as part of it. Choose another folder."
-        )
+    _refuse_inside(source, out)
     inputs = finished_inputs(source)
     fields = SourceFields.of(inputs)
     fields.require(settings.permissions.needs())

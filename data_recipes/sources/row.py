@@ -233,4 +233,5 @@ def first_of_its_bytes(row: Row | Reject, seen: dict[str, str]) -> Row | Reject:
         f"same bytes as {kept}",
         hexsha=row.hexsha,
         kept_hexsha=row.hexsha,
+        repo=row.repo,
     )

@@ -3,18 +3,19 @@
 import contextlib
 import hashlib
 import os
-import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from data_recipes.disk.files import PathLike
 from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 from data_recipes.progress import LOGGER
+from data_recipes.sources.left_out import GENERATED, MINIFIED
 from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "dist-packages", "site-packages"})
@@ -84,9 +85,6 @@ UNREAD_LANGUAGES = frozenset(
 )
 """Extensions of source code in languages that trees are not read for: each such file is a reject that says so."""
 
-_MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs)$", re.IGNORECASE)
-_GENERATED = re.compile(r"_pb2(?:_grpc)?\.py$|\.(?:pb|generated)\.\w+$")
-
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -123,7 +121,7 @@ def read_tree(
     candidates, rejects = _candidates(roots)
     yield from rejects
     oversize = [c for c in candidates if c.size > max_file_bytes]
-    chosen = _sample([c for c in candidates if c.size <= max_file_bytes], limit_bytes_per_language)
+    chosen = sampled([c for c in candidates if c.size <= max_file_bytes], limit_bytes_per_language)
     for c in oversize:
         detail = f"{c.size} bytes exceed max_file_bytes={max_file_bytes}"
         yield Reject(c.path, LANGUAGES[c.ext], c.size, "read", "too_large", detail)
@@ -246,9 +244,9 @@ def _left_out(name: str, ext: str | None, unread: str, *, is_vendored: bool) -> 
         return "vendored", f"in a folder of {' or '.join(sorted(VENDORED_FOLDERS))}"
     if ext is None:
         return "unknown_language", f"trees are not read for .{unread}"
-    if _MINIFIED.search(name):
+    if MINIFIED.search(name):
         return "minified", "by its name"
-    return ("generated", "by its name") if _GENERATED.search(name) else None
+    return ("generated", "by its name") if GENERATED.search(name) else None
 
 
 def _members(label: str, archive: Path) -> Iterator[_Candidate]:
@@ -259,8 +257,27 @@ def _members(label: str, archive: Path) -> Iterator[_Candidate]:
                 yield _Candidate(f"{label}/{_printable(member.filename)}", archive, member, ext, member.file_size, 0)
 
 
-def _sample(candidates: list[_Candidate], limits: Mapping[str, int] | None) -> list[_Candidate]:
-    """The candidates that fit into the byte budgets, ordered by path."""
+class Sized(Protocol):
+    """A file of a source of which path, size and language are known before it is read."""
+
+    @property
+    def path(self) -> str:
+        """The path that its row gets."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    @property
+    def ext(self) -> str:
+        """Its extension, which LANGUAGES has."""
+
+
+FileT = TypeVar("FileT", bound=Sized)
+
+
+def sampled(candidates: list[FileT], limits: Mapping[str, int] | None) -> list[FileT]:
+    """Return the files that fit into the byte budgets, ordered by path; all of them where there is no budget."""
     if limits is None:
         return candidates
     known = set(LANGUAGES.values())
@@ -281,7 +298,7 @@ def _sample(candidates: list[_Candidate], limits: Mapping[str, int] | None) -> l
     return sorted(chosen, key=lambda c: c.path)
 
 
-def _draw(candidate: _Candidate) -> bytes:
+def _draw(candidate: Sized) -> bytes:
     return hashlib.sha1(candidate.path.encode(), usedforsecurity=False).digest()
 
 

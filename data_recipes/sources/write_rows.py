@@ -9,15 +9,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_recipes.disk.files import SHARD_BYTES, PathLike, checksum, remove, write_json, write_table
+from data_recipes.disk.files import SHARD_BYTES, PathLike, remove, write_json, write_table
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done
 from data_recipes.errors import DataError
 from data_recipes.progress import Progress, reporter
-from data_recipes.sources.available import SourceFields
-from data_recipes.sources.hub import DatasetSource, is_hub_name
-from data_recipes.sources.parquet import read_parquet, tables_of
+from data_recipes.sources.opening import opened
+from data_recipes.sources.parquet import tables_of
 from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, rejects_table, rows_table
-from data_recipes.sources.tree import fingerprint, read_tree
 
 _MARKER = ".done.json"
 
@@ -62,9 +60,10 @@ def write_rows(
 ) -> dict[str, Any]:
     """Write `rows-00000.parquet`, …, `rejects.parquet` and `rows.json` (files and bytes per language and reason).
 
-    `roots` are source trees and zip archives, or one parquet file or folder of them, or one dataset of the Hub, of
-    which `data_dir` names a part: `write_rows("bigcode/the-stack", out, data_dir="data/python")`. A dataset is read as
-    a stream. Limits apply to source trees only.
+    `roots` are any of these, read one after the other: source trees and zip archives; git repositories, by folder or as
+    `git+https://…@COMMIT`; parquet files or folders of them; datasets of the Hub, of which `data_dir` names a part:
+    `write_rows("bigcode/the-stack", out, data_dir="data/python")`. A dataset is read as a stream. Limits apply to
+    source trees and repositories only.
 
     Does nothing where `out` already holds the rows of the same files (path, size, modification time) and settings.
     `rows.json` is written last: a folder without it is unfinished. Returns what `rows.json` holds.
@@ -73,38 +72,19 @@ def write_rows(
     is_one = isinstance(roots, str | os.PathLike) or hasattr(roots, "with_format")
     given = [roots] if is_one else list(roots)
     limits = None if limit_bytes_per_language is None else dict(limit_bytes_per_language)
-    dataset = _dataset_in(given, data_dir)
-    tables = [] if dataset else tables_of(given)
-    if tables and Path(given[0]).is_dir() and folder.resolve().is_relative_to(Path(given[0]).resolve()):
-        raise DataError(
-            f"{out} lies inside the source {given[0]}, and would be read as part of it. Choose another folder."
-        )
-    source_key = (
-        [dataset.name, dataset.fingerprint]
-        if dataset
-        else [checksum(path) for path in tables]
-        if tables
-        else fingerprint(given)
-    )
-    key = digest([code_digest(), source_key, limits, max_file_bytes, shard_bytes])
-    facts, problem = finished(folder / _MARKER, key)
-    if facts is not None and not (dataset and dataset.fingerprint is None):
-        report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
-        return facts
-    if problem:
-        report(f"step=rows redone: {problem}")
-    for stale in (folder / _MARKER, folder / "rows.json"):
-        remove(stale)
-    provenance: tuple[str, ...] = ()
-    if dataset:
-        provenance, source = dataset.rows(max_file_bytes)
-    elif tables:
-        provenance = SourceFields.of(tables).provenance
-        source = read_parquet(given[0], max_file_bytes=max_file_bytes)
-    else:
-        source = read_tree(given, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes)
-    shown = tqdm(source, desc="rows", unit="file", disable=None if bars is None else not bars)
-    summary, files = _write(shown, RowWriter(folder, shard_bytes, provenance), folder)
+    _refuse_inside(folder, given)
+    with opened(given, limits=limits, max_file_bytes=max_file_bytes, data_dir=data_dir) as source:
+        key = digest([code_digest(), source.key, limits, max_file_bytes, shard_bytes])
+        facts, problem = finished(folder / _MARKER, key)
+        if facts is not None and source.key is not None:
+            report(f"step=rows reused out={sum(entry['files'] for entry in facts['files'].values())}")
+            return facts
+        if problem:
+            report(f"step=rows redone: {problem}")
+        for stale in (folder / _MARKER, folder / "rows.json"):
+            remove(stale)
+        shown = tqdm(source.read(), desc="rows", unit="file", disable=None if bars is None else not bars)
+        summary, files = _write(shown, RowWriter(folder, shard_bytes, source.provenance), folder)
     mark_done(folder / _MARKER, key, files, summary)
     out_rows = sum(entry["files"] for entry in summary["files"].values())
     dropped = sum(entry["files"] for entry in summary["rejects"])
@@ -115,13 +95,15 @@ def write_rows(
     return summary
 
 
-def _dataset_in(given: list[Any], data_dir: str | None) -> DatasetSource | None:
-    """The one source as a dataset, if it is one: a name on the Hub, an opened dataset, or anything with a `data_dir`."""
-    only = given[0] if len(given) == 1 else None
-    if isinstance(only, str | os.PathLike):
-        is_dataset = data_dir is not None or is_hub_name(only)
-        return DatasetSource(str(only), data_dir=data_dir) if is_dataset else None
-    return DatasetSource(only, data_dir=data_dir) if only is not None else None
+def _refuse_inside(folder: Path, roots: Sequence[Any]) -> None:
+    """Raise `DataError` where the output would be read as a part of a source of parquet files."""
+    for root in roots:
+        if not isinstance(root, str | os.PathLike) or not Path(root).is_dir():
+            continue
+        if folder.resolve().is_relative_to(Path(root).resolve()) and tables_of([root]):
+            raise DataError(
+                f"{folder} lies inside the source {root}, and would be read as part of it. Choose another folder."
+            )
 
 
 def _write(source: Iterable[Row | Reject], writer: RowWriter, folder: Path) -> tuple[dict[str, Any], list[Path]]:
