@@ -391,8 +391,8 @@ def _wrapped(signature: str) -> str:
 def recipes_page() -> str:
     """Return the recipes and what each of their steps keeps."""
     from data_recipes import RECIPES
-    from data_recipes.dedup.modes import MODES
-    from data_recipes.filters.registry import filters
+    from data_recipes.dedup import MODES
+    from data_recipes.filters import filters
     from hf_santa.demo.steps import STEPS
 
     recipes = [[f"`{r.name}`", r.summary, ", ".join(r.steps) or "none", r.source] for r in RECIPES.values()]
@@ -454,7 +454,7 @@ def _numbers(thresholds: Mapping[str, Any]) -> str:
 
 def languages_page() -> str:
     """Return the languages of the metric and of the filters."""
-    from data_recipes.filters.registry import find_filter
+    from data_recipes.filters import find_filter
     from eval_multipl_e import LANGUAGES
 
     known = find_filter("fertility").thresholds["min_chars_per_token"]

@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
-from eval_multipl_e.suite.rewarding import Reward
+from eval_multipl_e.suite import Reward
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model", type=Path)

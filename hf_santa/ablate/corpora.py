@@ -11,10 +11,10 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from hf_santa.ablate.variants import VARIANTS, Scale
-from hf_santa.demo.steps_data import PROBLEMS
 from hf_santa.errors import HfSantaError
+from hf_santa.files import write_json
 from hf_santa.measures import is_held_back
-from hf_santa.repositories.write import write_json
+from hf_santa.problems import PROBLEMS
 
 HELDOUT_SHARE = 0.05
 TOKENIZER_BYTES = 20_000_000

@@ -10,9 +10,8 @@ from typing import Any
 from hf_santa.ablate.corpora import prepare
 from hf_santa.ablate.intervals import Interval, estimate, paired, verdict
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
-from hf_santa.demo.steps import sha256
 from hf_santa.errors import HfSantaError
-from hf_santa.repositories.write import write_json
+from hf_santa.files import sha256, write_json
 
 METRICS = {"bits_per_byte": "bits per byte", "loss": "loss", "exact_match": "infilling exact match", "pass@1": "pass@1"}
 
@@ -140,7 +139,7 @@ def _score(out: Path, runs: dict[str, dict[int, Any]], say: Callable[[str], None
     from eval_multipl_e.sandbox import available
     from eval_multipl_e.scoring import score
     from eval_multipl_e.suite.problems import read_problems
-    from hf_santa.demo.steps_data import PROBLEMS
+    from hf_santa.problems import PROBLEMS
 
     os.environ["HF_ALLOW_CODE_EVAL"] = "1"  # as the demo does: its own problems, in the sandbox
     problems = read_problems(PROBLEMS)

@@ -7,8 +7,8 @@ from typing import Any
 
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
+from hf_santa.files import write_json
 from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of, windows_of
-from hf_santa.repositories.write import write_json
 from hf_santa.sampling import model_sampling
 
 WINDOWS = 200
@@ -22,7 +22,7 @@ class Measurer:
         from transformers import AutoTokenizer
 
         from eval_multipl_e.suite.problems import read_problems
-        from hf_santa.demo.steps_data import PROBLEMS
+        from hf_santa.problems import PROBLEMS
         from modeling_santa.corpus.fim_samples import read_tokens
         from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hf_santa.demo.steps import DemoError, DemoStep, manifest, stamp_path, why_stale, write_stamp
+from hf_santa.files import write_json
 from hf_santa.interrupt import deaf_children, end_descendants
-from hf_santa.repositories.write import clean_environment, write_json
+from hf_santa.repositories.clean_process import clean_environment
 
 MIB = 1024  # ru_maxrss counts KiB
 UNKNOWN = {"seconds": 0.0, "peak_rss_mb": 0}  # for a step whose timings were deleted

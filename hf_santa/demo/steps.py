@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.errors import HfSantaError
-from hf_santa.repositories.write import write_json
+from hf_santa.files import files_below, sha256, write_json
 
 PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -80,6 +80,7 @@ STEPS = (
         (
             "modeling_santa",
             "hf_santa/repositories/write.py",
+            "hf_santa/repositories/clean_process.py",
             "hf_santa/repositories/clean_load.py",
             "hf_santa/demo/steps_release.py",
         ),
@@ -117,6 +118,7 @@ STEPS = (
             "hf_santa/demo/steps_release.py",
             "hf_santa/demo/used_by.py",
             "hf_santa/repositories/write.py",
+            "hf_santa/repositories/clean_process.py",
         ),
     ),
     DemoStep(
@@ -170,19 +172,6 @@ def code_digest(places: Iterable[str]) -> str:
             if "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(PACKAGES)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def files_below(place: Path) -> list[Path]:
-    """Return the files of a folder, sorted, or the file itself; nothing if it does not exist."""
-    if place.is_file():
-        return [place]
-    return sorted(path for path in place.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def why_stale(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import DemoError
+from hf_santa.problems import PROBLEMS
 
-PROBLEMS = Path(__file__).parents[1] / "problems.jsonl"
 BYTES_PER_LANGUAGE = {"Python": 21_000_000, "JavaScript": 5_000_000, "Java": 5_000_000}
 
 

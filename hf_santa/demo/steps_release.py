@@ -7,9 +7,10 @@ from typing import Any
 
 from hf_santa.demo.steps import DemoError
 from hf_santa.demo.used_by import SPACE, run_one
-from hf_santa.repositories.clean_process import open_space
+from hf_santa.files import write_json
+from hf_santa.repositories.clean_process import open_in_clean_process, open_space
 from hf_santa.repositories.model_card import write_model_card
-from hf_santa.repositories.write import open_in_clean_process, stage_model, stage_space, write_json
+from hf_santa.repositories.write import stage_model, stage_space
 
 
 def stage_the_model(out: Path, _: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps_data import PROBLEMS
+from hf_santa.problems import PROBLEMS
 
 LINE_TOKENS = 32  # longest infilled line
 BODY_TOKENS = 96  # longest completed body
@@ -79,7 +79,8 @@ def score_the_completions(out: Path, settings: dict[str, Any]) -> str:
 
     from eval_multipl_e.sandbox import available
     from eval_multipl_e.suite.problems import read_completions, read_problems
-    from hf_santa.repositories.write import stage_metric, write_json
+    from hf_santa.files import write_json
+    from hf_santa.repositories.write import stage_metric
 
     os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     stage_metric(out / "eval_multipl_e")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import DemoError, code_digest
+from hf_santa.files import write_json
 from hf_santa.measures import graded, is_held_back, line_tasks, told
-from hf_santa.repositories.write import write_json
 
 SEQ_LEN = 256
 BATCH_SIZE = 8

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.demo.steps import DemoError
+from hf_santa.files import write_json
 from hf_santa.repositories.clean_process import run_lines
-from hf_santa.repositories.write import StageError, write_json
+from hf_santa.repositories.write import StageError
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_santa.demo.steps import sha256
 from hf_santa.errors import HfSantaError
+from hf_santa.files import sha256, write_json
 from hf_santa.measures import (
     bits_per_byte,
     graded,
@@ -22,7 +22,6 @@ from hf_santa.measures import (
     told,
     windows_of,
 )
-from hf_santa.repositories.write import write_json
 
 WINDOWS = 200
 
@@ -214,7 +213,8 @@ def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: An
 
 def _stage(request: FinetuneRequest, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
     """Write the canonical folder in the dtype of the source, and open it by both classes in a clean process."""
-    from hf_santa.repositories.write import StageError, open_in_clean_process, stage_model
+    from hf_santa.repositories.clean_process import open_in_clean_process
+    from hf_santa.repositories.write import StageError, stage_model
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.tokenizer.train import save_tokenizer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.errors import HfSantaError, IncompleteError
+from hf_santa.files import write_json
 from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
-from hf_santa.repositories.write import write_json
 
 TOKENIZER_BYTES = 30_000_000
 MAX_EPOCHS = 4.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from hf_santa.files import json_text
 from hf_santa.repositories.kinds import MARKER, PINNED, Kind, ReleaseError, card_for_hub, files_of, for_hub
-from hf_santa.repositories.write import json_text
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_santa.errors import IncompleteError
+from hf_santa.files import write_json
 from hf_santa.publishing.commit import CommitOutcome, RefusedByHubError, Retry, Target, address, bring, tagged_commit
 from hf_santa.publishing.plan import (
     Content,
@@ -26,7 +27,7 @@ from hf_santa.publishing.plan import (
 from hf_santa.repositories.kinds import KINDS, PINNED, Kind, ReleaseError, repo_ids
 from hf_santa.repositories.staging import checked
 from hf_santa.repositories.verify import hub_environment, verify_on_hub
-from hf_santa.repositories.write import StageError, write_json
+from hf_santa.repositories.write import StageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

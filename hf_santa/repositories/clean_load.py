@@ -1,6 +1,6 @@
 """Opens a repository, a folder or one on the Hub, as a user would, in a process that cannot import this project.
 
-Run as a script, never imported: `python -I clean_load.py KIND SOURCE…`, a source being JSON: the folder or repository
+Run as a script: `python -I clean_load.py KIND SOURCE…`, a source being JSON: the folder or repository
 `name`, its `revision` or null, and for a dataset its `configs`. It prints one line of JSON: what it saw.
 """
 

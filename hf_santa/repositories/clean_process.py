@@ -1,7 +1,9 @@
-"""Runs lines of Python, and the Space, as they run on a machine without this project."""
+"""Open repositories, run lines of Python and start the Space as on a machine without this project."""
 
 import contextlib
 import inspect
+import json
+import os
 import re
 import subprocess
 import sys
@@ -9,14 +11,51 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from hf_santa.repositories.clean_load import OURS, Absent
-from hf_santa.repositories.write import StageError, clean_environment
+from hf_santa.repositories.write import StageError
 
 START_LIMIT_S = 90.0
 """How long a Space may take to start before it counts as one that does not."""
 READY = re.compile(r"ready url=(\S+)")
 GUARD = f"import sys\nOURS = {OURS}\n{inspect.getsource(Absent)}\nsys.meta_path.insert(0, Absent())\n"
+
+
+def open_in_clean_process(kind: str, *sources: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Any:
+    """Open folders, or repositories on the Hub, in a process without this project and with empty caches; return what it saw.
+
+    It is offline and has no token, unless `environment` says otherwise. `clean_load.py` says what a source is.
+
+    Raises:
+        StageError: a source does not open; the message has the end of the process's output.
+    """
+    script = Path(__file__).with_name("clean_load.py")
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [sys.executable, "-I", script, kind, *(json.dumps({"revision": None, **source}) for source in sources)],
+            cwd=empty,
+            env={**clean_environment(Path(empty)), **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise StageError(f"{sources[0]['name']} does not open in a clean process:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return this process's environment with Hugging Face's caches in `home`, offline, without tokens."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and name != "PYTHONPATH"}
+    return {
+        **ours,
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "GRADIO_ANALYTICS_ENABLED": "0",
+    }
 
 
 def run_lines(code: str, folder: Path, environment: Mapping[str, str]) -> str:

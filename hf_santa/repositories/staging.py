@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_recipes.store.training_index import write_seen_index
+from hf_santa.files import write_json
 from hf_santa.repositories.clean_process import START_LIMIT_S
 from hf_santa.repositories.guard import check_folder
 from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, digest_of
@@ -15,7 +16,7 @@ from hf_santa.repositories.lint import check_card
 from hf_santa.repositories.model_card import CardWords, write_model_card
 from hf_santa.repositories.static_space import stage_static_space
 from hf_santa.repositories.verify import verify
-from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space, write_json
+from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space
 from modeling_santa.gguf_export import GgufType, export_gguf
 
 VERIFIED = "verified.json"

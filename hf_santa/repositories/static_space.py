@@ -10,7 +10,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from hf_santa.repositories.write import StageError, fresh_folder, move_into_place, space_source, write_json
+from hf_santa.files import write_json
+from hf_santa.repositories.write import StageError, fresh_folder, move_into_place, space_source
 from modeling_santa.gguf_export import GgufType, export_gguf
 
 ENGINE = "@wllama/wllama@3.13.0"

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_santa.repositories.clean_process import START_LIMIT_S, open_space, run_lines
+from hf_santa.repositories.clean_process import START_LIMIT_S, open_in_clean_process, open_space, run_lines
 from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, data_files_of, split_card
 from hf_santa.repositories.static_space import check_static_space, is_static
-from hf_santa.repositories.write import open_in_clean_process
 
 RELATIVE_TOLERANCE = 1e-4  # of the largest logit: the native class and ours multiply in another order
 ASK_THE_SPACE = """\

@@ -1,25 +1,20 @@
-"""Stages complete repository folders: what is published, byte for byte, and nothing else.
+"""Write complete repository folders: what is published, byte for byte, and nothing else.
 
 Each kind has an allow-list; a file that is not on it never gets into a staged folder.
 """
 
 import ast
 import json
-import os
 import shutil
-import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hf_santa.errors import HfSantaError
 
 PACKAGES = Path(__file__).resolve().parents[2]
 MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
-METRIC_LEFT_OUT = ("__init__.py", "cli.py")
+METRIC_LEFT_OUT = ("__init__.py", "cli.py", "py.typed")
 HUB_IMPORTS = {"torch", "transformers"}
 
 
@@ -149,55 +144,6 @@ def check_hub_imports(path: Path) -> None:
                     f"stage: {path.name} imports {module!r} (line {node.lineno}). Files uploaded to the Hub may "
                     "import only stdlib, torch, transformers and ./*_santa.py."
                 )
-
-
-def open_in_clean_process(kind: str, *sources: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Any:
-    """Open folders, or repositories on the Hub, in a process without this project, with empty caches; what it saw.
-
-    It is offline and has no token, unless `environment` says otherwise. `clean_load.py` says what a source is.
-
-    Raises:
-        StageError: a source does not open; the message has the end of the process's output.
-    """
-    script = Path(__file__).with_name("clean_load.py")
-    with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            [sys.executable, "-I", script, kind, *(json.dumps({"revision": None, **source}) for source in sources)],
-            cwd=empty,
-            env={**clean_environment(Path(empty)), **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise StageError(f"{sources[0]['name']} does not open in a clean process:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def clean_environment(home: Path) -> dict[str, str]:
-    """Return this process's environment with Hugging Face's caches in `home`, offline, without tokens."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and name != "PYTHONPATH"}
-    return {
-        **ours,
-        "HF_HOME": str(home),
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "GRADIO_ANALYTICS_ENABLED": "0",
-    }
-
-
-def json_text(value: Any) -> str:
-    """Return JSON as every file of ours has it: indented, with a last newline."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json_text(value))
-    partial.replace(path)
 
 
 def fresh_folder(out: Path) -> Path:

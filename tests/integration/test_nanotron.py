@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import modeling_santa.training
-from hf_santa.repositories.write import open_in_clean_process, stage_model
+from hf_santa.repositories.clean_process import open_in_clean_process
+from hf_santa.repositories.write import stage_model
 from modeling_santa import convert_checkpoint
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.corpus.fim_samples import pack

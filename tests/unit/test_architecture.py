@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -218,3 +219,38 @@ def test_folders_import_only_downward(package):
         if floor.get(name.split(".")[1], 99) < floor.get(other.split(".")[1], -1)
     ]
     assert upward == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_are_typed(package):
+    """Type checkers read the annotations of an installed package only where `py.typed` stands beside its modules."""
+    assert (ROOT / package / "py.typed").is_file()
+
+
+def test_pages_and_examples_import_public_names_only():
+    """What a page or an example imports stands in the `__all__` of the package it is imported from."""
+    shown = re.compile(rf"^\s*from ((?:{'|'.join(ROOMS)})[\w.]*) import ([\w, ]+)", re.MULTILINE)
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.py")]
+    found = {
+        (module, name.strip())
+        for path in pages
+        if "decisions" not in path.parts
+        for module, names in shown.findall(path.read_text())
+        for name in names.split(",")
+    }
+    assert len(found) > 15
+    assert [] == [
+        f"{module}.{name}"
+        for module, name in sorted(found)
+        if name not in getattr(importlib.import_module(module), "__all__", ())
+    ]
+
+
+def test_every_all_names_what_is_there():
+    """Each name of an `__all__`, of packages and sub-packages, can be imported, and stands there once."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
+            names = getattr(module, "__all__", [])
+            assert len(names) == len(set(names))
+            assert all(hasattr(module, name) for name in names), module.__name__

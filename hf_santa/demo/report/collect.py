@@ -10,8 +10,8 @@ from typing import Any
 
 from data_recipes.engine.processors import usable_processors
 from hf_santa.demo.report.render import render
-from hf_santa.demo.steps_data import PROBLEMS
-from hf_santa.repositories.write import write_json
+from hf_santa.files import write_json
+from hf_santa.problems import PROBLEMS
 
 LIBRARIES = (
     "hf-santa",

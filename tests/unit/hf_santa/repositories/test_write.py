@@ -3,6 +3,7 @@
 import pytest
 
 from hf_santa.repositories import write
+from hf_santa.repositories.clean_process import clean_environment
 
 
 def test_the_model_s_code_passes():
@@ -91,6 +92,6 @@ def test_a_clean_environment_has_no_token(monkeypatch, tmp_path):
     """Nothing of the user's Hugging Face settings reaches the process that checks a folder."""
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    environment = write.clean_environment(tmp_path)
+    environment = clean_environment(tmp_path)
     assert {"HF_TOKEN", "PYTHONPATH"} & set(environment) == set()
     assert (str(tmp_path), "1") == (environment["HF_HOME"], environment["HF_HUB_OFFLINE"])
