@@ -23,7 +23,7 @@ from tests.fixtures.funnel import write_bare_store
 
 SPACE = Path(__file__).parents[2] / "spaces" / "santa_demo"
 SPECIALS = ["<|endoftext|>", "<fim-prefix>", "<fim-middle>", "<fim-suffix>", "<fim-pad>"]
-START_TIMEOUT_S = 90
+START_TIMEOUT_S = 240
 MODULES = ("prompt", "examples", "settings", "seen", "gpu", "loading", "generation", "markup")
 CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -160,7 +160,7 @@ def running_space(model: Path, scratch: Path, **changes: str) -> Iterator[Runnin
         yield RunningSpace(f"http://127.0.0.1:{port}", process, output_file, network_log)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @contextmanager

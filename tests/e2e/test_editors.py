@@ -27,7 +27,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "editors.md").read_text(
 BLOCKS = dict(re.findall(r"```(json|lua|yaml|toml|python)\n(.*?)```", PAGE, re.DOTALL))
 BEFORE, AFTER = "def f(x):\n    return ", "\n\n\nprint(f(1))\n"
 SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; sys.exit(main())"
-START_S = 60
+START_S = 240
 
 
 def by_llm_ls(prefix, middle, suffix):

@@ -232,6 +232,7 @@ def visit(browser, space):
         context = browser.new_context(viewport={"width": width, "height": 850}, color_scheme=scheme)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         contexts.append(context)
+        context.set_default_timeout(120_000)
         page = context.new_page()
         page.on(
             "console", lambda message: message.type == "error" and is_fault(message) and faults.append(message.text)

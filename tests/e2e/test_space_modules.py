@@ -138,13 +138,20 @@ def test_an_end_token_ends_the_text(demo, tmp_path):
 
 
 def test_closing_the_stream_stops_the_model(demo, loaded):
-    """No thread of the request is left within a second of closing it, long before its tokens are spent."""
+    """Closing the stream ends the request's thread in less than half of the time that all its tokens take."""
     before = threading.active_count()
-    chunks = demo.generation.Writer(loaded).stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0))
+
+    def stream():
+        return demo.generation.Writer(loaded).stream(demo.prompt.Prompt("x"), demo.prompt.Settings(128, 1.0, 1.0))
+
+    started = time.perf_counter()
+    *_, _ = stream()
+    whole = time.perf_counter() - started
+    chunks = stream()
     next(chunks)
     started = time.perf_counter()
     chunks.close()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < whole / 2
     assert threading.active_count() == before
 
 

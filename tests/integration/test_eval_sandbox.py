@@ -109,7 +109,7 @@ def test_a_program_ends_with_the_process_that_started_it(sandbox, tmp_path):
 
 
 def _until(is_so):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 45
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

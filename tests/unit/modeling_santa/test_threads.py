@@ -59,16 +59,16 @@ def test_threads_of_a_program_keep_their_own_number():
         torch.get_num_threads()  # from here on the thread has a number of its own
         torch.set_num_threads(2)
         is_ready.set()
-        is_inside.wait(10)
+        is_inside.wait(120)
         seen.append(torch.get_num_threads())
         with threads_for(SMALL_WORK):
             seen.append(torch.get_num_threads())
-            may_go.wait(10)
+            may_go.wait(120)
         seen.append(torch.get_num_threads())
 
     thread = threading.Thread(target=other)
     thread.start()
-    is_ready.wait(10)
+    is_ready.wait(120)
     torch.set_num_threads(3)
     with threads_for(SMALL_WORK):
         is_inside.set()

@@ -165,11 +165,11 @@ def test_addresses_at_the_edges_are_found(line):
     ["a@a", "a@a.a@", "a@a.", "@", "a.a@a.a.", "é@é.é", "1.1.1.", "1.1.1.1 ", "5.9.12.30 ", ":", "1:1:", "2000:", "="],
 )
 def test_hostile_repetition_stays_linear(pattern):
-    """A megabyte of half-addresses takes no more than seconds on a busy machine."""
+    """A megabyte of half-addresses takes seconds of processor time; a quadratic scan would take hours."""
     text = (pattern * 1_000_000)[:1_000_000]
-    started = time.monotonic()
+    started = time.process_time()
     assert [*email_spans(text), *ip_spans(text)] == []
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize("style", ["santacoder", "starcoder", "preserve"])
