@@ -11,8 +11,9 @@ import torch
 from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
 from hf_santa.errors import HfSantaError
+from modeling_santa.encode_santa import encode_text
 from modeling_santa.fim_santa import FimMode, end_ids_of
-from modeling_santa.prompt_santa import encode_text, ordered_ids
+from modeling_santa.prompt_santa import ordered_ids
 
 CODES = {"Python": "py", "JavaScript": "js", "Java": "java"}
 LINE_TOKENS = 32  # longest infilled line

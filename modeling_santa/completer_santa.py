@@ -16,7 +16,7 @@ class Completer:
     """A completion session for texts that are being edited, one or several at a time.
 
     The prompt puts the suffix first (SPM), so that a keystroke before the gap leaves all that stands before it in the
-    cache; the tokens are compared, and only what differs is read. A text too long for the context moves its ends by an
+    cache; texts and tokens are compared, and only what differs is encoded and read. A text too long for the context moves its ends by an
     eighth of the context at a time, so that they, too, stay the same for many keystrokes. The answer depends on the
     texts and the settings alone, never on what is cached.
 
@@ -51,7 +51,7 @@ class Completer:
         plan = self._planned(prefix, suffix, settings)
         held = self._take(plan.ids)
         try:
-            shared = held.shared_with(plan.ids)
+            shared, held.sides = held.shared_with(plan.ids), plan.sides
             read(self._model, plan.ids, held)
         finally:
             self._give_back(held)
@@ -70,7 +70,10 @@ class Completer:
     def _planned(self, prefix: str, suffix: str | None, settings: dict[str, Any]) -> PlannedAnswer:
         if settings.get("n", 1) != 1:
             raise ModelError("a completion session writes one sample. Call model.stream for several.")
-        settings = {"mode": "spm", "step": max(1, int(self._model.config.n_positions) // 8), **settings}
+        with self._lock:
+            like = [held.sides for _, held in reversed(self._idle)]
+        step = max(1, int(self._model.config.n_positions) // 8)
+        settings = {"mode": "spm", "step": step, "like": like, **settings}
         return plan_answer(self._model, self._tokenizer, prefix, suffix, **settings)
 
     def _write(self, plan: PlannedAnswer) -> Iterator[StreamedPiece]:

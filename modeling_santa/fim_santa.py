@@ -57,16 +57,21 @@ DIALECTS = {
 OTHER_ENDS = ("<file_sep>", "<filename>", "<reponame>", "<repo_name>", "<gh_stars>")
 
 
+def id_of_token(tokenizer: Any, token: str) -> int | None:
+    """Return a token's id, or None if the vocabulary lacks it; `get_vocab` would copy the whole vocabulary."""
+    known = tokenizer.convert_tokens_to_ids(token)
+    return known if known is not None and tokenizer.convert_ids_to_tokens(known) == token else None
+
+
 def ids_of_sentinels(tokenizer: Any) -> dict[str, int]:
     """Return the ids of the five special tokens, by SantaCoder's spelling, in any of the known dialects.
 
     Raises:
         ModelError: the tokenizer lacks one of them in every dialect.
     """
-    vocabulary = tokenizer.get_vocab()
     found: dict[str, int] = {}
     for spelled in zip(*(tokens.in_id_order() for tokens in DIALECTS.values()), strict=True):
-        known = [vocabulary[token] for token in spelled if token in vocabulary]
+        known = [known for token in spelled if (known := id_of_token(tokenizer, token)) is not None]
         if known:
             found[spelled[0]] = known[0]
     missing = [token for token in TOKENS.in_id_order() if token not in found]
@@ -77,9 +82,8 @@ def ids_of_sentinels(tokenizer: Any) -> dict[str, int]:
 
 def end_ids_of(tokenizer: Any) -> list[int]:
     """Return the ids of all tokens that end an answer: every known special token, and the tokenizer's own end."""
-    vocabulary = tokenizer.get_vocab()
     spelled = [token for tokens in DIALECTS.values() for token in tokens.in_id_order()]
-    ids = {vocabulary[token] for token in (*spelled, *OTHER_ENDS) if token in vocabulary}
+    ids = {known for token in (*spelled, *OTHER_ENDS) if (known := id_of_token(tokenizer, token)) is not None}
     own = getattr(tokenizer, "eos_token_id", None)
     return sorted(ids if own is None else ids | {own})
 

@@ -8,9 +8,10 @@ from transformers import StoppingCriteria
 
 from .completer_santa import Completer
 from .draw_santa import Draw, OnlyTokens
+from .encode_santa import encode_text
 from .errors_santa import ModelError
 from .fim_santa import TOKENS, FimMode, end_ids_of, ids_of_sentinels
-from .prompt_santa import encode_text, ordered_ids, room_for_prompt
+from .prompt_santa import ordered_ids, room_for_prompt
 from .stop_santa import Stop
 from .stream_santa import Finish, StreamedPiece, check_settings, decode, stream
 
@@ -78,9 +79,9 @@ class MiddleStreamer:
             self._pass(self.ids[self.passed_ids :])
             self.passed_ids, self.passed_characters = len(self.ids), len(text)
 
-    def _pass(self, ids: list[int]) -> None:
+    def _pass(self, ids: Sequence[int]) -> None:
         if ids:
-            self.target.put(torch.tensor(ids))
+            self.target.put(torch.tensor(list(ids)))
 
     def end(self) -> None:
         """Pass on what was held back for a stop that did not come, and tell the other streamer that the text is whole."""

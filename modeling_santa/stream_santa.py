@@ -8,9 +8,10 @@ import torch
 
 from .cache_santa import GrowingCache
 from .draw_santa import Draw
+from .encode_santa import EncodedText, encode_text, shared_start
 from .errors_santa import ModelError
 from .fim_santa import FimMode, end_ids_of
-from .prompt_santa import encode_text, ordered_ids, room_for_prompt
+from .prompt_santa import ordered_ids, room_for_prompt
 from .stop_santa import Stop
 
 Finish = Literal["end", "stop", "length"]
@@ -37,23 +38,26 @@ class StreamedPiece:
 
 @dataclass
 class CachedPrompt:
-    """The tokens whose keys and values a cache holds, so that the next prompt reads only what differs."""
+    """The tokens whose keys and values a cache holds, so that the next prompt reads only what differs.
+
+    `sides` are the texts before and after the gap that the prompt was made of, so that the next one encodes only what
+    differs.
+    """
 
     ids: list[int] = field(default_factory=list)
     cache: Any = None
+    sides: tuple[EncodedText, ...] = ()
 
     def shared_with(self, ids: Sequence[int]) -> int:
         """Return how many tokens at the start of a prompt need not be read again; the last one always is."""
-        shared, most = 0, min(len(self.ids), len(ids) - 1)
-        while shared < most and self.ids[shared] == ids[shared]:
-            shared += 1
-        return shared if self.cache is not None else 0
+        return 0 if self.cache is None else min(shared_start(self.ids, list(ids)), len(ids) - 1)
 
 
 @dataclass(frozen=True)
 class PlannedAnswer:
-    """A checked request: the prompt's ids, the samples to write, how tokens are drawn, and which ids end a sample."""
+    """A checked request: the prompt's sides and ids, the samples to write, how tokens are drawn, which ids end a sample."""
 
+    sides: tuple[EncodedText, ...]
     ids: list[int]
     samples: "list[_Sample]"
     draw: Draw
@@ -95,6 +99,7 @@ def plan_answer(
     seed: int = 0,
     n: int = 1,
     step: int = 1,
+    like: Sequence[tuple[EncodedText, ...]] = (),
 ) -> PlannedAnswer:
     """Check the settings of an answer and build its prompt.
 
@@ -111,13 +116,19 @@ def plan_answer(
         seed: With the sample's number the only source of chance.
         n: How many samples are written, at once.
         step: Where the text is too long, its ends move by this many tokens at a time. See `fit`.
+        like: The sides of earlier answers; what they share is not encoded again.
 
     Raises:
         ModelError: a setting is out of range, the tokenizer has no sentinels, or there is no text to continue.
     """
     check_settings(mode=mode, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, n=n)
     stops = Stop(stop, prefix)
-    before, after = encode_text(tokenizer, prefix), None if suffix is None else encode_text(tokenizer, suffix)
+    texts = [prefix] if suffix is None else [prefix, suffix]
+    sides = tuple(
+        encode_text(tokenizer, text, [earlier[at] for earlier in like if at < len(earlier)])
+        for at, text in enumerate(texts)
+    )
+    before, after = sides[0], None if suffix is None else sides[1]
     whole = len(before) + (0 if after is None else 3 + len(after))
     room, longest = room_for_prompt(int(model.config.n_positions), max_new_tokens, whole)
     ids = ordered_ids(tokenizer, before, after, room, mode=mode, step=min(step, max(1, room // 4)))
@@ -125,11 +136,12 @@ def plan_answer(
         raise ModelError("the prompt is empty. Give some text to continue.")
     draw = Draw([f"{seed}/{i}" for i in range(n)], temperature=temperature, top_p=top_p, n_tokens=len(tokenizer))
     samples = [_Sample(tokenizer, i, stops, len(ids), whole - len(ids), longest) for i in range(n)]
-    return PlannedAnswer(ids, samples, draw, frozenset(end_ids_of(tokenizer)))
+    return PlannedAnswer(sides, ids, samples, draw, frozenset(end_ids_of(tokenizer)))
 
 
 def write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[StreamedPiece]:
     """Yield the pieces of a planned answer; `held` is what is cached already, and is brought up to date for one sample."""
+    held.sides = plan.sides
     scores = read(model, plan.ids, held)
     if len(plan.samples) > 1:
         held.cache.batch_repeat_interleave(len(plan.samples))

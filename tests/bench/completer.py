@@ -1,12 +1,12 @@
 """Times a completion session over recorded edits against a fresh call for each of them.
 
 Files of the standard library of about 300, 900 and 1,800 tokens are edited: 20 places are visited in a drawn order, ten
-characters are typed at each (200 keystrokes), and five times a line behind the cursor changes. At a keystroke the session
-writes a few tokens; a jump and a change behind the cursor are read ahead (`prepare`), as an editor would have it. Every
-time the text must be that of a fresh call. Figures: time to the first token as a share of a fresh call's, with random
-weights.
+characters are typed at each (200 keystrokes), and five times a line behind the cursor changes. Every time the text must be
+that of a fresh call. Figures: time to the first token as a share of a fresh call's, with random weights; beside them the
+floor, a bare forward pass of one token with the whole prompt cached, as a share of the same fresh calls.
 
-    OMP_NUM_THREADS=1 python tests/bench/completer.py [--layers 24] [--width 512] [--llama PYTHON]
+    OMP_NUM_THREADS=1 python tests/bench/completer.py [--layers 24] [--width 512] [--optimize packed] [--sizes 300 900]
+        [--llama PYTHON]
 
 With one thread the times are seconds of the processor, which other programs change little.
 
@@ -31,8 +31,8 @@ import torch
 from transformers import AutoTokenizer
 
 from modeling_santa import SantaConfig, SantaForCausalLM
-from modeling_santa.prompt_santa import encode_text
-from modeling_santa.stream_santa import CachedPrompt, stream
+from modeling_santa.encode_santa import encode_text
+from modeling_santa.stream_santa import CachedPrompt, read, stream
 from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
 SIZES = (300, 900, 1800)
@@ -122,6 +122,20 @@ def replay(model: SantaForCausalLM, tokenizer: object, text: str, llama: LlamaIn
     return shares
 
 
+def floor_share(model: SantaForCausalLM, ids: list[int]) -> float:
+    """Return the time of one token after a cached prompt as a share of reading all: medians of seven in turn."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    held = CachedPrompt()
+    read(model, ids, held)
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    for _ in range(7):
+        for is_cached in (True, False):
+            started = clock()
+            read(model, ids, held if is_cached else CachedPrompt())
+            taken[is_cached].append(clock() - started)
+    return statistics.median(taken[True]) / statistics.median(taken[False])
+
+
 def told(shares: list[float]) -> str:
     """Return median and 95th percentile in words."""
     if not shares:
@@ -135,6 +149,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--optimize", choices=("off", "packed", "int8", "int4"), default="off")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="TOKENS")
     parser.add_argument("--llama", metavar="PYTHON", help="an interpreter with llama-cpp-python and gguf")
     arguments = parser.parse_args()
     texts = sources()
@@ -148,18 +164,20 @@ def main() -> int:
     config = SantaConfig(
         vocab_size=size, n_embd=arguments.width, n_layer=arguments.layers, bos_token_id=end, eos_token_id=end
     )
-    model = SantaForCausalLM(config).eval()
+    model = SantaForCausalLM(config).eval().optimize_for_cpu(arguments.optimize)
     llama = LlamaInfill(arguments.llama, arguments.layers, arguments.width, size) if arguments.llama else None
     print(
         f"{arguments.layers} layers, {arguments.width} wide, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     whole: dict[str, list[float]] = {}
-    for tokens in SIZES:
+    for tokens in arguments.sizes:
         text = tokenizer.decode(encode_text(tokenizer, max(texts, key=len))[:tokens])
         shares = replay(model, tokenizer, text, llama)
         for kind, found in shares.items():
             whole.setdefault(kind, []).extend(found)
-        print(f"{tokens:5} tokens: keystrokes {told(shares['key'])}; llama.cpp {told(shares['llama'])}", flush=True)
+        floor = floor_share(model, encode_text(tokenizer, text)[:])
+        print(f"{tokens:5} tokens: keystrokes {told(shares['key'])}; floor {floor:.1%}; {len(shares['differ'])} differ")
+        print(f"      llama.cpp {told(shares['llama'])}", flush=True)
     for kind in ("key", "jump", "behind", "llama"):
         print(f"{kind:7} {told(whole[kind])}")
     print(f"all     {told(whole['key'] + whole['jump'] + whole['behind'])}")

@@ -10,10 +10,11 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from modeling_santa.draw_santa import Draw
+from modeling_santa.encode_santa import encode_text
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import end_ids_of
 from modeling_santa.infill_santa import Middle, MiddleStreamer
-from modeling_santa.prompt_santa import encode_text, fit
+from modeling_santa.prompt_santa import fit
 from modeling_santa.stop_santa import Stop
 from modeling_santa.stream_santa import plan_answer
 from tests.fixtures.stream_cases import failures

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from modeling_santa.corpus import fim_samples
+from modeling_santa.encode_santa import encode_text
 from modeling_santa.fim_santa import TOKENS, split
-from modeling_santa.prompt_santa import encode_text, ordered_ids
+from modeling_santa.prompt_santa import ordered_ids
 from modeling_santa.tokenizer.train import (
     load_tokenizer,
     save_tokenizer,
