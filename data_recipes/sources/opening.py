@@ -9,9 +9,12 @@ from typing import Any
 
 from data_recipes.disk.files import checksum
 from data_recipes.errors import DataError
+from data_recipes.sources.archives import PROVENANCE as PACKAGED
+from data_recipes.sources.archives import SourcePackage, is_archive
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.git_address import git_address
 from data_recipes.sources.hub import DatasetSource, is_hub_name
+from data_recipes.sources.json_lines import JsonLines, is_json_lines
 from data_recipes.sources.parquet import read_parquet, tables_of
 from data_recipes.sources.repository import PROVENANCE, GitRepository
 from data_recipes.sources.row import PROVENANCE_SCHEMA, Reject, Row
@@ -37,6 +40,8 @@ def needs_rows_first(source: Any) -> bool:
     if not isinstance(source, str | os.PathLike) or is_hub_name(source) or git_address(source):
         return True
     path = Path(source)
+    if is_json_lines(path) or is_archive(path) or (path.is_file() and path.suffix.lower() == ".zip"):
+        return True
     return path.is_dir() and next(path.rglob("*.parquet"), None) is None and any(path.iterdir())
 
 
@@ -105,6 +110,14 @@ class _Reading:
         if address:
             repository = self.stack.enter_context(GitRepository(address, self.folder))
             return OpenedSource(repository.key, PROVENANCE, lambda: repository.rows(self.max_file_bytes, self.limits))
+        path = Path(root)
+        if is_json_lines(path):
+            lines = JsonLines(path)
+            return OpenedSource(checksum(path), lines.provenance, lambda: lines.rows(self.max_file_bytes))
+        if is_archive(path):
+            package = SourcePackage(path)
+            sums = [[file.name, checksum(file)] for file in package.archives]
+            return OpenedSource(sums, PACKAGED, lambda: package.rows(self.max_file_bytes))
         if tables := tables_of([root]):
             provenance = SourceFields.of(tables).provenance
             key = [checksum(path) for path in tables]

@@ -1,7 +1,7 @@
 """Read parquet tables of files, in any of The Stack's layouts, as rows and rejects."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def readable(file: Path) -> Iterator[pq.ParquetFile]:
             raise
         advice = "Delete it and write it again."
         if file.suffix != ".parquet":
-            advice = "Pass a .parquet file; of JSON lines, what datasets.load_dataset('json', data_files=…) gives."
+            advice = "Pass a .parquet file, or .jsonl (also .gz, .zst) for JSON lines."
         raise DataError(f"{file}: not a readable parquet file ({str(error)[:120]}). {advice}") from error
 
 
@@ -110,9 +110,20 @@ def rows_of_batch(
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Row | Reject]:
     """The rows and rejects of a batch; one without a path is named by `place` and its number, counted from `first`."""
+    yield from rows_of_records(layout, batch.to_pylist(), place, first, max_file_bytes)
+
+
+def rows_of_records(
+    layout: Layout,
+    records: Sequence[Mapping[str, Any]],
+    place: str,
+    first: int,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> Iterator[Row | Reject]:
+    """The rows and rejects of some records; one without a path is named by `place` and its number, from `first` on."""
     made = [
         _from_record(record, f"{place}{number}", max_file_bytes)
-        for number, outer in enumerate(batch.to_pylist(), start=first)
+        for number, outer in enumerate(records, start=first)
         for record in records_of(layout, outer)
     ]
     lacking = [n for n, item in enumerate(made) if isinstance(item, Row) and item.max_line_length < 0]
