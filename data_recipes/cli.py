@@ -41,8 +41,8 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         "roots",
         metavar="SOURCE",
         nargs="+",
-        help="git repositories (folder[@COMMIT] or git+https://…[@COMMIT]), folders or .zip archives of sources, parquet files "
-        "or folders of them, datasets on the Hub",
+        help="git repositories (folder[@COMMIT] or git+https://…[@COMMIT]), folders or archives of sources, parquet files or "
+        "folders of them, JSON lines, datasets on the Hub",
     )
     parser.add_argument("out", metavar="OUT", help="folder to write rows-*.parquet, rejects.parquet, rows.json to")
     parser.add_argument(
@@ -62,7 +62,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "source",
         metavar="SOURCE",
         help="a parquet file or a folder of them; or a git repository (folder[@COMMIT] or git+https://…[@COMMIT]), a folder "
-        "of sources, a dataset on the Hub",
+        "or archive of sources, JSON lines, a dataset on the Hub",
     )
     parser.add_argument("out", metavar="OUT", help="dataset folder to write")
     parser.add_argument(

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -15,18 +15,45 @@ from data_recipes.sources.parquet import provided_by, rows_of_batch
 from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_SCHEME = "hf://"
+_PATH = re.compile(
+    r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.%/-]+?))?(?:/(?P<files>[^@]+\.[^@]+))?/?"
+)
+_FORMATS = {"parquet": "parquet", "jsonl": "json", "ndjson": "json", "json": "json", "arrow": "arrow"}
 _BATCH_ROWS = 256
 
 
 def is_hub_name(source: Any) -> bool:
-    """Whether a source is the name of a dataset repository: `owner/name`, and nothing of that name on this disk."""
-    return isinstance(source, str) and bool(_NAME.fullmatch(source)) and not Path(source).exists()
+    """Whether a source is the name of a dataset, `owner/name` with nothing of that name on this disk, or an `hf://` path."""
+    if not isinstance(source, str):
+        return False
+    return source.startswith(_SCHEME) or (bool(_NAME.fullmatch(source)) and not Path(source).exists())
+
+
+def _located(source: str) -> tuple[str, dict[str, Any]]:
+    """Return what `load_dataset_builder` takes for a name or an `hf://` path: a dataset, or a format and its files.
+
+    Raises:
+        DataError: It is a path of another form.
+    """
+    if not source.startswith(_SCHEME):
+        return source, {}
+    found = _PATH.fullmatch(source)
+    if found is None:
+        raise DataError(f"{source}: expected hf://datasets/OWNER/NAME[@REVISION][/FILES], FILES with an ending.")
+    if not found["files"]:
+        return found["name"], {"revision": found["revision"]}
+    endings = PurePosixPath(found["files"]).name.split(".")
+    kind = next((kind for ending, kind in _FORMATS.items() if ending in endings), None)
+    if kind is None:
+        raise DataError(f"{source}: files of no known format. Expected one of {', '.join(_FORMATS)} in their names.")
+    return kind, {"data_files": {"train": source}}
 
 
 class DatasetSource:
     """The rows of one split of a dataset, read from the Hub as they are used.
 
-    `source` is a repository's name, a folder that `load_dataset` opens, or a `Dataset` or `IterableDataset`.
+    `source` is a repository's name, an `hf://datasets/…` path of it or of some of its files, a folder that `load_dataset` opens, or a `Dataset` or `IterableDataset`.
     """
 
     def __init__(self, source: Any, *, data_dir: str | None = None, split: str = "train") -> None:
@@ -38,8 +65,11 @@ class DatasetSource:
             return
         self.name = source if data_dir is None else f"{source}/{data_dir}"
         try:
-            builder = load_dataset_builder(source, data_dir=data_dir)
+            name, where = _located(source)
+            builder = load_dataset_builder(name, data_dir=data_dir, **where)
             files = (builder.config.data_files or {}).get(split)
+        except DataError:
+            raise
         except Exception as error:
             advice = "Check the name and data_dir; The Stack v1 is gated: accept its terms and run `hf auth login`."
             seen = f"{self.name} is neither here nor a dataset that can be opened ({type(error).__name__})"

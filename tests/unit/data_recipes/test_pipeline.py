@@ -247,11 +247,11 @@ def test_languages_that_a_recipe_can_not_measure_are_named(tmp_path):
 
 
 def test_an_output_inside_its_source_is_refused(tmp_path):
-    """The next run would read the first one's rows and rejects; JSON lines are answered with the way to read them."""
+    """The next run would read the first one's rows and rejects; other JSON is answered with what can be read."""
     source = _table_of(tmp_path / "in", content=["x = 1\n"], path=["a.py"])
     for step in (run, write_rows):
         with pytest.raises(DataError, match=r"out lies inside the source .* Choose another folder"):
             step(source, source / "out", progress=_quiet)
-    (tmp_path / "a.jsonl").write_text("{}\n")
-    with pytest.raises(DataError, match=r"a\.jsonl: not a readable parquet file .*load_dataset\('json'"):
-        run(tmp_path / "a.jsonl", tmp_path / "out", progress=_quiet)
+    (tmp_path / "a.json").write_text("{}\n")
+    with pytest.raises(DataError, match=r"a\.json: not a readable parquet file .*\.jsonl"):
+        run(tmp_path / "a.json", tmp_path / "out", progress=_quiet)
