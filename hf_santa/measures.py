@@ -10,7 +10,6 @@ import torch
 
 from eval_multipl_e.scoring_estimator import bootstrap_interval
 from eval_multipl_e.suite.infilling import exact_match, single_line_tasks
-from hf_santa.errors import HfSantaError
 from modeling_santa.encode_santa import encode_text
 from modeling_santa.fim_santa import FimMode, end_ids_of
 from modeling_santa.prompt_santa import ordered_ids
@@ -119,22 +118,6 @@ def share_of(hits: Sequence[float], seed: int = 0) -> dict[str, float]:
     """Return the share of hits with its 95 % interval and the number of tasks."""
     low, high = bootstrap_interval(hits, seed=seed)
     return {"value": sum(hits) / len(hits), "low": low, "high": high, "tasks": len(hits)}
-
-
-def windows_of(tokens: npt.ArrayLike, seq_len: int, most: int) -> npt.NDArray[np.int64]:
-    """Return up to `most` windows of seq_len + 1 tokens, spread evenly over a stream."""
-    tokens = np.asarray(tokens)
-    count = len(tokens) // (seq_len + 1)
-    if not count:
-        raise HfSantaError(
-            f"the held-back files have {len(tokens)} tokens, fewer than one window of {seq_len + 1}. Hold back more "
-            "files, or lower the sequence length."
-        )
-    chosen = np.linspace(0, count - 1, min(count, most)).astype(int)
-    windows: npt.NDArray[np.int64] = (
-        tokens[: count * (seq_len + 1)].reshape(count, seq_len + 1)[chosen].astype(np.int64)
-    )
-    return windows
 
 
 def loss_of(model: Any, windows: npt.NDArray[np.int64]) -> float:

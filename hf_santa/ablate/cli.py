@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hf_santa.ablate.variants import SCALES, VARIANTS
 from hf_santa.errors import HfSantaError
-from hf_santa.fim_flags import add_fim_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -8,10 +8,9 @@ from typing import Any
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
 from hf_santa.files import write_json
-from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of, windows_of
+from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of
 from hf_santa.sampling import model_sampling
 
-WINDOWS = 200
 BODY_TOKENS = 64
 
 
@@ -24,11 +23,12 @@ class Measurer:
         from eval_multipl_e.suite.problems import read_problems
         from hf_santa.problems import PROBLEMS
         from modeling_santa.corpus.fim_samples import read_tokens
+        from modeling_santa.corpus.windows import windows_of
         from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
 
         self.tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
         self.bytes_of = token_bytes(load_tokenizer(out / "tokenizer"))
-        self.windows = windows_of(read_tokens(out / "corpora" / "heldout"), scale.seq_len, WINDOWS)
+        self.windows = windows_of(read_tokens(out / "corpora" / "heldout"), scale.seq_len)
         self.tasks = line_tasks(held_rows(out / "store"), count=tasks, seed=0)
         self.problems = read_problems(PROBLEMS)
         self.samples = samples

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hf_santa.fim_flags import add_fim_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, fim_settings
 
 TRAIN_TOKENS = 1_800_000
 MAX_MINUTES = 6.0

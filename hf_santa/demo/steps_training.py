@@ -16,7 +16,6 @@ from hf_santa.measures import graded, is_held_back, line_tasks, told
 SEQ_LEN = 256
 BATCH_SIZE = 8
 HELDOUT_SHARE = 0.03  # of the files, chosen by their hexsha
-HELDOUT_WINDOWS = 200
 GAPS = 200
 SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 3, "n_head": 4}
 
@@ -76,6 +75,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
 
     from modeling_santa.configuration_santa import SantaConfig
     from modeling_santa.corpus.fim_samples import FimDataset, read_tokens, unigram_bits
+    from modeling_santa.corpus.windows import windows_of
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, token_bytes
     from modeling_santa.training.loop.curve import Curve
@@ -84,7 +84,7 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     tokenizer = load_tokenizer(out / "tokenizer")
     tokens = read_tokens(out / "corpus" / "train")
     heldout_tokens = read_tokens(out / "corpus" / "heldout")
-    windows = heldout_windows(heldout_tokens)
+    windows = windows_of(heldout_tokens, SEQ_LEN)
     heldout_bytes = int(np.array([len(piece) for piece in token_bytes(tokenizer)])[windows[:, 1:]].sum())
     unigram = float(unigram_bits(tokens, padded_vocab_size(tokenizer))[windows[:, 1:]].sum()) / heldout_bytes
 
@@ -192,21 +192,3 @@ def checkpoints_of(out: Path, plan: Any, config: dict[str, Any]) -> Path:
             shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def heldout_windows(tokens: Any) -> Any:
-    """Return up to 200 windows of the held-back stream, (n, 257) int64, spread evenly over it.
-
-    Raises:
-        DemoError: the held-back files do not fill one window.
-    """
-    import numpy as np
-
-    count = len(tokens) // (SEQ_LEN + 1)
-    if not count:
-        raise DemoError(
-            f"train: the held-back files have {len(tokens)} tokens, fewer than one window of {SEQ_LEN + 1}. "
-            "Give a larger --source."
-        )
-    chosen = np.linspace(0, count - 1, min(count, HELDOUT_WINDOWS)).astype(int)
-    return tokens[: count * (SEQ_LEN + 1)].reshape(count, SEQ_LEN + 1)[chosen].astype(np.int64)

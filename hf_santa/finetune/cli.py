@@ -5,7 +5,7 @@ import importlib.util
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
-from hf_santa.fim_flags import add_fim_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,22 +29,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--steps", type=int, metavar="N", help="stop after N steps (default: by --epochs)")
     parser.add_argument("--epochs", type=float, default=1.0, metavar="N", help="passes over the text (default: 1)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="sequences a step (default: 8)")
-    parser.add_argument(
-        "--micro-batch",
-        type=int,
-        metavar="N",
-        help="sequences at a time on a device (default: all of a step, or 1 of a large model on a GPU)",
-    )
-    parser.add_argument(
-        "--checkpoint-activations", action="store_true", help="compute activations twice, in a fraction of the memory"
-    )
+    add_memory_flags(parser)
     parser.add_argument("--lr", type=float, default=5e-5, help="highest learning rate (default: 5e-5)")
     parser.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence (default: the context, 2048)")
     add_fim_flags(parser)
-    parser.add_argument("--heldout", type=float, default=0.1, help="share of the files held back (default: 0.1)")
-    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    add_measure_flags(parser, heldout=0.1)
     parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps a checkpoint (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.set_defaults(func=_finetune)
 
 

@@ -20,10 +20,7 @@ from hf_santa.measures import (
     loss_of,
     share_of,
     told,
-    windows_of,
 )
-
-WINDOWS = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[st
 
     from modeling_santa.checkpoints import read_config
     from modeling_santa.corpus.fim_samples import FimDataset
+    from modeling_santa.corpus.windows import windows_of
     from modeling_santa.tokenizer.train import token_bytes
     from modeling_santa.training.finetune import FinetunePlan, finetune, open_to_finetune
 
@@ -73,7 +71,7 @@ def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[st
     kept, held = _files(request, say)
     _begin(request, seq_len, [row["hexsha"] for row in kept])
     tokens, held_tokens = _packed(out, tokenizer, kept, held)
-    windows = windows_of(held_tokens, seq_len, WINDOWS)
+    windows = windows_of(held_tokens, seq_len)
     samples = FimDataset(tokens, tokenizer, seq_len=seq_len, seed=request.seed, **request.fim)
     steps = request.steps or max(1, round(request.epochs * len(samples) / request.batch_size))
     plan = FinetunePlan(

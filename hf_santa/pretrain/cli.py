@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
-from hf_santa.fim_flags import add_fim_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,20 +35,10 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="processes that train together (default: 1)"
     )
-    parser.add_argument(
-        "--micro-batch",
-        type=int,
-        metavar="N",
-        help="sequences at a time on a device (default: all of a step; halved where memory is short)",
-    )
-    parser.add_argument(
-        "--checkpoint-activations", action="store_true", help="compute activations twice, in a fraction of the memory"
-    )
+    add_memory_flags(parser)
     parser.add_argument("--keep", type=int, default=2, metavar="N", help="checkpoints to keep (default: 2)")
     add_fim_flags(parser)
-    parser.add_argument("--heldout", type=float, default=0.05, help="share of the files held back (default: 0.05)")
-    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+    add_measure_flags(parser, heldout=0.05)
     parser.add_argument(
         "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
     )

@@ -229,17 +229,17 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
 
     from hf_santa.repositories.write import stage_model
     from modeling_santa.corpus.fim_samples import read_tokens, unigram_bits
+    from modeling_santa.corpus.windows import windows_of
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
     from modeling_santa.training.loop.loop import heldout_bits
-    from modeling_santa.training.loop.worker import heldout_windows
 
     out, run = file.parent, json.loads(file.read_text())
     shutil.rmtree(out / "model", ignore_errors=True)
     stage_model(out / "trained", out / "tokenizer", out / "model")
     model = SantaForCausalLM.from_pretrained(out / "model", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(out / "model")
-    windows = heldout_windows(read_tokens(out / "corpus" / "heldout"), run["seq_len"])
+    windows = windows_of(read_tokens(out / "corpus" / "heldout"), run["seq_len"])
     sizes = np.array([len(piece) for piece in token_bytes(load_tokenizer(out / "tokenizer"))])
     size = int(sizes[windows[:, 1:]].sum())
     unigram = unigram_bits(read_tokens(out / "corpus" / "train"), model.config.vocab_size)

@@ -18,9 +18,12 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
-from modeling_santa import SantaConfig, SantaForCausalLM
-from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
-from tests.fixtures.stream_cases import PIECES, case, failures
+from modeling_santa import SantaForCausalLM
+from modeling_santa.tokenizer.train import save_tokenizer, train_tokenizer
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.fixtures.stream_cases import PIECES, case, failures  # the project's root is on the path now
+from tests.fixtures.tiny import tiny_config  # as above
 
 CHUNK = 100
 
@@ -31,17 +34,7 @@ def small_model() -> tuple[SantaForCausalLM, object]:
     with tempfile.TemporaryDirectory() as folder:
         save_tokenizer(trained, Path(folder), n_positions=128)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    end = trained.token_to_id("<|endoftext|>")
-    config = SantaConfig(
-        vocab_size=padded_vocab_size(trained),
-        n_positions=128,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        bos_token_id=end,
-        eos_token_id=end,
-        initializer_range=0.2,
-    )
+    config = tiny_config(trained, initializer_range=0.2)
     torch.manual_seed(0)
     return SantaForCausalLM(config).eval(), tokenizer
 

@@ -12,10 +12,8 @@ from transformers import AutoModelForCausalLM
 from data_recipes.pipeline import run as run_recipe
 from data_recipes.sources.write_rows import write_rows
 from hf_santa.cli import main
-from modeling_santa.configuration_santa import SantaConfig
-from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 from modeling_santa.training import finetune as finetuning
+from tests.fixtures.tiny import save_tiny_model
 
 TEXTS = [
     f"def area_{n}(width, height):\n    total = width * height + {n}\n    label = 'area {n * n}'\n    return total, label\n\n\n"
@@ -33,21 +31,7 @@ def place(tmp_path_factory):
         (root / "tree" / f"m{number}.py").write_text(text)
     write_rows([root / "tree"], root / "rows", progress=str)
     run_recipe(root / "rows", root / "dataset", "base", progress=str)
-    tokenizer = train_tokenizer(TEXTS, vocab_size=320)
-    end = tokenizer.token_to_id("<|endoftext|>")
-    torch.manual_seed(0)
-    config = SantaConfig(
-        vocab_size=padded_vocab_size(tokenizer),
-        n_positions=96,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=tokenizer.token_to_id("<fim-pad>"),
-    )
-    SantaForCausalLM(config).save_pretrained(root / "model")
-    save_tokenizer(tokenizer, root / "model", n_positions=96)
+    save_tiny_model(TEXTS, root / "model", vocab_size=320, n_positions=96)
     return root
 
 

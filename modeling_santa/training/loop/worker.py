@@ -15,6 +15,7 @@ from torch import distributed
 
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.corpus.fim_samples import FimDataset, read_tokens
+from modeling_santa.corpus.windows import windows_of
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.modeling_santa import SantaForCausalLM
 from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
@@ -22,8 +23,6 @@ from modeling_santa.training.loop.curve import Curve
 from modeling_santa.training.loop.loop import train
 from modeling_santa.training.loop.plan import TrainingPlan
 from modeling_santa.training.loop.team import join
-
-HELDOUT_WINDOWS = 200
 
 
 def train_run(file: Path) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def train_run(file: Path) -> dict[str, Any]:
     team = join(run["device"])
     tokenizer, plan = load_tokenizer(out / "tokenizer"), TrainingPlan(**run["plan"])
     tokens = read_tokens(out / "corpus" / "train", verify=team.is_first)
-    windows = heldout_windows(read_tokens(out / "corpus" / "heldout", verify=team.is_first), run["seq_len"])
+    windows = windows_of(read_tokens(out / "corpus" / "heldout", verify=team.is_first), run["seq_len"])
     sizes = np.array([len(piece) for piece in token_bytes(tokenizer)])
     torch.manual_seed(plan.seed)
     model = SantaForCausalLM(SantaConfig(**run["config"])).to(team.device)
@@ -56,22 +55,6 @@ def train_run(file: Path) -> dict[str, Any]:
         (out / "trained" / "run.json").write_text(json.dumps(about, indent=2) + "\n")
     team.wait()
     return result
-
-
-def heldout_windows(tokens: Any, seq_len: int) -> Any:
-    """Return up to 200 windows of seq_len + 1 tokens, spread evenly over the stream.
-
-    Raises:
-        ModelError: the stream does not fill one.
-    """
-    count = len(tokens) // (seq_len + 1)
-    if not count:
-        raise ModelError(
-            f"train: the files held back have {len(tokens)} tokens, fewer than one window of {seq_len + 1}. Hold more back, "
-            "or give more text."
-        )
-    chosen = np.linspace(0, count - 1, min(count, HELDOUT_WINDOWS)).astype(int)
-    return tokens[: count * (seq_len + 1)].reshape(count, seq_len + 1)[chosen].astype(np.int64)
 
 
 def main(file: str) -> int:

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
+from modeling_santa.tokenizer.train import save_tokenizer, train_tokenizer
+from tests.fixtures import tiny
 
 TEXTS = [
     f"def add_{n}(a, b):\n    # Adds {n} numbers, caf\u00e9 \U0001f600\n    return a + b + {n}\r\n\nprint('<fim-middle>')\n"
@@ -31,17 +31,7 @@ def hf_tokenizer(tokenizer, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_config(tokenizer):
-    end = tokenizer.token_to_id("<|endoftext|>")
-    return SantaConfig(
-        vocab_size=padded_vocab_size(tokenizer),
-        n_positions=128,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        bos_token_id=end,
-        eos_token_id=end,
-        initializer_range=0.2,
-    )
+    return tiny.tiny_config(tokenizer, initializer_range=0.2)
 
 
 @pytest.fixture

@@ -167,7 +167,13 @@ def test_the_plain_engine_gives_the_same_shares(monkeypatch):
     langs, contents = [lang for lang, _ in _CASES], [content for _, content in _CASES]
     expected = comment_shares(contents, langs)
     monkeypatch.setenv(VARIABLE, "numpy")
-    for name in ("engine.jit", "filters.lexer_python", "filters.lexer_c_family", "filters.comments"):
+    for name in (
+        "engine.jit",
+        "filters.lexer_python_strings",
+        "filters.lexer_python",
+        "filters.lexer_c_family",
+        "filters.comments",
+    ):
         monkeypatch.delitem(sys.modules, f"data_recipes.{name}")
     plain = importlib.import_module("data_recipes.filters.comments")
     assert sys.modules["data_recipes.engine.jit"].engine_name() == "numpy"

@@ -17,173 +17,10 @@ from hypothesis import strategies as st
 
 from hf_santa.demo.report import render, schema, sections
 from hf_santa.pages import charts
+from tests.fixtures.report import STEP_SECONDS, realistic, sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&amp;\x00\u202e$title {name}"
 VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
-STEP_SECONDS = (9.4, 48.2, 6.3, 11.8, 131.0, 4.2, 14.9, 21.6, 9.7, 12.4, 0.2)
-STEP_NAMES = (
-    *("rows", "recipe", "tokenizer", "corpus", "train", "stage"),
-    *("verify", "generate", "evaluate", "space", "report"),
-)
-
-
-def funnel_of(lang: str, files: int, n_bytes: int) -> dict[str, Any]:
-    """One language of the funnel: four stages that shrink, and the reasons for what went."""
-    kept = (1.0, 0.91, 0.905, 0.74)
-    names = ("read", "base", "decontaminated", "near_dedup")
-    return {
-        "lang": lang,
-        "stages": [
-            {"name": name, "files": round(files * k), "bytes": round(n_bytes * k**1.3)}
-            for name, k in zip(names, kept, strict=True)
-        ],
-        "rejects": [
-            {"stage": "read", "reason": "not_utf8", "files": 3, "bytes": 1000},
-            {"stage": "base", "reason": "max_line_length", "files": 61, "bytes": 812_000},
-            {"stage": "base", "reason": "alphanum_fraction", "files": 12, "bytes": 40_100},
-            {"stage": "decontaminated", "reason": "contains_a_benchmark_string", "files": 4, "bytes": 22_000},
-            {"stage": "near_dedup", "reason": "near_duplicate", "files": round(files * 0.165), "bytes": 3_900_000},
-        ],
-    }
-
-
-def sample(index: int) -> dict[str, Any]:
-    """One of 24 samples: completions and infills in three languages by turns."""
-    language = ("py", "js", "java")[index % 3]
-    is_infill = index % 4 == 3
-    prompt = {
-        "py": 'def double_all(numbers: list[int]) -> list[int]:\n    """Return each number doubled, in order.\n\n'
-        "    >>> double_all([1, 2])\n    [2, 4]\n    >>> double_all([])\n    []\n"
-        '    """\n',
-        "js": "// Return each number doubled, in order.\n// double_all([1, 2]) -> [2, 4]\nfunction double_all(numbers) {\n",
-        "java": "import java.util.*;\n\nclass Problem {\n    // Return each number doubled, in order.\n"
-        "    public static ArrayList<Long> doubleAll(ArrayList<Long> numbers) {\n",
-    }[language]
-    return {
-        "name": f"SANTA_{index}_double_all",
-        "language": language,
-        "kind": "infill" if is_infill else "complete",
-        "prompt": prompt + ("    doubled = []\n" if is_infill else ""),
-        "suffix": "\n        doubled.append(number * 2)\n    return doubled\n" if is_infill else "",
-        "truth": "    for number in numbers:" if is_infill else "    return [number * 2 for number in numbers]\n",
-        "generated": "    for number in numbers:"
-        if index == 3
-        else "    if self.name is None and isinstance(self._name, (str, bytes)) and not hasattr(self, '__name__'):\n"
-        "        raise ValueError('expected a string, got %r' % (self.name,))\n    return self.name\n",
-        "status": "exact match" if index == 3 else ("AssertionError", "SyntaxError", "Exception")[index % 3],
-        "truncated": index % 5 == 1,
-    }
-
-
-def realistic() -> dict[str, Any]:
-    """A report as a run on two cores gives it."""
-    return {
-        "title": "hf-santa demo",
-        "versions": {
-            "python": "3.11.7",
-            "torch": "2.13.0+cpu",
-            "transformers": "5.23.0",
-            "tokenizers": "0.22.1",
-            "datasets": "5.2.0",
-            "evaluate": "0.4.6",
-            "gradio": "6.31.0",
-            "presidio-analyzer": "2.2.366",
-            "node": "v18.19.0",
-            "javac": "17.0.15",
-        },
-        "machine": {"cores": 2, "memory_gib": 23.0, "platform": "Linux x86_64", "bf16": True},
-        "steps": [
-            {
-                "name": name,
-                "summary": f"step={name} in=3210 out=2376 dropped=26.0% shards=1 sha256=0f3c9d71a2b4 {seconds}s",
-                "seconds": seconds,
-                "peak_rss_mb": 300 + 10 * seconds,
-                "reused": name in {"rows", "recipe"},
-            }
-            for name, seconds in zip(STEP_NAMES, STEP_SECONDS, strict=True)
-        ],
-        "corpus": {"roots": ["python stdlib", "site-packages"], "files": 3210, "bytes": 24_000_000},
-        "funnel": [
-            funnel_of("Python", 2100, 17_000_000),
-            funnel_of("JavaScript", 1011, 6_600_000),
-            funnel_of("Java", 99, 400_000),
-        ],
-        "redactions": {"EMAIL_ADDRESS": 812, "IP_ADDRESS": 20, "files": 301},
-        "training": {
-            "parameters": 1_250_000,
-            "tokens": 1_500_000,
-            "steps": 730,
-            "seconds": 131.0,
-            "seq_len": 256,
-            "fim_rate": 0.5,
-            "curve": [
-                {"step": s, "loss": 4.1 + 4.2 * math.exp(-s / 90) + 0.12 * math.sin(s * 1.7)}
-                for s in range(10, 731, 10)
-            ],
-            "heldout": [
-                {"step": s, "bits_per_byte": 1.706 + 1.3 * math.exp(-s / 160)} for s in (50, *range(100, 701, 100), 730)
-            ],
-            "bits_per_byte": 1.72,
-            "unigram_bits_per_byte": 2.95,
-            "heldout_files": 44,
-            "heldout_bytes": 400_000,
-            "stopped_by_time": False,
-        },
-        "parity": {
-            "max_abs_logit_difference": 0.0,
-            "classes": ["transformers_modules.model.modeling_santa.SantaForCausalLM", "GPTBigCodeForCausalLM"],
-            "report": "Each was loaded by a process of its own that can't import this package.",
-        },
-        "samples": [sample(index) for index in range(24)],
-        "scores": [
-            {
-                "label": label,
-                "metric": "pass@1",
-                "value": value,
-                "low": 0.0,
-                "high": high,
-                "programs": 40,
-                "reference_value": 1.0,
-            }
-            for label, value, high in (("Python", 0.0, 0.08), ("JavaScript", 0.025, 0.13))
-        ],
-        "infill": [
-            {"label": "Python", "exact_match": 0.083, "low": 0.0, "high": 0.25, "tasks": 12},
-            {"label": "JavaScript", "exact_match": 0.25, "low": 0.05, "high": 0.5, "tasks": 12},
-        ],
-        "missing_toolchains": [
-            {"language": "java", "message": "'javac' is not on PATH: install it with apt-get install default-jdk."}
-        ],
-        "sandbox": "namespaces",
-        "used_by": [
-            {
-                "title": "Load the model",
-                "code": "from transformers import AutoModelForCausalLM\n"
-                'model = AutoModelForCausalLM.from_pretrained("out/demo/model", trust_remote_code=True)\n'
-                'print(type(model).__name__, f"{model.num_parameters():,}")',
-                "output": "SantaForCausalLM 1,250,000",
-            },
-            {
-                "title": "Load the data",
-                "code": "from datasets import load_dataset\n"
-                'rows = load_dataset("out/demo/data", "near_dedup", split="train")\nprint(rows)',
-                "output": "Dataset({\n    features: ['content', 'path', 'lang', 'size', 'ext', 'hexsha', "
-                "'avg_line_length', 'max_line_length', 'alphanum_fraction'],\n    num_rows: 2376\n})",
-            },
-            {
-                "title": "Measure completions",
-                "code": 'import evaluate\nmetric = evaluate.load("./eval_multipl_e")\n'
-                'print(metric.compute(predictions=[["    return a + b"]], references=[tests], languages=["py"]))',
-                "output": "{'pass@1': 1.0}",
-            },
-            {
-                "title": "Ask the Space",
-                "code": "from gradio_client import Client\n"
-                'print(Client("http://127.0.0.1:7860").predict("def add(", api_name="/complete"))',
-                "output": "self, name, value):\n        return self.name",
-            },
-        ],
-    }
 
 
 def hostile(value: Any) -> Any:
@@ -499,51 +336,6 @@ def test_notes_of_a_sample(page: Page) -> None:
     assert "Model · cut at the length limit" in page.text
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2 defines it."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_contrast(theme: int) -> None:
-    """Text has a contrast of 4.5 and marks of charts 3 against each ground they stand on, in both themes."""
-    style = charts.page_style()
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[theme]))
-
-    def contrast(one: str, other: str) -> float:
-        high, low = sorted((luminance(colours[one]), luminance(colours[other])), reverse=True)
-        return (high + 0.05) / (low + 0.05)
-
-    text = [("ink", "page"), ("ink", "panel"), ("ink", "soft"), ("muted", "page"), ("muted", "panel")]
-    text += [("accent", "page"), ("accent", "panel")]
-    assert [pair for pair in text if contrast(*pair) < 4.5] == []
-    assert [pair for pair in [("faint", "page"), ("accent", "page")] if contrast(*pair) < 3] == []
-
-
-@given(
-    st.floats(0, 1e6, allow_subnormal=False),
-    st.floats(0, 1e6, allow_subnormal=False),
-)
-def test_scale_encloses(a: float, b: float) -> None:
-    """Ticks rise evenly, enclose both ends, and are two to eight."""
-    low, high = sorted((a, b))
-    ticks = charts.scale(low, high)
-    assert 2 <= len(ticks) <= 8
-    assert ticks == sorted(set(ticks))
-    assert ticks[0] <= low * (1 + 1e-9)
-    assert high <= ticks[-1] * (1 + 1e-9)
-
-
-@given(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 9)), min_size=1), st.integers(2, 50))
-def test_thin_keeps_the_ends(points: list[tuple[int, float]], most: int) -> None:
-    """Thinning keeps order and both ends, and no more points than asked for."""
-    kept = charts.thin(points, most)
-    assert (kept[0], kept[-1]) == (points[0], points[-1])
-    assert len(kept) == min(len(points), most)
-
-
 def test_long_curve_stays_small() -> None:
     """A curve of 100,000 points adds no more to the page than one of a few hundred."""
     long = realistic()
@@ -559,7 +351,7 @@ def test_short_curves(curve: list[dict[str, float]]) -> None:
     assert "The unigram baseline scores 2.95 bits per byte." in Page(render.render(short)).text
 
 
-@pytest.mark.parametrize("module", [charts, render, schema, sections], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [render, schema, sections], ids=lambda m: m.__name__)
 def test_doctests(module: Any) -> None:
     """The examples in the docstrings give what they say."""
     assert doctest.testmod(module).failed == 0

@@ -1,4 +1,4 @@
-"""The flags that say how fill-in-the-middle samples are drawn, the same in every command that trains."""
+"""Flags that are the same in every command that trains: fill-in-the-middle samples, memory, and what is measured."""
 
 import argparse
 from typing import Any
@@ -28,6 +28,28 @@ def add_fim_flags(parser: argparse.ArgumentParser, *, line_rate: float = LINE_RA
         default="whole",
         help="how a sample keeps its length: no middle is cut, or as in the report's code (default: whole)",
     )
+
+
+def add_memory_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--micro-batch` and `--checkpoint-activations`, with which a step fits into less memory."""
+    parser.add_argument(
+        "--micro-batch",
+        type=int,
+        metavar="N",
+        help="sequences at a time on a device (default: all of a step; fewer where memory is short)",
+    )
+    parser.add_argument(
+        "--checkpoint-activations", action="store_true", help="compute activations twice, in a fraction of the memory"
+    )
+
+
+def add_measure_flags(parser: argparse.ArgumentParser, *, heldout: float) -> None:
+    """Add `--heldout`, `--gaps` and `--seed`: what the trained model is measured on, and the seed of all chance."""
+    parser.add_argument(
+        "--heldout", type=float, default=heldout, help=f"share of the files held back (default: {heldout:g})"
+    )
+    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
 
 
 def fim_settings(arguments: argparse.Namespace) -> dict[str, Any]:
