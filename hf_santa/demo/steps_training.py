@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from hf_santa.baselines import baselines, told_baselines
 from hf_santa.demo.steps import DemoError, code_digest
 from hf_santa.files import write_json
-from hf_santa.measures import graded, is_held_back, line_tasks, told
+from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
+from modeling_santa.fim_santa import FimMode
 
 SEQ_LEN = 256
 BATCH_SIZE = 8
@@ -26,13 +28,19 @@ def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
     A file is held back by its hexsha alone, so the choice survives any change elsewhere in the corpus.
     Near-duplicates were removed before: what is held back has no copy among the rest.
     """
-    from datasets import load_dataset
     from tqdm import tqdm
 
-    rows = load_dataset(str(dataset), "near_dedup", split="train", streaming=True)
-    for row in tqdm(rows, desc="files", unit="file", disable=None):
+    for row in tqdm(rows_of(dataset, is_heldout=is_heldout), desc="files", unit="file", disable=None):
+        yield row["content"]
+
+
+def rows_of(dataset: Path, *, is_heldout: bool) -> Iterator[dict[str, Any]]:
+    """Yield the rows of those files."""
+    from datasets import load_dataset
+
+    for row in load_dataset(str(dataset), "near_dedup", split="train", streaming=True):
         if is_held_back(row["hexsha"], HELDOUT_SHARE) == is_heldout:
-            yield row["content"]
+            yield row
 
 
 def train_the_tokenizer(out: Path, _: dict[str, Any]) -> str:
@@ -120,7 +128,11 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         heldout_bytes=heldout_bytes,
         on_step=Curve(steps),
     )
-    infilling = infilling_of(out, model.eval(), settings["seed"])
+    tasks = line_tasks(list(rows_of(out / "dataset", is_heldout=True)), count=GAPS, seed=settings["seed"])
+    infilling, exact = infilling_of(out, model.eval(), tasks)
+    bars = baselines(
+        tokens, tokenizer, windows, size=heldout_bytes, tasks=tasks, texts=texts(out / "dataset", is_heldout=False)
+    )
     final = result["log"][-1]["heldout_bits_per_byte"]
     measures = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -136,6 +148,8 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
         "heldout_files": json.loads((out / "corpus" / "heldout" / "corpus.json").read_text())["documents"],
         "heldout_bytes": heldout_bytes,
         "infilling": infilling,
+        "exact_match": exact,
+        "baselines": bars,
         "is_timed_out": result["is_timed_out"],
         "log": result["log"],
     }
@@ -150,19 +164,25 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     return (
         f"parameters={measures['parameters']} tokens={measures['tokens']} bits_per_byte={final:.3f} "
         f"unigram={unigram:.3f} better_by={1 - final / unigram:.1%} "
-        f"{told(infilling['psm'])}{late}"
+        f"{_told_hits(exact)}{told(infilling['psm'])} {told_baselines(bars)}{late}"
     )
 
 
-def infilling_of(out: Path, model: Any, seed: int) -> dict[str, dict[str, float]]:
-    """Return how near the model is to the true lines of the files held back, in both modes."""
-    from datasets import load_dataset
+def _told_hits(exact: dict[str, Any]) -> str:
+    hits = exact.get("psm")
+    return f"exact_match={hits['value']:.3f} n={hits['tasks']} " if hits else ""
+
+
+def infilling_of(out: Path, model: Any, tasks: list[dict[str, str]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how near the model is to the true lines of the files held back, and how many it hits, in both modes."""
     from transformers import AutoTokenizer
 
-    rows = load_dataset(str(out / "dataset"), "near_dedup", split="train", streaming=True)
-    held = [row for row in rows if is_held_back(row["hexsha"], HELDOUT_SHARE)]
-    tokenizer, tasks = AutoTokenizer.from_pretrained(out / "tokenizer"), line_tasks(held, count=GAPS, seed=seed)
-    return {mode: graded(model, tokenizer, tasks, mode) for mode in ("psm", "spm")}
+    tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
+    modes: tuple[FimMode, ...] = ("psm", "spm")
+    return (
+        {mode: graded(model, tokenizer, tasks, mode) for mode in modes},
+        {mode: share_of(hits_of(tasks, infilled(model, tokenizer, tasks, mode))) for mode in modes if tasks},
+    )
 
 
 def short_of_time(steps: int, planned: int, minutes: float, cost: float, unigram: float) -> str:

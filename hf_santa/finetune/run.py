@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError
 from hf_santa.files import sha256, write_json
 from hf_santa.measures import (
@@ -54,6 +55,7 @@ def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[st
         ValueError, RuntimeError: something is not usable; the message says what to do.
     """
     import datasets
+    import numpy as np
     from transformers.utils import logging
 
     from modeling_santa.checkpoints import read_config
@@ -95,7 +97,11 @@ def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[st
     say(f"step=model classes=2 max_abs_logit_difference={seen['max_abs_logit_difference']:.3g}")
     after = _measured(out / "after.json", out / "model", tasks, windows, bytes_of)
     say(f"step=after {_told(after)}")
+    size = int(np.array([len(piece) for piece in bytes_of])[windows[:, 1:]].sum())
+    bars = baselines(tokens, tokenizer, windows, size=size, tasks=tasks, texts=(row["content"] for row in kept))
+    say(f"step=baselines {told_baselines(bars)}")
     results = {
+        "baselines": bars,
         "files": {"trained": len(kept), "held_back": len(held)},
         "tokens": {
             "corpus": len(tokens),

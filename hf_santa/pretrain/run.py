@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError, IncompleteError
 from hf_santa.files import write_json
 from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
@@ -71,6 +72,7 @@ def run(request: PretrainRequest, say: Callable[[str], None] = print) -> dict[st
         f"exact_match={em['psm']['value']:.3f} spm={em['spm']['value']:.3f} n={em['psm']['tasks']} "
         f"{told(result['infilling']['psm'])}"
     )
+    say(f"step=baselines {told_baselines(result['baselines'])}")
     return result
 
 
@@ -240,9 +242,10 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
     model = SantaForCausalLM.from_pretrained(out / "model", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(out / "model")
     windows = windows_of(read_tokens(out / "corpus" / "heldout"), run["seq_len"])
-    sizes = np.array([len(piece) for piece in token_bytes(load_tokenizer(out / "tokenizer"))])
+    words, trained_on = load_tokenizer(out / "tokenizer"), read_tokens(out / "corpus" / "train")
+    sizes = np.array([len(piece) for piece in token_bytes(words)])
     size = int(sizes[windows[:, 1:]].sum())
-    unigram = unigram_bits(read_tokens(out / "corpus" / "train"), model.config.vocab_size)
+    unigram = unigram_bits(trained_on, model.config.vocab_size)
     held = list(rows_of(dataset, request, are_held=True))
     tasks = line_tasks(held, count=request.gaps, seed=request.seed)
     exact = {
@@ -257,6 +260,14 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
         "held_back": {"files": len(held), "packages": len({package_of(row) for row in held})},
         "bits_per_byte": heldout_bits(model, windows) / size,
         "unigram_bits_per_byte": float(unigram[windows[:, 1:]].sum()) / size,
+        "baselines": baselines(
+            trained_on,
+            words,
+            windows,
+            size=size,
+            tasks=tasks,
+            texts=(row["content"] for row in rows_of(dataset, request, are_held=False)),
+        ),
         "exact_match": exact,
         "infilling": {mode: graded(model, tokenizer, tasks, mode) for mode in ("psm", "spm")},
     }

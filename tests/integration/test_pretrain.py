@@ -51,6 +51,7 @@ def test_source_to_measured_model(trained):
     assert results["held_back"]["files"] == 4 * results["held_back"]["packages"]
     assert 0 < results["bits_per_byte"] < 8
     assert {"bits_per_byte", "token_accuracy", "stops", "tasks"} == set(results["infilling"]["spm"])
+    assert 0 < results["baselines"]["five_gram"]["bits_per_byte"] < results["unigram_bits_per_byte"]
     model = AutoModelForCausalLM.from_pretrained(trained / "model")
     assert (64, results["parameters"]) == (model.config.n_embd, sum(weight.numel() for weight in model.parameters()))
     run = json.loads((trained / "run.json").read_text())
