@@ -16,7 +16,7 @@ _EXECUTORS = ("local", "slurm", "ray")
 def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add the `data` command and its subcommands; each sets `func`, which takes the arguments and returns an exit code."""
     parser = subparsers.add_parser(
-        "data", help="filtered, redacted, deduplicated source code as a dataset folder", allow_abbrev=False
+        "data", help="make, look into and redact datasets of source code", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
 
@@ -24,13 +24,13 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
         made: argparse.ArgumentParser = commands.add_parser(name, help=about, allow_abbrev=False)
         return made
 
-    _add_rows(command("rows", "rows of source trees and .zip archives of sources"))
-    _add_run(command("run", "rows in, dataset folder out"))
-    _add_stats(command("stats", "the funnel of a dataset folder as a table"))
-    _add_explain(command("explain", "why a file was kept or left out"))
-    _add_load(command("load", "the rows of a recipe, as load_dataset gives them"))
-    _add_am_i_in(command("am-i-in", "whether files of a user or repository are in a dataset"))
-    _add_index(command("index", "the index with which the Space looks for training data in its output"))
+    _add_rows(command("rows", "read source code into rows, the first step of a dataset"))
+    _add_run(command("run", "filter, redact, decontaminate and deduplicate rows into a dataset folder"))
+    _add_stats(command("stats", "show how many files each step kept and dropped"))
+    _add_explain(command("explain", "say why a file was kept or left out"))
+    _add_load(command("load", "show or export the rows of a recipe, as load_dataset gives them"))
+    _add_am_i_in(command("am-i-in", "tell whether files of a user or repository are in a dataset"))
+    _add_index(command("index", "write the index by which the Space marks output that is in the training data"))
     redact = command("redact", "find or replace e-mail addresses, public IP addresses and keys in files")
     add_redact_arguments(redact)
     redact.set_defaults(func=redact_command)
@@ -78,7 +78,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw the replacements from this number: everyone can repeat them, and so guess them; for tests only",
     )
     add_detector_arguments(parser, "--pii-types")
     parser.add_argument(
@@ -88,13 +91,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="drop files that hold a string of this benchmark; may be repeated",
     )
-    parser.add_argument("--tokenizer", metavar="PATH", help="tokenizer.json or its folder (for recipe fertility)")
+    parser.add_argument(
+        "--tokenizer", metavar="PATH", help="a tokenizer.json or its folder, by which recipe fertility counts tokens"
+    )
     parser.add_argument(
         "--filter",
         choices=list(filters("store")),
         action="append",
         default=[],
-        help="drop more files; may be repeated",
+        help="apply this filter, too, and drop what it rejects; may be repeated",
     )
     parser.add_argument("--opt-outs", metavar="TXT", help="owners and owner/repository names to leave out, one a line")
     parser.add_argument("--licenses", metavar="TXT", help="the licences that a file may have, one a line")
@@ -116,7 +121,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--executor", choices=_EXECUTORS, help="run as datatrove tasks")
+    parser.add_argument(
+        "--executor",
+        choices=_EXECUTORS,
+        help="split the work into datatrove tasks, on this machine (local), by Slurm or by Ray",
+    )
     parser.add_argument(
         "--parts", metavar="N", type=_at_least(1), help="parts to split the work into (default: one a shard)"
     )

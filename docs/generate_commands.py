@@ -72,7 +72,7 @@ def _value(action: argparse.Action) -> str:
 
 def _about(action: argparse.Action) -> str:
     text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
-    if action.choices is not None and action.metavar is not None:
+    if action.choices is not None and action.metavar is not None and str(list(action.choices)[-1]) not in text:
         text += f" (one of {', '.join(map(str, action.choices))})"
     return ("**Required.** " if action.required and action.option_strings else "") + sentence(text)
 

@@ -25,7 +25,7 @@ def add_commands(
         subparsers: Where the command goes.
         sampling: Called by `eval complete` for the way tokens are drawn, since this package imports no other of ours.
     """
-    parser = subparsers.add_parser("eval", help="complete, run and score programs (MultiPL-E)")
+    parser = subparsers.add_parser("eval", help="let models complete programs, run these and score them (MultiPL-E)")
     commands = parser.add_subparsers(dest="eval_command", required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="show the toolchains and the sandbox of this machine")
     add_json(doctor)
@@ -39,7 +39,9 @@ def add_commands(
     merge.add_argument("--out", type=Path, required=True, help="the file to write")
     add_json(merge)
     merge.set_defaults(func=_merge)
-    report = commands.add_parser("report", help="show scores beside the published ones, with pictures, for the Hub")
+    report = commands.add_parser(
+        "report", help="write a page of scores beside the published ones, with pictures, for the Hub"
+    )
     report.add_argument(
         "results", metavar="RESULTS", type=Path, nargs="+", help="results of `score` or `merge` of one model"
     )

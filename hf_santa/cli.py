@@ -40,7 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every room's commands."""
     parser: argparse.ArgumentParser = Parser(
         prog="hf-santa",
-        description="SantaCoder as one Hugging Face Hub-centric plugin set: data recipes, model, metric, Space.",
+        description="Make datasets of source code, train and try SantaCoder models, score them, and bring all of it to the Hugging Face "
+        "Hub.",
         epilog="start here: hf-santa demo",
     )
     parser.add_argument("--version", action="version", version=f"hf-santa {__version__}")
@@ -54,14 +55,29 @@ def build_parser() -> argparse.ArgumentParser:
     hf_santa.ablate.cli.add_commands(subparsers)
     hf_santa.publishing.cli.add_commands(subparsers)
     hf_santa.doctor.add_commands(subparsers)
+    _describe_commands(parser)
     for command in commands_of(parser):
         _add_door_options(command)
     return parser
 
 
+def _describe_commands(parser: argparse.ArgumentParser) -> None:
+    """Begin the help of each command with what its parent's list says of it, where it has no longer description."""
+    for group in _groups(parser):
+        about = {choice.dest: choice.help or "" for choice in group._choices_actions}  # noqa: SLF001 - as in _groups
+        for name, child in group.choices.items():
+            text = about.get(name, "")
+            child.description = child.description or text[:1].upper() + text[1:] + "." * bool(text)
+            _describe_commands(child)
+
+
+def _groups(parser: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[argparse.ArgumentParser]]":
+    return [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no public way
+
+
 def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Yield the parser of every command that runs something, `hf-santa data run` for example."""
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no public way
+    groups = _groups(parser)
     if not groups:
         yield parser
     for group in groups:

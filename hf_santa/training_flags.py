@@ -12,21 +12,29 @@ RATES = ("fim_rate", "spm_rate", "line_rate")
 def add_fim_flags(parser: argparse.ArgumentParser, *, line_rate: float = LINE_RATE, with_rate: bool = True) -> None:
     """Add `--spm-rate`, `--line-rate`, `--fim-mode` and, where the command does not decide it itself, `--fim-rate`."""
     if with_rate:
-        parser.add_argument("--fim-rate", type=float, default=0.5, help="share of permuted pieces (default: 0.5)")
+        parser.add_argument(
+            "--fim-rate",
+            type=float,
+            default=0.5,
+            help="share of the texts that are cut and reordered for fill-in-the-middle (default: 0.5)",
+        )
     parser.add_argument(
-        "--spm-rate", type=float, default=0.5, help="share of permuted pieces with the suffix first (default: 0.5)"
+        "--spm-rate",
+        type=float,
+        default=0.5,
+        help="of the reordered texts, the share that has the suffix first (default: 0.5)",
     )
     parser.add_argument(
         "--line-rate",
         type=float,
         default=line_rate,
-        help=f"share of middles that follow lines; the others are cut between any characters (default: {line_rate:g})",
+        help=f"of the reordered texts, the share whose middle follows lines; the others are cut anywhere (default: {line_rate:g})",
     )
     parser.add_argument(
         "--fim-mode",
         choices=("whole", "megatron"),
         default="whole",
-        help="how a sample keeps its length: no middle is cut, or as in the report's code (default: whole)",
+        help="how a reordered text is cut to its length: whole keeps every middle, megatron does as the report's code (default: whole)",
     )
 
 
@@ -48,7 +56,13 @@ def add_measure_flags(parser: argparse.ArgumentParser, *, heldout: float) -> Non
     parser.add_argument(
         "--heldout", type=float, default=heldout, help=f"share of the files held back (default: {heldout:g})"
     )
-    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
+    parser.add_argument(
+        "--gaps",
+        type=int,
+        default=200,
+        metavar="N",
+        help="held-back lines that the model infills, to measure it (default: 200)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
 
 

@@ -35,7 +35,10 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
     convert.add_argument(
-        "--layout", choices=("canonical", "original", "nanotron"), default="canonical", help="default: canonical"
+        "--layout",
+        choices=("canonical", "original", "nanotron"),
+        default="canonical",
+        help="the layout to write (default: canonical)",
     )
     convert.add_argument(
         "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
@@ -66,18 +69,18 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--client",
         choices=("llama-server", "llama.vscode", "llama.vim", "continue", "twinny", "tabby"),
         required=True,
-        help="for whom; llama-server is the command line that serves all of them",
+        help="which program reads them; llama-server gives the command that serves all of the others",
     )
     editor.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="longest answer (default: 64)")
     editor.set_defaults(func=_editor_config)
-    complete = commands.add_parser("complete", help="go on with a text, streaming")
+    complete = commands.add_parser("complete", help="continue a text, and print it as it is written")
     complete.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
     complete.add_argument(
         "prompt", metavar="PROMPT", nargs="?", default="-", help="the text, or - for standard input (default)"
     )
     _add_sampling(complete)
     complete.set_defaults(func=_complete)
-    infill = commands.add_parser("infill", help="fill the gap in a text, streaming; only the middle is printed")
+    infill = commands.add_parser("infill", help="fill the gap in a text, and print the middle alone as it is written")
     infill.add_argument("model", metavar="MODEL", help="a model folder, or a repository on the Hub")
     infill.add_argument(
         "file",
@@ -94,7 +97,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N", help="longest answer (default: 128)")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, help="0 takes the likeliest token (default); more draws more freely"
+    )
     parser.add_argument(
         "--top-p", type=float, default=0.95, help="share of the likeliest tokens drawn from (default: 0.95)"
     )

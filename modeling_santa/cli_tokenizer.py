@@ -16,12 +16,16 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     """Add `tokenizer` and its commands to the command line."""
     parser = subparsers.add_parser("tokenizer", help="train a tokenizer, and pack a corpus with it")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    train = commands.add_parser("train", help="byte-level BPE with digits split, and SantaCoder's special tokens")
+    train = commands.add_parser(
+        "train", help="train a byte-level BPE with single digits and SantaCoder's special tokens"
+    )
     _add_source(train)
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write tokenizer.json to")
-    train.add_argument("--vocab-size", type=int, default=49152, metavar="N", help="without the five special tokens")
     train.add_argument(
-        "--limit-mb", type=float, metavar="MB", help="learn from about so much text, drawn from all of it"
+        "--vocab-size", type=int, default=49152, metavar="N", help="tokens to learn, the five special ones not counted"
+    )
+    train.add_argument(
+        "--limit-mb", type=float, metavar="MB", help="learn from about so many MB, drawn from the whole text"
     )
     train.add_argument("--seed", type=int, default=0, help="seed of the draw for --limit-mb (default: 0)")
     train.add_argument("--n-positions", type=int, default=2048, metavar="N", help="longest input (default: 2048)")

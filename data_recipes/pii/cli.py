@@ -30,7 +30,10 @@ def add_redact_arguments(parser: argparse.ArgumentParser) -> None:
         "--key-file", metavar="FILE", help="draw the replacements of personal data with this secret (default: random)"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="draw them so that everyone can repeat, and guess, them: for tests only"
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw the replacements from this number: everyone can repeat them, and so guess them; for tests only",
     )
 
 
@@ -46,7 +49,8 @@ def add_detector_arguments(parser: argparse.ArgumentParser, types: str) -> None:
     parser.add_argument(
         types,
         metavar="TYPE,TYPE",
-        help="of EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME, and a recognizer's",
+        help="what to find, with commas between: EMAIL_ADDRESS, IP_ADDRESS, KEY (default: these three), PASSWORD, USERNAME, NAME, "
+        "or what a --recognizer finds",
     )
     parser.add_argument("--rules", metavar="TOML", help="rules for keys besides those of this package")
     parser.add_argument(

@@ -22,9 +22,15 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
     parser.add_argument("--task", required=True, help=TASK_NAMES)
     add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="completions as JSON lines, a row a sample")
-    parser.add_argument("--samples", type=int, help="programs a problem (default: the report's, 200; 1 for the others)")
     parser.add_argument(
-        "--temperature", type=float, help="0 is greedy (default: the report's, 0.2 or 0; use 0.8 for pass@10 and 100)"
+        "--samples",
+        type=int,
+        help="completions of each problem (default: the report's, 200; 1 where a task is no pass@k)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        help="0 takes the likeliest token (default: the report's, 0.2 or 0; use 0.8 for pass@10 and 100)",
     )
     parser.add_argument(
         "--top-p", type=float, default=0.95, help="share of the likeliest tokens drawn from (default: 0.95)"
@@ -33,7 +39,10 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
         "--max-new-tokens", type=int, metavar="N", help="longest answer (default: 512, infill 25, docstring 128)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="with problem and sample, the seed of each draw (default: 0)"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of every draw, together with the problem and the sample's number (default: 0)",
     )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems")
@@ -41,23 +50,33 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
         "--form",
         default="auto",
         metavar="NAME|FILE",
-        help="how a gap is told to the model: auto (by the tokenizer's sentinels), a known form, or a YAML file of one",
+        help="how a model is told what stands before and after a gap: auto (by its tokenizer's special tokens), the name of a known "
+        "form, or a YAML file that describes one",
     )
     parser.add_argument(
-        "--base-url", metavar="URL", help="ask an OpenAI-compatible server, whose name of the model is --model"
+        "--base-url",
+        metavar="URL",
+        help="ask an OpenAI-compatible server at this address; --model is the model's name there",
     )
     parser.add_argument(
-        "--chat", action="store_true", help="ask as a chat model is asked, and take the code out of its answer"
+        "--chat", action="store_true", help="ask by the chat template, and take the code out of the answer"
     )
-    parser.add_argument("--system-prompt", metavar="TEXT", help="what a chat model is told first")
+    parser.add_argument("--system-prompt", metavar="TEXT", help="system prompt of a chat model")
     parser.add_argument(
         "--retries", type=int, default=6, metavar="N", help="times a request is tried again (default: 6)"
     )
-    parser.add_argument("--model-revision", metavar="REV", help="the model's commit; best pinned")
     parser.add_argument(
-        "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto", help="of weights"
+        "--model-revision", metavar="REV", help="commit of the model, so that a later run loads the same"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="number format of the weights (default: auto, as they were saved)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="where the model runs: cpu, cuda, cuda:1 … (default: cuda where there is one)"
+    )
     parser.add_argument("--trust-remote-code", action="store_true", help="run the code in the model's repository")
     add_json(parser)
     parser.set_defaults(func=_complete, sampling=sampling)

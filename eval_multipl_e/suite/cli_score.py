@@ -26,28 +26,39 @@ def add_score(commands: Any) -> None:
     add_problems(parser)
     parser.add_argument("--out", type=Path, required=True, help="where results.json goes")
     parser.add_argument(
-        "--k", type=int, nargs="+", help="the ks of pass@k; those of 1, 10, 100 that are possible if left out"
+        "--k",
+        type=int,
+        nargs="+",
+        help="the k of pass@k, one or several (default: those of 1, 10 and 100 that the samples allow)",
     )
     parser.add_argument("--exact-only", action="store_true", help="compare infilled lines without running programs")
     parser.add_argument(
-        "--mode", choices=("strict", "compat"), default="strict", help="compat gives MultiPL-E's statuses"
+        "--mode",
+        choices=("strict", "compat"),
+        default="strict",
+        help="how endings are judged: strict, or compat with MultiPL-E's own statuses (default: strict)",
     )
     parser.add_argument(
         "--sandbox",
         choices=("auto", "namespaces", "bwrap", "none"),
         default="auto",
-        help="none keeps only resource limits",
+        help="what programs are shut into: auto takes the best that works here, none keeps only resource limits (default: auto)",
     )
-    parser.add_argument("--workers", type=int, help="programs run side by side; one a core if left out")
-    parser.add_argument("--timeout-s", type=float, help="time limit of a run; MultiPL-E's of each language if left out")
+    parser.add_argument("--workers", type=int, help="programs run side by side (default: one a core)")
+    parser.add_argument(
+        "--timeout-s", type=float, help="seconds that a program may run (default: MultiPL-E's for its language)"
+    )
     parser.add_argument(
         "--cache-dir",
         help="keep outcomes there for later runs; without it they are kept beside --out until it is written",
     )
     parser.add_argument(
-        "--speed", choices=("warm", "cold"), default="warm", help="cold builds with MultiPL-E's commands"
+        "--speed",
+        choices=("warm", "cold"),
+        default="warm",
+        help="warm keeps compilers and interpreters running, cold starts MultiPL-E's commands anew (default: warm)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap intervals (default: 0)")
     add_json(parser)
     parser.set_defaults(func=_score)
 

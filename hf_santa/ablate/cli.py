@@ -21,14 +21,29 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="source trees, or parquet rows")
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument(
-        "--scale", choices=tuple(SCALES), default="tiny", help="tiny: a CPU; proxy: a GPU (default: tiny)"
+        "--scale",
+        choices=tuple(SCALES),
+        default="tiny",
+        help="size of the models: tiny for a CPU, proxy for a GPU (default: tiny)",
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="models a variant (default: 3)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="models of each variant, each from a seed of its own (default: 3)",
+    )
     parser.add_argument("--variants", metavar="A,B", help=f"only these (default: {','.join(VARIANTS)})")
     parser.add_argument("--tokens", type=int, metavar="N", help="tokens a model reads (default: by scale)")
-    parser.add_argument("--gaps", type=int, default=200, metavar="N", help="lines to infill (default: 200)")
     parser.add_argument(
-        "--samples", type=int, default=2, metavar="N", help="programs a problem (default: 2; 0 for none)"
+        "--gaps",
+        type=int,
+        default=200,
+        metavar="N",
+        help="held-back lines that the model infills, to measure it (default: 200)",
+    )
+    parser.add_argument(
+        "--samples", type=int, default=2, metavar="N", help="completions of each problem (default: 2; 0 for none)"
     )
     parser.add_argument("--stars", type=Path, metavar="FILE", help="JSON object of path prefixes and star counts")
     add_fim_flags(parser, line_rate=0.0, with_rate=False)

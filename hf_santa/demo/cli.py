@@ -45,7 +45,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="N",
         help=f"longest training, for a busy machine; give more and it goes on (default: {MAX_MINUTES:g})",
     )
-    parser.add_argument("--samples", type=int, default=5, metavar="N", help="programs a problem (default: 5)")
+    parser.add_argument("--samples", type=int, default=5, metavar="N", help="completions of each problem (default: 5)")
     add_fim_flags(parser)
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
     parser.add_argument("--port", type=int, default=7860, help="port of the Space under --serve (default: 7860)")

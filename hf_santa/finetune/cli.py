@@ -34,7 +34,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--seq-len", type=int, metavar="N", help="tokens of a sequence (default: the context, 2048)")
     add_fim_flags(parser)
     add_measure_flags(parser, heldout=0.1)
-    parser.add_argument("--save-every", type=int, default=100, metavar="N", help="steps a checkpoint (default: 100)")
+    parser.add_argument(
+        "--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default: 100)"
+    )
     parser.set_defaults(func=_finetune)
 
 

@@ -26,11 +26,18 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="source trees, parquet rows, or a folder that `data run` wrote",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
-    parser.add_argument("--minutes", type=float, metavar="N", help="train for so long; the rate is at its end by then")
-    parser.add_argument("--flops", type=float, metavar="N", help="in place of --minutes: train for so many operations")
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="minutes of training; the learning rate has reached its end by then"
+    )
+    parser.add_argument(
+        "--flops", type=float, metavar="N", help="in place of --minutes: train for so many floating-point operations"
+    )
     parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
     parser.add_argument(
-        "--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one"
+        "--device",
+        choices=("auto", "cuda", "cpu"),
+        default="auto",
+        help="where to train (default: a GPU if there is one)",
     )
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="processes that train together (default: 1)"

@@ -137,7 +137,11 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--no-load", action="store_true", help="do not load the repositories from the Hub afterwards")
     parser.add_argument(
-        "--attempts", type=int, default=5, metavar="N", help="tries of what fails for a while (default: 5)"
+        "--attempts",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how often a request that fails for the moment is tried (default: 5)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"

@@ -45,13 +45,13 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key, such as tokens.micro_batch_size=4",
+        help="change a key of the configuration, such as tokens.micro_batch_size=4",
     )
     parser.add_argument(
         "--device",
         choices=("auto", "cuda", "cpu"),
         default="auto",
-        help="auto: GPUs, or the CPU for the recipe cpu (default)",
+        help="where to train; auto takes GPUs, or the CPU for the recipe cpu (default: auto)",
     )
     parser.add_argument(
         "--max-epochs", type=float, default=4.0, metavar="X", help="refuse to repeat the corpus more often (default: 4)"
