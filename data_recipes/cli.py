@@ -92,7 +92,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="drop files that hold a string of this benchmark; may be repeated",
     )
     parser.add_argument(
-        "--tokenizer", metavar="PATH", help="a tokenizer.json or its folder, by which recipe fertility counts tokens"
+        "--tokenizer", metavar="PATH", help="tokenizer.json or its folder, by which recipe fertility counts tokens"
     )
     parser.add_argument(
         "--filter",

@@ -66,7 +66,7 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
         "--retries", type=int, default=6, metavar="N", help="times a request is tried again (default: 6)"
     )
     parser.add_argument(
-        "--model-revision", metavar="REV", help="commit of the model, so that a later run loads the same"
+        "--model-revision", metavar="REV", help="the model's commit, so that a later run loads the same"
     )
     parser.add_argument(
         "--dtype",

@@ -24,7 +24,7 @@ def add_problems(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--problems", type=Path, help="problems as JSON lines, in place of the task's data set")
     parser.add_argument("--dataset", help="another data set of the task's schema: a repository or a folder")
     parser.add_argument(
-        "--dataset-revision", metavar="REV", help="commit of the data set, so that a later run reads the same"
+        "--dataset-revision", metavar="REV", help="the data set's commit, so that a later run reads the same"
     )
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="only share I of N, from 0 (default: 0/1, all)")
 
