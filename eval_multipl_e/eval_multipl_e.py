@@ -93,7 +93,7 @@ class MultiPLE(evaluate.Metric):  # type: ignore[misc]  # evaluate ships no type
         languages: Sequence[str] | None = None,
         **settings: Any,
     ) -> dict[str, Any]:
-        """The scores of these problems, or, without them, of those added before by `add` and `add_batch`."""
+        """Return the scores of these problems, or, without them, of those added before by `add` and `add_batch`."""
         given = {"predictions": predictions, "references": references, "languages": languages}
         if all(column is None for column in given.values()):
             return dict(super().compute(**settings))

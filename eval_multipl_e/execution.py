@@ -64,7 +64,7 @@ class Outcome:
 def run_program(
     program: str, language: str, *, timeout_s: float | None = None, mode: str = "strict", sandbox: str = "auto"
 ) -> Outcome:
-    r"""Builds and runs a whole program (prompt, completion and tests) and names the outcome.
+    r"""Build and run a whole program (prompt, completion and tests), and return what became of it.
 
     In "strict" mode OK means exit code 0, a random line printed after the tests, and a second run that fails when one
     expected value of the tests is changed. A program that passes both times has tests that decide nothing: Vacuous.
@@ -213,7 +213,7 @@ class Job:
         return box.run(argv, limits, timeout_s * (_PATIENCE if is_patient else 1), word=self._word, env=env)
 
     def argv(self, command: tuple[str, ...], folder: str) -> list[str]:
-        """A command of the table with its names filled in."""
+        """Return a command of the table with its names filled in."""
         out = [] if command[0].startswith("{") else [find_tool(command[0]) or command[0]]
         for word in command[len(out) :]:
             if word == "{sources}":
@@ -265,7 +265,7 @@ _working: set[tuple[str, str, tuple[str | None, ...]]] = set()
 
 
 def toolchain_problem(code: str, sandbox: str = "auto") -> str | None:
-    """Why a language can't be scored on this machine, or None: its tools are missing, or fail the simplest program.
+    """Return why a language can't be scored here, or None: its tools are missing, or fail the simplest program.
 
     The simplest program is run once a process for each language, behind the same sandbox as the others.
     """

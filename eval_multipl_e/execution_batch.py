@@ -63,7 +63,7 @@ class BatchSettings:
     speed: str
 
     def limit_s(self, code: str) -> float:
-        """The time limit of a run."""
+        """Return the time limit of a run."""
         return self.timeout_s or language_of(code).run_timeout_s
 
 

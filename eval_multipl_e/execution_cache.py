@@ -45,7 +45,7 @@ class KeptOutcomes:
                 ) from error
 
     def key(self, language: Language, program: str, timeout_s: float) -> str:
-        """What an outcome depends on, as one word."""
+        """Return what an outcome depends on, as one word."""
         if (language.code, timeout_s) not in self._digests:
             parts = (_FORMAT, repr(language), self.version(language), self._mode, timeout_s)
             self._digests[language.code, timeout_s] = hashlib.sha256(json.dumps(parts).encode())
@@ -54,7 +54,7 @@ class KeptOutcomes:
         return digest.hexdigest()
 
     def version(self, language: Language) -> str | None:
-        """The toolchain's version; asked of the toolchain only if its files have changed since it was last kept."""
+        """Return the toolchain's version; it is asked only if its files have changed since it was last kept."""
         if language.code not in self._versions:
             self._versions[language.code] = self._read_version(language)
         return self._versions[language.code]
@@ -73,7 +73,7 @@ class KeptOutcomes:
         return None if version is None else str(version)
 
     def get(self, language: Language, key: str) -> Outcome | None:
-        """The kept outcome, or None."""
+        """Return the kept outcome, or None."""
         if self._folder is None:
             return None
         with self._lock:
@@ -81,7 +81,7 @@ class KeptOutcomes:
         return Outcome(**{name: value for name, value in row.items() if name in _NAMES}) if row else None  # type: ignore[arg-type]  # as written
 
     def put(self, language: Language, key: str, outcome: Outcome) -> None:
-        """Keeps an outcome, unless it says more about the machine than about the program."""
+        """Keep an outcome, unless it says more about the machine than about the program."""
         if self._folder is None or outcome.status == "ToolMissing" or outcome.is_starved:
             return
         row = asdict(outcome)
@@ -91,7 +91,7 @@ class KeptOutcomes:
             self._append(language.code, {"key": key, **row})
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         for file in self._files.values():
             file.close()
         self._files.clear()

@@ -7,7 +7,7 @@ _POLL_S, _READ_BYTES, _KEPT_BYTES, _PIPE_BYTES = 0.1, 1024, 2048, 1 << 16
 
 
 def named(language: Language, step: FinishedCommand, *, strict: bool, timeout_s: float) -> tuple[str, str]:
-    """The status of a run that was ended by itself or by the clock, and the reason for one that is not OK."""
+    """Return the status of a run that was ended by itself or by the clock, and the reason for one that is not OK."""
     if step.memory_bytes:
         return "Exception", f"memory: the program's processes held {step.memory_bytes >> 20} MB together"
     if strict:
@@ -19,7 +19,7 @@ def named(language: Language, step: FinishedCommand, *, strict: bool, timeout_s:
 
 
 def named_build(language: Language, step: FinishedCommand, number: int, *, strict: bool) -> tuple[str, str] | None:
-    """The status of a build command that failed, and the reason; None for one that did not."""
+    """Return the status of a build command that failed, and the reason; None for one that did not."""
     if step.exit_code == 0:
         return None
     if step.exit_code is None and not step.memory_bytes:
@@ -71,7 +71,7 @@ def _blocks(capture: Capture, timeout_s: float) -> bool:
 
 
 def polled(capture: Capture, seconds: float) -> str:
-    """What MultiPL-E's evaluator reads of a stream: 1 KB every 0.1 s until the program has ended, kept up to 2 KB.
+    """Return what MultiPL-E's evaluator reads of a stream: 1 KB every 0.1 s until the program ends, at most 2 KB.
 
     A quick program is looked at twice, at its start and at 0.1 s, so that 1 KB of it is seen at most.
     """

@@ -36,7 +36,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 
 
 def language_of(code: str) -> Language:
-    """The row of a code or of another name of it; an unknown code is an error that lists the known ones.
+    """Return the row of a code or of another name of it; an unknown code is an error that lists the known ones.
 
     >>> language_of("py").name
     'Python'

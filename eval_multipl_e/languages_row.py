@@ -28,7 +28,7 @@ Rule = Callable[[Ending], str]
 
 
 def marked(*marks: tuple[str, str], polled: bool = True) -> Rule:
-    """The commonest rule: Timeout, OK for exit code 0, else the first mark found in standard error (or in both)."""
+    """Return a status by the commonest rule: Timeout, OK for exit code 0, else the first mark in standard error or both."""
 
     def rule(ending: Ending) -> str:
         if ending.exit_code is None:
@@ -97,7 +97,7 @@ class Language:
         return tuple(dict.fromkeys(word for word in words if not word.startswith("{")))
 
     def instrumented(self, program: str, token: str) -> str:
-        """The program with the line that strict mode looks for printed after its tests."""
+        """Return the program with the line that strict mode looks for printed after its tests."""
         pattern, text = self.swap
         found = list(re.finditer(pattern, program)) if pattern else []
         if found:

@@ -42,7 +42,7 @@ _BOOT = (
 
 
 def available() -> str | None:
-    """The way that works on this machine for this user: "namespaces", "bwrap", or None.
+    """Return the way that works on this machine for this user: "namespaces", "bwrap", or None.
 
     >>> available() in ("namespaces", "bwrap", None)
     True
@@ -51,7 +51,7 @@ def available() -> str | None:
 
 
 def resolve(sandbox: str) -> str:
-    """The way that a `sandbox` argument means here; "auto" is a refusal where no way works, never "none"."""
+    """Return the way that a `sandbox` argument means here; "auto" raises SandboxError if none works, never gives "none"."""
     if sandbox not in SANDBOXES:
         known = ", ".join(map(repr, SANDBOXES))
         raise EvalError(f"eval_multipl_e: sandbox={sandbox!r} is unknown. Use one of {known}.")
@@ -98,7 +98,7 @@ def _probe(way: str) -> "Iterator[Box]":
 
 
 def tool_prefix(tool: str) -> tuple[str, ...]:
-    """The folder to show for an executable outside /usr, as a tuple of none or one.
+    """Return the folder to show for an executable outside /usr, as a tuple of none or one.
 
     >>> tool_prefix("/usr/bin/env")
     ()
@@ -115,7 +115,7 @@ def tool_prefix(tool: str) -> tuple[str, ...]:
 def open_box(
     way: str, paths: tuple[str, ...], *, program_bytes: int = 512 * _MIB, scratch_bytes: int = 64 * _MIB
 ) -> "Box | sandbox_none.BareBox":
-    """A wall for one program; `paths` are folders to show beside the system's, read-only."""
+    """Return a wall for one program; `paths` are folders to show beside the system's, read-only."""
     if way == "none":
         return sandbox_none.BareBox()
     paths = tuple(path for path in paths if Path(path).is_dir())
@@ -157,7 +157,7 @@ class _ForkServer:
         return answer[2]
 
     def open_box(self, program_bytes: int, scratch_bytes: int) -> Box:
-        """A new wall."""
+        """Return a new wall."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -168,7 +168,7 @@ class _ForkServer:
         return Box(ours, handle, self.paths)
 
     def start_warm(self, argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int]) -> int:
-        """Starts an interpreter that will fork itself into walls, with a socket and its script; a handle to end it."""
+        """Start an interpreter that forks itself into walls, with a socket and its script; return a handle to end it."""
         with self._lock:
             send(self.channel, {"argv": list(argv), "env": {**environment(self.paths), **env}}, fds=fds)
             return self._answer()[0]
@@ -228,7 +228,7 @@ def _fork_server(paths: tuple[str, ...]) -> _ForkServer:
 
 
 def start_warm(paths: tuple[str, ...], argv: Sequence[str], env: Mapping[str, str], fds: tuple[int, int]) -> int:
-    """Starts a warm interpreter outside any wall, with the view that walls have; a handle to end it."""
+    """Start a warm interpreter outside any wall, with the view that walls have; return a handle to end it."""
     shown = tuple(path for path in paths if Path(path).is_dir())
     return _fork_server(shown).start_warm(argv, env, fds)
 

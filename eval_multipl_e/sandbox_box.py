@@ -38,7 +38,7 @@ class SandboxError(EvalError, RuntimeError):
 
 
 def environment(paths: Sequence[str], home: str = "/tmp") -> dict[str, str]:  # noqa: S108  # the private one
-    """The whole environment of a program; `paths` are folders of tools outside the system's."""
+    """Return the whole environment of a program; `paths` are folders of tools outside the system's."""
     tools = os.pathsep.join([*(str(Path(path, "bin")) for path in paths), _PATH])
     return {"PATH": tools, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
@@ -61,7 +61,7 @@ class Box:
         self.close()
 
     def close(self) -> None:
-        """Ends every process behind the wall."""
+        """End every process behind the wall."""
         if self._handle < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -73,7 +73,7 @@ class Box:
             self._owner.wait()
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Puts files into the program's folder."""
+        """Put files into the program's folder."""
         with self._honest():
             send(
                 self._channel,
@@ -82,7 +82,7 @@ class Box:
             )
 
     def seal(self) -> None:
-        """Makes the program's folder read-only (not behind bubblewrap, where it is the program's own all along)."""
+        """Make the program's folder read-only (not behind bubblewrap, where it is the program's own all along)."""
         with self._honest():
             send(self._channel, {"do": "seal"})
 
@@ -95,7 +95,7 @@ class Box:
         word: bytes = b"",
         env: Mapping[str, str] | None = None,
     ) -> FinishedCommand:
-        """Runs one command to its end or to the deadline, reads all it prints, and leaves no process of it."""
+        """Run one command to its end or to the deadline, read all it prints, and leave no process of it."""
         reads, writes = zip(os.pipe(), os.pipe(), strict=True)
         try:
             try:
@@ -118,7 +118,7 @@ class Box:
     def adopt(
         self, enter: Callable[[tuple[int, ...], Limits], None], limits: Limits, timeout_s: float, *, word: bytes = b""
     ) -> FinishedCommand | None:
-        """Runs a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
+        """Run a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
 
         `enter` is given the files that go with the request: six namespaces, two streams, the pipe of its report.
         """
@@ -154,7 +154,7 @@ class Box:
         send(self._channel, order, fds=fds)
 
     def start(self, argv: Sequence[str], limits: Limits, env: Mapping[str, str], fds: tuple[int, int, int]) -> None:
-        """Starts a command that serves on the given standard streams until the box is closed."""
+        """Start a command that serves on the given standard streams until the box is closed."""
         with self._honest():
             self._order(argv, limits, {**self.env, **env}, fds)
 

@@ -39,7 +39,7 @@ _NAMESPACES = (
 
 
 def send(channel: socket.socket, message: dict[str, Any], blob: bytes = b"", fds: tuple[int, ...] = ()) -> None:
-    """Sends a message, bytes that belong to it, and open files."""
+    """Send a message, bytes that belong to it, and open files."""
     text = json.dumps(message).encode()
     socket.send_fds(channel, [_HEADER.pack(len(text), len(blob))], fds)
     channel.sendall(text)
@@ -48,7 +48,7 @@ def send(channel: socket.socket, message: dict[str, Any], blob: bytes = b"", fds
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], bytes, list[int]] | None:
-    """The next message, or None at the end."""
+    """Return the next message, or None at the end."""
     head, fds, _, _ = socket.recv_fds(channel, _HEADER.size, 8)
     if not head:
         return None
@@ -70,7 +70,7 @@ def _exactly(channel: socket.socket, count: int) -> bytes:
 
 
 def serve(fd: int) -> None:
-    """The fork server: builds the view, then starts a wall for each request, until its owner goes."""
+    """Build the view, then start a wall for each request, until the owner of this fork server goes."""
     channel = socket.socket(fileno=fd)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # its owner decides; a Ctrl-C goes to the whole group
@@ -187,7 +187,7 @@ def _first_process(message: dict[str, Any], channel: socket.socket, fd: int, go_
 
 
 def obey(own: socket.socket, seal: Callable[[], None] | None) -> None:
-    """The first process inside a wall: does what it is told until the scoring process closes its end."""
+    """Do, as the first process inside a wall, what it is told until the scoring process closes its end."""
     while (request := receive(own)) is not None:
         message, blob, fds = request
         match message["do"]:
@@ -352,7 +352,7 @@ def _become(message: dict[str, Any], fds: list[int]) -> None:
 
 
 def set_limits(message: dict[str, Any]) -> None:
-    """The limits of one process and of the number of processes, hard, before a program takes this one's place."""
+    """Set the hard limits of one process and of the number of processes, before a program takes this one's place."""
     for name, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, message["cpu_s"]),

@@ -47,7 +47,7 @@ _QUIET = NO_SUID | NO_DEV
 
 
 def build(root: str, paths: Sequence[str]) -> None:
-    """Builds the view at `root`, an empty folder, and makes it this process's root, read-only."""
+    """Build the view at `root`, an empty folder, and make it this process's root, read-only."""
     mount(None, "/", None, RECURSIVE | PRIVATE)
     mount("tmpfs", root, "tmpfs", _QUIET, "size=64m,mode=0755")
     base = Path(root)
@@ -79,7 +79,7 @@ def build(root: str, paths: Sequence[str]) -> None:
 
 
 def own_folders(program_bytes: int, scratch_bytes: int) -> None:
-    """Gives one program its own /tmp, /dev/shm, /program and /proc."""
+    """Give one program its own /tmp, /dev/shm, /program and /proc."""
     mount("tmpfs", "/tmp", "tmpfs", _QUIET, f"size={scratch_bytes},nr_inodes=50000,mode=1777")  # noqa: S108  # the private one
     mount("tmpfs", "/dev/shm", "tmpfs", _QUIET, f"size={scratch_bytes},nr_inodes=50000,mode=1777")  # noqa: S108  # the private one
     mount("tmpfs", PROGRAM, "tmpfs", _QUIET, f"size={program_bytes},nr_inodes=50000,mode=0755")
@@ -87,7 +87,7 @@ def own_folders(program_bytes: int, scratch_bytes: int) -> None:
 
 
 def seal_program() -> None:
-    """Makes the program's folder read-only, from now on."""
+    """Make the program's folder read-only, from now on."""
     mount(None, PROGRAM, None, REMOUNT | BIND | READ_ONLY | _QUIET)
 
 

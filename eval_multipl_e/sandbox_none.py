@@ -46,14 +46,14 @@ class BareBox:
         self._folder.cleanup()
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Puts files into the program's folder."""
+        """Put files into the program's folder."""
         for name, body in files.items():
             path = Path(self.program_dir, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
 
     def seal(self) -> None:
-        """Does nothing: without a wall the program could undo it."""
+        """Do nothing: without a wall the program could undo it."""
 
     def run(
         self,
@@ -64,7 +64,7 @@ class BareBox:
         word: bytes = b"",
         env: Mapping[str, str] | None = None,
     ) -> FinishedCommand:
-        """Runs one command to its end or to the deadline, reads all it prints, and leaves no process of its group."""
+        """Run one command to its end or to the deadline, read all it prints, and leave no process of its group."""
         numbers = [str(limits.cpu_s), str(limits.file_bytes // 512), str(limits.data_bytes // 1024)]
         process = subprocess.Popen(
             [*_tied_to_us(), "sh", "-c", _SCRIPT, "sh", *numbers, *argv],

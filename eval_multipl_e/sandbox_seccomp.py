@@ -90,7 +90,7 @@ def _answer(number: int) -> bytes:
 
 @functools.cache
 def rows(machine: str | None = None) -> bytes:
-    """The filter for a machine (this one if None), eight bytes a row.
+    """Return the filter for a machine (this one if None), eight bytes a row.
 
     >>> len(rows("x86_64")) % 8
     0

@@ -24,7 +24,7 @@ class Capture:
     _tail: bytes = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes of the stream."""
+        """Take the next bytes of the stream."""
         self.total += len(chunk)
         if len(self.arrivals) < _MARKS:
             self.arrivals.append((time.monotonic() - self.begun, self.total))
@@ -45,12 +45,12 @@ class Capture:
         return self.total - len(self.kept) - len(self._end)
 
     def text(self, without: str = "") -> str:
-        """The kept bytes as text, less one piece; bytes that are not UTF-8 become U+FFFD, and a gap is named."""
+        """Return the kept bytes as text, less one piece; bytes that are not UTF-8 become U+FFFD, and a gap is named."""
         gap = f"\n[{self.dropped} bytes left out]\n".encode() if self.dropped else b""
         return (self.kept + gap + self._end).decode("utf-8", "replace").replace(without, "", 1)
 
     def read_from(self, fd: int) -> bool:
-        """Reads once from a descriptor that does not block; False at the end of the stream."""
+        """Read once from a descriptor that does not block; False at the end of the stream."""
         try:
             chunk = os.read(fd, _READ_BYTES)
         except BlockingIOError:
@@ -59,7 +59,7 @@ class Capture:
         return bool(chunk)
 
     def drain(self, fd: int) -> None:
-        """Reads what is there, without waiting for a process that kept the stream open; 16 MB at most."""
+        """Read what is there, without waiting for a process that kept the stream open; 16 MB at most."""
         for _ in range(256):
             before = self.total
             if not self.read_from(fd) or self.total == before:

@@ -38,44 +38,44 @@ def _number(call: str) -> int:
 
 
 def clone(flags: int) -> int:
-    """Forks this process, which must have one thread, into new namespaces; 0 in the child, its id in the parent."""
+    """Fork this process, of one thread, into new namespaces; return 0 in the child, the child's id in the parent."""
     return _checked(_libc.syscall(_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0), "clone")
 
 
 def unshare(flags: int) -> None:
-    """Moves this process into new namespaces."""
+    """Move this process into new namespaces."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    """Mounts, binds or remounts."""
+    """Mount, bind or remount."""
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind, data)]
     _checked(_libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), f"mount {target}")
 
 
 def detach(target: str) -> None:
-    """Takes a mount and all below it out of sight."""
+    """Take a mount and all below it out of sight."""
     _checked(_libc.umount2(os.fsencode(target), DETACH), f"umount {target}")
 
 
 def pivot_root(root: str, old: str) -> None:
-    """Makes `root` the root folder and hangs the former one below it."""
+    """Make `root` the root folder and hang the former one below it."""
     _checked(_libc.syscall(_number("pivot_root"), os.fsencode(root), os.fsencode(old)), "pivot_root")
 
 
 def set_host_name(name: str) -> None:
-    """Names the machine, as far as this namespace sees it."""
+    """Name the machine, as far as this namespace sees it."""
     word = name.encode()
     _checked(_libc.sethostname(word, ctypes.c_size_t(len(word))), "sethostname")
 
 
 def die_with_parent() -> None:
-    """Asks the kernel to end this process when its parent ends."""
+    """Ask the kernel to end this process when its parent ends."""
     _checked(_libc.prctl(_SET_DEATH_SIGNAL, 9, 0, 0, 0), "prctl death signal")
 
 
 def hide_memory() -> None:
-    """Closes this process's memory, descriptors and environment in /proc to others of the same user."""
+    """Close this process's memory, descriptors and environment in /proc to others of the same user."""
     _checked(_libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0), "prctl dumpable")
 
 
@@ -84,7 +84,7 @@ class _Filter(ctypes.Structure):
 
 
 def forbid(rows: bytes) -> None:
-    """Gives up new privileges and installs a filter of system calls; neither can be undone, both are inherited."""
+    """Give up new privileges and install a filter of system calls; neither can be undone, both are inherited."""
     _checked(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no new privileges")
     program = _Filter(len(rows) // 8, rows)
     _checked(_libc.prctl(_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0), "prctl seccomp")

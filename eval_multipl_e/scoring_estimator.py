@@ -9,7 +9,7 @@ from .errors import EvalError
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The chance that at least one of k completions drawn from n, of which c are correct, is correct.
+    """Return the chance that at least one of k completions drawn from n, of which c are correct, is correct.
 
     1 - C(n-c, k) / C(n, k), as a product, so that large n does not overflow.
 
@@ -34,7 +34,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def mean_scores(
     name: str, values: Sequence[tuple[str, float]], *, seed: int = 0
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """The mean of (language, value) pairs, one a problem: over all as `name`, by language as `name/CODE`; intervals too.
+    """Return means and intervals of (language, value) pairs, one a problem: over all as `name`, each as `name/CODE`.
 
     >>> mean_scores("pass@1", [("py", 1.0), ("py", 0.0), ("js", 1.0)])[0]["pass@1/py"]
     0.5
@@ -53,7 +53,7 @@ def mean_scores(
 def bootstrap_interval(
     values: Sequence[float], *, seed: int = 0, resamples: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over problems; the same values and seed give the same interval.
+    """Return the percentile bootstrap interval of a mean over problems; equal values and seed give the same one.
 
     Where no problem, or every problem, was solved, resampling would give an interval of no width; it is the exact
     binomial one of Clopper and Pearson then. None of 24 problems solved leaves up to 14 % possible.

@@ -23,7 +23,7 @@ _OTHER_NAMES = {"mcs": ("csc", "mcs"), "ldmd2": ("ldmd2", "dmd"), "lua": ("lua",
 
 
 def find_tool(tool: str) -> str | None:
-    """Where an executable lies, or None; `python` is the interpreter this process runs on, outside its environment."""
+    """Return where an executable lies, or None; `python` is this process's interpreter, outside its environment."""
     if tool == "python":
         # Not the virtual environment's link: programs are to see the same modules wherever the metric runs.
         base = getattr(sys, "_base_executable", None) or sys.executable
@@ -45,13 +45,13 @@ def _rustup_target(path: str) -> str:
 
 
 def find_jar(jar: str) -> str | None:
-    """Where a Java library lies, or None; HF_SANTA_JAVATUPLES_JAR names a place of one's own."""
+    """Return where a Java library lies, or None; HF_SANTA_JAVATUPLES_JAR names a place of one's own."""
     own = os.environ.get(f"HF_SANTA_{jar.upper()}_JAR")
     return next((path for path in ((own,) if own else _JARS[jar]) if Path(path).is_file()), None)
 
 
 def visible_folders() -> tuple[str, ...]:
-    """The folders outside the system's that a program must see for the tools and libraries found here."""
+    """Return the folders outside the system's that a program must see for the tools and libraries found here."""
     # Looked up anew when the user's settings change: it costs a millisecond, too much for every program.
     return _visible_folders(
         *(os.environ.get(name, "") for name in ("PATH", "HF_SANTA_JAVATUPLES_JAR", "HF_SANTA_EVAL_CACHE"))
@@ -71,7 +71,7 @@ def _visible_folders(*_settings: str) -> tuple[str, ...]:
 
 
 def missing_tool(language: Language) -> str | None:
-    """What a language lacks on this machine, with the command that installs it; None when it lacks nothing."""
+    """Return what a language lacks on this machine, with the command that installs it; None when it lacks nothing."""
     for tool in language.tools:
         if find_tool(tool) is None:
             return (
@@ -96,7 +96,7 @@ def hidden_tool(language: Language) -> str | None:
 
 
 def missing_library(language: Language, program: str) -> str | None:
-    """What one program lacks on this machine beyond its toolchain, with the command that installs it; or None."""
+    """Return what one program lacks here beyond its toolchain, with the command that installs it; or None."""
     for text, jar, command in language.needs:
         if text in program and find_jar(jar) is None:
             return (
@@ -108,7 +108,7 @@ def missing_library(language: Language, program: str) -> str | None:
 
 
 def toolchain_version(code: str) -> str | None:
-    """The first line a toolchain prints about its version, or None where it is missing."""
+    """Return the first line a toolchain prints about its version, or None where it is missing."""
     language = language_of(code)
     tool = find_tool(language.version[0])
     if tool is None or missing_tool(language):

@@ -49,7 +49,7 @@ _GO_PACKAGES = [
 
 
 def root() -> Path:
-    """The folder for all of them: HF_SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder.
+    """Return the folder for all of them: HF_SANTA_EVAL_CACHE, or hf-santa/eval in the user's cache folder.
 
     Behind the wall /tmp is the program's own, so that what lies there could not be shown.
     """
@@ -82,7 +82,7 @@ def _elsewhere() -> Path:
 
 
 def folder(kind: str) -> Path:
-    """The folder of one kind, made on first use: either whole or not there."""
+    """Return the folder of one kind, made on first use: either whole or not there."""
     version, make = _KINDS[kind]
     key = hashlib.sha256(version().encode()).hexdigest()[:16]
     target = root() / f"{kind}-{key}"

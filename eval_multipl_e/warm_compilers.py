@@ -48,7 +48,7 @@ def _java() -> tuple[dict[str, bytes], list[str]] | None:
 
 
 def scala_jars() -> list[str]:
-    """The Scala libraries beside the compiler's script; empty where they are not found."""
+    """Return the Scala libraries beside the compiler's script; empty where they are not found."""
     scalac = find_tool("scalac")
     if scalac is None:
         return []
@@ -104,12 +104,12 @@ class WarmCompilers:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Ends all servers."""
+        """End all servers."""
         for server in self._all:
             server.close()
 
     def build(self, code: str, sources: Mapping[str, bytes], timeout_s: float) -> Built | None:
-        """The program compiled by a warm compiler; None where there is none, or it failed: build it cold."""
+        """Return the program compiled by a warm compiler; None where there is none, or it failed: build it cold."""
         if self._way == "none" or code not in _SERVERS or code in self._broken or not _is_plain(sources):
             return None
         server = self._taken(code)

@@ -85,7 +85,7 @@ class WarmInterpreter:
             raise SandboxError(f"{recipe.tool} did not get warm")
 
     def run(self, box: Box, limits: Limits, timeout_s: float, word: bytes) -> FinishedCommand | None:
-        """Runs the program whose source lies in the box; None where the interpreter could not get in."""
+        """Run the program whose source lies in the box; None where the interpreter could not get in."""
         return box.adopt(self._enter, limits, timeout_s, word=word)
 
     def _enter(self, files: tuple[int, ...], limits: Limits) -> None:
@@ -96,7 +96,7 @@ class WarmInterpreter:
             socket.send_fds(self._channel, [struct.pack("=6Q", *numbers, len(rows)) + rows], files)
 
     def close(self) -> None:
-        """Ends the interpreter."""
+        """End the interpreter."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         os.close(self._handle)
@@ -114,14 +114,14 @@ class WarmInterpreters:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Ends all of them."""
+        """End all of them."""
         for interpreter in self._started.values():
             if interpreter is not None:
                 interpreter.close()
         self._started.clear()
 
     def runner(self, code: str) -> Callable[[Box, Limits, float, bytes], FinishedCommand | None] | None:
-        """What runs a program of this language warm; None where that can't be."""
+        """Return what runs a program of this language warm; None where that can't be."""
         if not self._is_possible or code not in _RECIPES:
             return None
         with self._lock:
@@ -134,7 +134,7 @@ class WarmInterpreters:
         return interpreter.run if interpreter else None
 
     def give_up(self, code: str) -> None:
-        """Goes on cold with a language whose interpreter failed."""
+        """Go on cold with a language whose interpreter failed."""
         with self._lock:
             interpreter = self._started.get(code)
             self._started[code] = None

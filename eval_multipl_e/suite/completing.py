@@ -89,7 +89,7 @@ def complete_to_file(
     shard: Shard | None = None,
     tell: Callable[[int], object] = lambda _: None,
 ) -> dict[str, int]:
-    """Completes a shard's batches into `out`, one row a sample, and goes on where an earlier run stopped.
+    """Complete a shard's batches into `out`, one row a sample, and go on where an earlier run stopped.
 
     The items, n samples of each problem in order, are cut into batches before shards take every n-th batch: a batch
     is the same in every shard and after every kill, so that the bytes are, too. `settings` and these arguments are

@@ -26,7 +26,7 @@ LANGUAGES = ("python", "java", "javascript", "ruby", "php", "go")
 
 
 def words_of(text: str) -> list[str]:
-    r"""The words that CodeXGLUE counts: lower case, each sign a word, nothing after a tab.
+    r"""Return the words that CodeXGLUE counts: lower case, each sign a word, nothing after a tab.
 
     >>> words_of("Returns my_list[0]; don't ask.\tIgnored")
     ['returns', 'my', '_', 'list', '[', '0', ']', ';', 'don', "'", 't', 'ask', '.']
@@ -57,7 +57,7 @@ def sentence_bleu(prediction: str, reference: str) -> float:
 
 
 def smoothed_bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
-    """CodeXGLUE's score of a set: 100 times the mean of each text's smoothed BLEU-4.
+    """Return CodeXGLUE's score of a set: 100 times the mean of each text's smoothed BLEU-4.
 
     >>> smoothed_bleu(["Adds two numbers."], ["adds two numbers ."])
     100.0
@@ -79,7 +79,7 @@ def smoothed_bleu(predictions: Sequence[str], references: Sequence[str]) -> floa
 
 
 def docstring_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
-    r"""A problem made of a row of CodeXGLUE's `code_to_text`.
+    r"""Return a problem made of a row of CodeXGLUE's `code_to_text`.
 
     Python's prompt is the function up to its docstring, which is opened with three double quotes; in the other
     languages it is the whole function and a comment that asks for its goal.
@@ -121,7 +121,7 @@ def docstring_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def reference_text(tokens: Sequence[str]) -> str:
-    """The docstring to compare with, from its tokens; the r of a raw docstring's quotes is no part of it.
+    """Return the docstring to compare with, from its tokens; the r of a raw docstring's quotes is no part of it.
 
     # Differs from the report: its harness drops a first letter r from every docstring, also from "returns".
 
@@ -133,7 +133,7 @@ def reference_text(tokens: Sequence[str]) -> str:
 
 
 def first_sentence_line(text: str) -> str:
-    r"""What counts of a generated docstring: its first line that is not blank, up to closing quotes.
+    r"""Return what counts of a generated docstring: its first line that is not blank, up to closing quotes.
 
     >>> first_sentence_line('\n    Gives one.\n    More.\"\"\"')
     'Gives one.'

@@ -229,7 +229,7 @@ def encode(
 
 
 def opening_ids(tokenizer: Any) -> list[int]:
-    """The ids a tokenizer puts before every text of its own accord, as InCoder's and Llama's do."""
+    """Return the ids a tokenizer puts before every text of its own accord, as InCoder's and Llama's do."""
     ids: Sequence[int] = tokenizer("")["input_ids"]
     has_end = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id
     return list(ids[:-1] if has_end else ids)

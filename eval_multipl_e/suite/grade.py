@@ -27,7 +27,7 @@ def mark(
     is_run: bool = True,
     **running: Any,
 ) -> dict[str, Any]:
-    """The scores of a task's completions, one list a problem, with a row for each.
+    """Return the scores of a task's completions, one list a problem, with a row for each.
 
     A shard marks every n-th problem; `merged_marks` puts shards together to the same numbers. With `is_run=False`
     infilled lines are compared and not run. `running` goes to `score`.
@@ -68,7 +68,7 @@ def mark(
 
 
 def summed(results: list[dict[str, Any]], about: Mapping[str, Any], whole: set[str]) -> dict[str, Any]:
-    """The scores, intervals and counts of marked rows; `whole` names the languages that no toolchain was there for."""
+    """Return scores, intervals and counts of marked rows; `whole` names the languages that no toolchain was there for."""
     scores: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     for name, values, scale in _columns(results, about["k"]):

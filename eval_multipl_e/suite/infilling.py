@@ -11,7 +11,7 @@ _COMMENTS = {"py": ("#",), "js": ("//", "/*", "*"), "java": ("//", "/*", "*")}
 
 
 def exact_match(predictions: Sequence[str], references: Sequence[str], mode: str = "strip") -> float:
-    r"""The share of predictions equal to their reference, whitespace at both ends aside.
+    r"""Return the share of predictions equal to their reference, whitespace at both ends aside.
 
     "strip" compares all that was generated (SantaCoder's report); "first_line" only the first lines of both that are not
     blank (later papers). Numbers of the two modes must not be compared.
@@ -35,7 +35,7 @@ def exact_match(predictions: Sequence[str], references: Sequence[str], mode: str
 def single_line_tasks(
     problems: Iterable[Mapping[str, Any]], *, per_problem: int | None = None, seed: int = 0
 ) -> list[dict[str, str]]:
-    r"""Infilling tasks that mask one line of a canonical solution, neither blank nor a comment.
+    r"""Return infilling tasks that mask one line of a canonical solution, neither blank nor a comment.
 
     Each has name, language, prefix, middle, suffix and tests; prefix + middle + suffix is prompt + solution, and the
     middle keeps its indentation and its end of line. `per_problem` draws that many lines of each problem by seed and
@@ -78,7 +78,7 @@ def single_line_tasks(
 
 
 def infill_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
-    r"""An infilling problem made of a row of `single_line_tasks`, of SantaCoder's benchmark or of OpenAI's.
+    r"""Return an infilling problem made of a row of `single_line_tasks`, of SantaCoder's benchmark or of OpenAI's.
 
     SantaCoder's and OpenAI's rows name the prefix `prompt` and the middle `canonical_solution`; OpenAI's are Python,
     and its `test` is a function that takes the `entry_point`.
@@ -107,7 +107,7 @@ def infill_problem(row: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def first_line(text: str) -> str:
-    r"""The first line of a text that is not blank, with its indentation and its end of line.
+    r"""Return the first line of a text that is not blank, with its indentation and its end of line.
 
     >>> first_line("\n    x = 1\n    y = 2\n")
     '    x = 1\n'
@@ -116,7 +116,7 @@ def first_line(text: str) -> str:
 
 
 def infilled_program(problem: Mapping[str, Any], middle: str) -> str:
-    r"""The text to run between a problem's prefix and its tests: a middle put back before its suffix.
+    r"""Return the text to run between a problem's prefix and its tests: a middle put back before its suffix.
 
     Nothing is mended: a middle that lost its end of line runs into the suffix, as it would in an editor.
 

@@ -13,7 +13,7 @@ from eval_multipl_e.suite.shards import Shard, read_settings, settings_path, wri
 
 
 def merge_completions(paths: Sequence[Path], out: Path) -> int:
-    """Writes the file that an unsharded run would have written, byte for byte; returns its number of rows."""
+    """Write the file that an unsharded run would have written, byte for byte; return its number of rows."""
     abouts = []
     for path in paths:
         settings = read_settings(path)
@@ -48,7 +48,7 @@ def merge_completions(paths: Sequence[Path], out: Path) -> int:
 
 
 def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
-    """The results that an unsharded scoring would have given, times aside."""
+    """Return the results that an unsharded scoring would have given, times aside."""
     found = [_read_results(path) for path in paths]
     ours = (
         "task",

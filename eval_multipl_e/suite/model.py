@@ -41,7 +41,7 @@ def open_model(
     device: str = "auto",
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
-    """A model and its tokenizer by the Auto classes, ready to continue text."""
+    """Return a model and its tokenizer by the Auto classes, ready to continue text."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():

@@ -23,12 +23,12 @@ class WholeProgram(str):
 
 
 def read_problems(path: str | Path) -> list[dict[str, Any]]:
-    """The problems of a JSON-lines file, each checked to have the fields that completing and scoring need."""
+    """Return the problems of a JSON-lines file, each checked to have the fields that completing and scoring need."""
     return checked_problems(read_rows(path), str(path))
 
 
 def read_completions(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a completions file: name, language, and a list of completions.
+    """Return the rows of a completions file: name, language, and a list of completions.
 
     A file with a row for each sample, as `hf-santa eval complete` writes it, is put together by problem.
     """
@@ -46,7 +46,7 @@ def read_completions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def cut_at_stop(text: str, stop_tokens: Sequence[str]) -> str:
-    r"""The text up to the first place where any stop token begins.
+    r"""Return the text up to the first place where any stop token begins.
 
     >>> cut_at_stop("    return 1\n\ndef g():", ["\ndef", "\n#"])
     '    return 1\n'
@@ -57,7 +57,7 @@ def cut_at_stop(text: str, stop_tokens: Sequence[str]) -> str:
 def complete(
     problems: Iterable[Problem], generate: Generate, *, n: int = 1, batch_size: int = 8, cut: bool = True
 ) -> list[dict[str, Any]]:
-    r"""Rows of a completions file: n completions for each problem, cut at the problem's stop tokens.
+    r"""Return rows of a completions file: n completions for each problem, cut at the problem's stop tokens.
 
     `generate(prompts, n)` gives, for each prompt, n continuations without the prompt.
 
@@ -114,7 +114,7 @@ def _text_of(path: Path) -> str:
 
 
 def checked_problems(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
-    """The rows, each with the texts it needs, a list of stop tokens, and a name that no other has."""
+    """Return the rows, each with the texts it needs, a list of stop tokens, and a name that no other has."""
     seen: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows, 1):
         _check_texts(row, (*_TEXTS, "reference" if "reference" in row else "tests"), number, where)

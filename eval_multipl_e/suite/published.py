@@ -20,7 +20,7 @@ class PublishedScore:
 
 
 def published_scores(path: Path = PUBLISHED) -> list[PublishedScore]:
-    """All published numbers, those of the report before those of the card.
+    """Return all published numbers, those of the report before those of the card.
 
     >>> next(row for row in published_scores() if (row.model, row.benchmark) == ("SantaCoder", "humaneval-java"))
     PublishedScore(model='SantaCoder', benchmark='humaneval-java', metric='pass@100', value=0.41, where='report, table 7')
@@ -36,7 +36,7 @@ def published_scores(path: Path = PUBLISHED) -> list[PublishedScore]:
 
 
 def published_beside(benchmark: str, metric: str, *, with_ablations: bool = False) -> dict[str, PublishedScore]:
-    """The published numbers of one benchmark and metric by model, the report's where both sources have one."""
+    """Return the published numbers of one benchmark and metric by model, the report's where both sources have one."""
     found: dict[str, PublishedScore] = {}
     for row in published_scores():
         is_wanted = (row.benchmark, row.metric) == (benchmark, metric)

@@ -22,7 +22,7 @@ _SCALED = 100.0  # BLEU's full scale
 
 
 def write_report(paths: Sequence[Path], model_name: str, out: Path, *, card: Path | None = None) -> list[Measured]:
-    """Writes report.md, report.json, figures/, .eval_results/ and model-index.yaml; `card` gets the index, too."""
+    """Write report.md, report.json, figures/, .eval_results/ and model-index.yaml; `card` gets the index, too."""
     rows = read_measured(paths)
     name = " ".join(model_name.split())
     if not name:

@@ -37,7 +37,7 @@ class Range:
 
 
 def interval_chart(title: str, ranges: Sequence[Range], models: Sequence[str], *, unit: str = " %") -> str:
-    """Dots with whiskers on a common scale, and a mark for each published model that the lines have.
+    """Draw dots with whiskers on a common scale, and a mark for each published model that the lines have.
 
     `models` are those of all pictures of a report, so that a model has the same mark in each.
     """

@@ -40,7 +40,7 @@ def eval_results_files(rows: Sequence[Measured]) -> dict[str, str]:
 
 
 def model_index(rows: Sequence[Measured], name: str) -> list[dict[str, Any]]:
-    """The `model-index` of a card with these scores."""
+    """Return the `model-index` of a card with these scores."""
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
     found: list[dict[str, Any]] = eval_results_to_model_index(name, [_eval_result(row) for row in rows])
@@ -48,12 +48,12 @@ def model_index(rows: Sequence[Measured], name: str) -> list[dict[str, Any]]:
 
 
 def model_index_text(rows: Sequence[Measured], name: str) -> str:
-    """The same as YAML, to be put into a card's front matter."""
+    """Return the same as YAML, to be put into a card's front matter."""
     return _yaml({"model-index": model_index(rows, name)})
 
 
 def card_with_results(card: Path, rows: Sequence[Measured], name: str) -> str:
-    """A card's text with these scores in its `model-index`; scores of other data sets and metrics stay."""
+    """Return a card's text with these scores in its `model-index`; scores of other data sets and metrics stay."""
     from huggingface_hub import ModelCard
 
     try:

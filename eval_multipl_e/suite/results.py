@@ -34,7 +34,7 @@ class Measured:
 
 
 def read_measured(paths: Sequence[Path]) -> list[Measured]:
-    """The scores of results files; of two temperatures, pass@1 is taken at 0.2 and the others at 0.8, as reported."""
+    """Return the scores of results files; of two temperatures, pass@1 is taken at 0.2, the others at 0.8, as reported."""
     best: dict[tuple[str, str], tuple[bool, Path, Measured]] = {}
     for path in paths:
         for row in _measured(_results(path)):

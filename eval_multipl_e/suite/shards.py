@@ -22,7 +22,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """The shard written i/n.
+        """Return the shard written i/n.
 
         >>> Shard.parse("2/3")
         Shard(index=2, count=3)
@@ -35,12 +35,12 @@ class Shard:
         return cls(int(found[1]), int(found[2]))
 
     def of(self, total: int) -> range:
-        """The numbers of `total` things that belong to this shard: every n-th, from the i-th."""
+        """Return the numbers of `total` things that belong to this shard: every n-th, from the i-th."""
         return range(self.index, total, self.count)
 
 
 def digest(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A digest of rows, whatever the order of their fields."""
+    """Return a digest of rows, whatever the order of their fields."""
     found = hashlib.sha256()
     for row in rows:
         found.update(json.dumps(row, sort_keys=True).encode() + b"\n")
@@ -48,7 +48,7 @@ def digest(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def settings_path(out: Path) -> Path:
-    """Where the settings of a completions file lie.
+    """Return where the settings of a completions file lie.
 
     >>> settings_path(Path("runs/java.jsonl")).name
     'java.settings.json'
@@ -57,7 +57,7 @@ def settings_path(out: Path) -> Path:
 
 
 def read_settings(completions: Path) -> dict[str, Any] | None:
-    """The settings beside a completions file, or None where there are none."""
+    """Return the settings beside a completions file, or None where there are none."""
     path = settings_path(completions)
     if not path.exists():
         return None
@@ -70,7 +70,7 @@ def read_settings(completions: Path) -> dict[str, Any] | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
+    """Write a file that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -83,7 +83,7 @@ def task_of(name: str) -> Task:
 def read_task(
     task: Task, *, path: str | Path | None = None, dataset: str | None = None, revision: str | None = None
 ) -> list[dict[str, Any]]:
-    """The problems of a task, each checked: from a JSON-lines file, or from a data set on the Hub or in a folder."""
+    """Return the checked problems of a task: from a JSON-lines file, or from a data set on the Hub or in a folder."""
     rows = read_rows(path) if path is not None else _from_dataset(task, dataset or task.dataset, revision)
     where = str(path or dataset or task.dataset)
     problems = checked_problems([_MAKERS[task.kind](row, number) for number, row in enumerate(rows, 1)], where)

@@ -26,7 +26,7 @@ class Html(str):
 
 
 def escape(text: str) -> Html:
-    r"""Text becomes HTML; characters a page can't hold are spelled out.
+    r"""Return a text as HTML; characters that a page can't hold are spelled out.
 
     >>> print(escape("<b>\x00"))
     &lt;b&gt;⟨U+0000⟩
@@ -35,7 +35,7 @@ def escape(text: str) -> Html:
 
 
 def fill(template: str, **values: object) -> Html:
-    """Braces of a template are replaced by escaped values.
+    """Replace the braces of a template by escaped values.
 
     >>> print(fill("<i>{name}</i>", name="a < b"))
     <i>a &lt; b</i>
@@ -45,12 +45,12 @@ def fill(template: str, **values: object) -> Html:
 
 
 def join(parts: Iterable[Html], between: str = "\n") -> Html:
-    """Pieces of HTML become one."""
+    """Join pieces of HTML to one."""
     return Html(between.join(parts))
 
 
 def count(number: int) -> str:
-    """A whole number has its thousands marked.
+    """Return a whole number with its thousands marked.
 
     >>> count(3210)
     '3,210'
@@ -59,7 +59,7 @@ def count(number: int) -> str:
 
 
 def size(n_bytes: int) -> str:
-    """A number of bytes is told in decimal units.
+    """Return a number of bytes in decimal units.
 
     >>> size(24_000_000).replace(NBSP, " "), size(1000).replace(NBSP, " "), size(12).replace(NBSP, " ")
     ('24.0 MB', '1.0 kB', '12 bytes')
@@ -73,7 +73,7 @@ def size(n_bytes: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time is told in seconds, or minutes and seconds.
+    """Return a time in seconds, or in minutes and seconds.
 
     >>> duration(12.1).replace(NBSP, " "), duration(131).replace(NBSP, " ")
     ('12.1 s', '2 min 11 s')
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of one is told in per cent, with one decimal.
+    """Return a share of one in per cent, with one decimal.
 
     >>> percent(0.417).replace(NBSP, " ")
     '41.7 %'
@@ -94,7 +94,7 @@ def percent(share: float) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """An interval of shares is told in per cent.
+    """Return an interval of shares in per cent.
 
     >>> between(0, 0.08).replace(NBSP, " ")
     '0.0 to 8.0 %'
@@ -103,7 +103,7 @@ def between(low: float, high: float) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Html]], *, n_text: int = 1) -> Html:
-    """A table whose first column names its rows; the columns after the first `n_text` are right-aligned numbers."""
+    """Return a table whose first column names its rows; columns after the first `n_text` are right-aligned numbers."""
 
     def cells(row: Sequence[str | Html], first: str, other: str) -> Html:
         kinds = [first] + [other] * (len(row) - 1)
@@ -131,7 +131,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Html]
 
 
 def figure(ident: str, title: str, description: str, *, height: int, drawing: Html, numbers: Html) -> Html:
-    """A drawing with a name and a description for those who can't see it, and its numbers as a table to open."""
+    """Return a drawing with a name and a description for those who can't see it, and its numbers as a table to open."""
     return fill(
         '<figure><div class="inset"><svg class="chart" role="img" aria-labelledby="{ident}-t" '
         'aria-describedby="{ident}-d" height="{height}">\n<title id="{ident}-t">{title}</title>'
@@ -147,7 +147,7 @@ def figure(ident: str, title: str, description: str, *, height: int, drawing: Ht
 
 
 def bar(share: float) -> Html:
-    """A thin bar under a number that stands beside it in words."""
+    """Return a thin bar under a number that stands beside it in words."""
     return fill(
         '<svg class="bar" aria-hidden="true"><rect width="{width}%" height="4" rx="2"/></svg>',
         width=_percent(share),
@@ -212,7 +212,7 @@ def loss_curves(ident: str, loss: Sequence[tuple[int, float]], held: Sequence[tu
 def intervals(
     ident: str, title: str, rows: Sequence[tuple[str, float, float, float, float | None]], numbers: Html
 ) -> Html:
-    """Dots with whiskers on a scale of 0 to 1: (label, value, low, high, control or None for no diamond)."""
+    """Draw dots with whiskers on a scale of 0 to 1: (label, value, low, high, control or None for no diamond)."""
     bottom = 56 * len(rows)
     parts = [
         Html(f'<line class="grid" x1="{tick}%" x2="{tick}%" y1="22" y2="{bottom}"/>') for tick in (0, 25, 50, 75, 100)

@@ -217,12 +217,12 @@ def _open_pull(api: "HfApi", target: Target) -> tuple[str, str] | None:
 
 
 def address(api: "HfApi", kind: Kind, repo_id: str) -> str:
-    """The page of a repository."""
+    """Return the page of a repository."""
     return f"{api.endpoint}/{'' if kind.repo_type == 'model' else kind.repo_type + 's/'}{repo_id}"
 
 
 def why(error: BaseException) -> tuple[str | None, bool]:
-    """Why a request failed, in words without any token, and whether it may pass; None for a fault of another kind."""
+    """Return why a request failed, without any token, and whether it may pass; None for a fault of another kind."""
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its own name for httpx or httpx2
 
@@ -285,7 +285,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def tagged_commit(api: "HfApi", kind: Kind, repo_id: str, tag: str) -> str | None:
-    """The commit that a tag of this name points to already; None if there is none."""
+    """Return the commit that a tag of this name points to already; None if there is none."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:

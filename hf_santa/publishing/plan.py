@@ -43,7 +43,7 @@ class Plan:
         return tuple(change for change in self.changes if change.action in {"add", "change", "delete"})
 
     def as_json(self) -> dict[str, Any]:
-        """The plan for `--json`."""
+        """Return the plan for `--json`."""
         return {
             "kind": self.kind.name,
             "repo": self.repo_id,
@@ -52,7 +52,7 @@ class Plan:
         }
 
     def lines(self) -> list[str]:
-        """The plan as text: a headline, and a line for each file that is not the same."""
+        """Return the plan as text: a headline, and a line for each file that is not the same."""
         counts = {
             name: sum(c.action == name for c in self.changes) for name in ("add", "change", "delete", "same", "keep")
         }
@@ -65,7 +65,7 @@ class Plan:
 
 
 def local_files(kind: Kind, folder: Path, ids: Mapping[str, str], model_sha: str | None = None) -> dict[str, Content]:
-    """The files of the repository as they will be on the Hub: the card with repository names, the marker, the pin."""
+    """Return the files as they will be on the Hub: the card with repository names, the marker, the pin."""
     files: dict[str, Content] = dict(files_of(folder))
     for name in kind.pages:
         if name in files:
@@ -142,12 +142,12 @@ def check_is_ours(plan: Plan, *, may_replace: bool) -> None:
 
 
 def size_of(content: Content) -> int:
-    """The size of a file in bytes."""
+    """Return the size of a file in bytes."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
 def sha256_of(content: Content) -> str:
-    """The SHA-256 of a file, its name in LFS."""
+    """Return the SHA-256 of a file, its name in LFS."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as opened:
@@ -155,7 +155,7 @@ def sha256_of(content: Content) -> str:
 
 
 def git_sha1_of(content: Content) -> str:
-    """The name that git gives to a file's content."""
+    """Return the name that git gives to a file's content."""
     whole = content if isinstance(content, bytes) else content.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(whole) + whole, usedforsecurity=False).hexdigest()
 

@@ -131,7 +131,7 @@ def check_request(request: Publication) -> None:
 
 
 def plan_all(hub: Hub, request: Publication) -> list[Plan]:
-    """What publishing would change; the Hub is only read.
+    """Return what publishing would change; the Hub is only read.
 
     Raises:
         ReleaseError: a repository of this name is not ours, or the Hub cannot be read.
@@ -306,7 +306,7 @@ def _tag(api: "HfApi", plan: Plan, tag: str, sha: str) -> None:
 
 
 def told(plans: Sequence[Plan], *, model_is_new: bool) -> list[str]:
-    """The lines of a dry run."""
+    """Return the lines of a dry run."""
     lines = [line for plan in plans for line in plan.lines()]
     if model_is_new and any(plan.kind.name == "space" for plan in plans):
         lines.append(f"  {PINNED} of the Space will name the commit that the model gets")

@@ -41,7 +41,7 @@ def check_folder(folder: Path, kind: Kind) -> None:
 
 
 def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
-    """Why a file may not be published: nothing for a good one. By its name first, then by its content."""
+    """Return why a file may not be published: nothing for a good one. By its name first, then by its content."""
     from hf_santa.repositories import guard_inside as inside
 
     by_name = _by_name(name, path, folder)

@@ -36,7 +36,7 @@ class Kind:
     pages: tuple[str, ...] = ("README.md",)  # files whose code names repositories
 
     def allows(self, path: str) -> bool:
-        """Whether a file of this path may be in such a repository; `*` does not cross a folder."""
+        """Return whether a file of this path may be in such a repository; `*` does not cross a folder."""
         return any(
             path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
             for pattern in (*self.allowed, MARKER)
@@ -102,12 +102,12 @@ KINDS = {
 
 
 def named(what: str) -> list[Kind]:
-    """The kinds that a word of the command line stands for, in publishing order."""
+    """Return the kinds that a word of the command line stands for, in publishing order."""
     return list(KINDS.values()) if what == "all" else [KINDS[what]]
 
 
 def repo_ids(namespace: str, names: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The repository of each kind in a namespace; `names` replaces the usual names.
+    """Return the repository of each kind in a namespace; `names` replaces the usual names.
 
     >>> repo_ids("org", {"model": "tiny"})["model"]
     'org/tiny'
@@ -120,7 +120,7 @@ _CALL = re.compile(r'((?:from_pretrained|load_dataset|evaluate\.load|Client)\(\s
 
 
 def for_hub(code: str, ids: Mapping[str, str]) -> str:
-    """The code with the repository in place of each folder that it loads.
+    """Return the code with the repository in place of each folder that it loads.
 
     >>> for_hub('load_dataset("dataset", "base")', repo_ids("org"))
     'load_dataset("org/santa-data", "base")'
@@ -134,7 +134,7 @@ def for_hub(code: str, ids: Mapping[str, str]) -> str:
 
 
 def split_card(text: str) -> tuple[dict[str, Any], str]:
-    """A card's front matter and the text below it.
+    """Return a card's front matter and the text below it.
 
     Raises:
         ReleaseError: there is no front matter, or it is not a YAML mapping.
@@ -155,7 +155,7 @@ def split_card(text: str) -> tuple[dict[str, Any], str]:
 
 
 def card_for_hub(text: str, kind: Kind, ids: Mapping[str, str]) -> str:
-    """The card with repositories for folders in its code, and links to the other repositories in its front matter."""
+    """Return the card with repositories for folders in its code, and links to the others in its front matter."""
     header, body = split_card(text)
     if kind.name == "model":
         header["datasets"] = [ids["dataset"]]
@@ -188,7 +188,7 @@ def data_files_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """The files of a folder by path below it, links and all."""
+    """Return the files of a folder by path below it, links and all."""
     if not folder.is_dir():
         raise ReleaseError(f"{folder} is not a folder. Make it with `hf-santa stage`.")
     return {
@@ -199,7 +199,7 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def digest_of(folder: Path) -> str:
-    """One SHA-256 over the paths and contents of a folder."""
+    """Return one SHA-256 over the paths and contents of a folder."""
     digest = hashlib.sha256()
     for name, path in files_of(folder).items():
         with path.open("rb") as opened:

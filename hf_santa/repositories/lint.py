@@ -28,7 +28,7 @@ def check_card(folder: Path, kind: Kind) -> None:
 
 
 def lint(folder: Path, kind: Kind) -> Iterator[str]:
-    """What is wrong with a repository's card; nothing for a good one."""
+    """Return what is wrong with a repository's card; nothing for a good one."""
     readme = folder / "README.md"
     if not readme.is_file():
         yield "it is missing, and every repository needs a card. Stage the folder again."

@@ -102,7 +102,7 @@ def _same_logits(folder: Path, seen: Mapping[str, Any]) -> str:
 
 
 def checked_configs(folder: Path) -> list[str]:
-    """The configs that a check loads: each whole recipe, and the first one of a language."""
+    """Return the configs that a check loads: each whole recipe, and the first one of a language."""
     header, _ = split_card((folder / "README.md").read_text("utf-8"))
     configs = header["configs"]
     whole = [config["config_name"] for config in configs if data_files_of(config) == ["data/*.parquet"]]
@@ -161,6 +161,6 @@ def _answers(space: Path, model: Path, start_limit_s: float) -> str:
 
 
 def hub_environment(endpoint: str, token: str) -> dict[str, str]:
-    """Where the Hub is and who asks, for a process of its own; never a part of its command line."""
+    """Return where the Hub is and who asks, for a process of its own; never a part of its command line."""
     kept = {name: os.environ[name] for name in ("HF_HUB_DISABLE_XET",) if name in os.environ}
     return {"HF_ENDPOINT": endpoint, "HF_TOKEN": token, **kept}

@@ -24,7 +24,7 @@ def offer_api(writer: Writer, index: SeenIndex | None, concurrency: int) -> None
     def complete(
         prompt: str, max_new_tokens: int = 64, temperature: float = 0.2, top_p: float = 0.95, seed: int = 0
     ) -> Iterator[dict[str, Any]]:
-        """Continues code from its last character; streams the growing answer.
+        """Continue code from its last character; stream the growing answer.
 
         Args:
             prompt: The code to continue, at most 100,000 characters. White space counts.
@@ -42,7 +42,7 @@ def offer_api(writer: Writer, index: SeenIndex | None, concurrency: int) -> None
     def infill(
         prompt: str, max_new_tokens: int = 64, temperature: float = 0.2, top_p: float = 0.95, seed: int = 0
     ) -> Iterator[dict[str, Any]]:
-        """Fills the one gap in code, marked <FILL_HERE> or <FILL-HERE>; streams the growing answer.
+        """Fill the one gap in code, marked <FILL_HERE> or <FILL-HERE>; stream the growing answer.
 
         Args:
             prompt: The code with one gap marker, at most 100,000 characters. White space counts.

@@ -17,7 +17,7 @@ SANTACODER_PASS_AT_1 = 0.18
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """A report becomes one HTML page with inline style and charts; the same report gives the same bytes.
+    """Return a report as one HTML page with inline style and charts; the same report gives the same bytes.
 
     Raises ValueError naming the key that is missing or holds something else than `DemoReport` says.
     """

@@ -174,7 +174,7 @@ class DemoReport(TypedDict):
 
 
 def validate(report: Mapping[str, Any]) -> DemoReport:
-    """A report that has every key of `DemoReport`, each of its type, is returned as it is.
+    """Return a report as it is if it has every key of `DemoReport`, each of its type.
 
     >>> validate({})
     Traceback (most recent call last):

@@ -27,7 +27,7 @@ _GOOD = frozenset({"ok", "exact", "exact match", "passed"})
 
 
 def against_unigram(training: Training) -> str:
-    """The unigram score of a run, and by how much the model beats it."""
+    """Return the unigram score of a run, and by how much the model beats it."""
     model, unigram = training["bits_per_byte"], training["unigram_bits_per_byte"]
     if not unigram:
         return "no unigram baseline"
@@ -50,7 +50,7 @@ def _pre(code: str | Html, label: str, css_class: str = "") -> Html:
 
 
 def used_by(report: DemoReport) -> Html:
-    """The lines of a user with their output, and whether the classes that load the folder agree."""
+    """Return the lines of a user with their output, and whether the classes that load the folder agree."""
     blocks = [
         fill(
             '<div class="use"><h3>{title}</h3>\n{code}\n{output}\n</div>',
@@ -76,7 +76,7 @@ def used_by(report: DemoReport) -> Html:
 
 
 def funnel(report: DemoReport) -> Html:
-    """What was read, what was redacted, and what each stage left of each language."""
+    """Return what was read, what was redacted, and what each stage left of each language."""
     corpus, redactions = report["corpus"], report["redactions"]
     spans = [f"{count(n)} {_PII.get(kind, kind)}" for kind, n in sorted(redactions.items()) if kind != "files"]
     return fill(
@@ -129,7 +129,7 @@ def _words(name: str) -> str:
 
 
 def training(report: DemoReport) -> Html:
-    """The loss against its baseline, with the size of the run."""
+    """Return the loss against its baseline, with the size of the run."""
     training = report["training"]
     loss = [(point["step"], point["loss"]) for point in training["curve"]]
     held = [(point["step"], point["bits_per_byte"]) for point in training["heldout"]]
@@ -164,7 +164,7 @@ def training(report: DemoReport) -> Html:
 
 
 def samples(report: DemoReport) -> Html:
-    """Each sample beside its truth; the first few are open."""
+    """Show each sample beside its truth; the first few are open."""
     samples = report["samples"]
     if not samples:
         return Html("<p>No samples were generated.</p>")
@@ -213,7 +213,7 @@ def _sample(sample: Sample, *, is_open: bool) -> Html:
 
 
 def scores(report: DemoReport) -> Html:
-    """Scores with their intervals and their control, and the languages that have none."""
+    """Show scores with their intervals and their control, and the languages that have none."""
     parts = [
         fill(
             "<p>Programs ran in a child process with a time limit; sandbox: <code>{sandbox}</code>.</p>",
@@ -288,7 +288,7 @@ def _infill_chart(infill: Sequence[Infill]) -> Html:
 
 
 def steps(report: DemoReport) -> Html:
-    """Seconds and memory of each step, as numbers over bars."""
+    """Show seconds and memory of each step, as numbers over bars."""
     steps = report["steps"]
     if not steps:
         return Html("<p>No step was recorded.</p>")
@@ -316,7 +316,7 @@ def steps(report: DemoReport) -> Html:
 
 
 def versions(report: DemoReport) -> Html:
-    """The machine, and the versions of what ran on it."""
+    """Return the machine, and the versions of what ran on it."""
     machine = report["machine"]
     here = (
         ("Platform", machine["platform"]),
