@@ -21,9 +21,8 @@ from data_recipes.disk.markers import code_digest, digest
 from data_recipes.errors import DataError
 from data_recipes.filters.fertility import tokenizer_file
 from data_recipes.filters.permissions import Permissions
-from data_recipes.filters.registry import thresholds_for
 from data_recipes.pipeline import run
-from data_recipes.recipes import RECIPES, find_recipe, slug, view
+from data_recipes.recipes import RECIPES, slug
 from data_recipes.settings import RunSettings
 from data_recipes.sources.row import LANGUAGES
 
@@ -111,8 +110,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
 
     def _recipe_shards(self, split: str, files: Sequence[Path]) -> list[str]:
         """Run the recipe over the files of a split, once; the parquet files of the store that belong to the config."""
-        prefix, _, name = self.config.name.rpartition("-")
-        config = self.config
+        name, config = self.config.name.rpartition("-")[2], self.config
         sums = [checksum(file) for file in files]
         permissions = Permissions(config.opt_outs, config.licenses, config.keep_unlicensed)
         given = {item.name: getattr(config, item.name) for item in _SETTINGS}
@@ -134,38 +132,24 @@ class SantaStack(datasets.ArrowBasedBuilder):
             if not link.is_symlink():
                 link.symlink_to(file.resolve())
         funnel = run(source, store, settings=settings)
-        if self.config.name not in {entry["config_name"] for entry in funnel["configs"]}:
+        entry = next((entry for entry in funnel["configs"] if entry["config_name"] == self.config.name), None)
+        if entry is None:
             read = funnel["totals"]["stages"][0]["files"]
             raise DataError(
                 f"santa_stack: {config.name} keeps none of {read} files; {store / 'rejects'} says why for each."
             )
-        return [
-            str(path) for path in sorted((store / "data").glob(f"{prefix}-[0-9]*.parquet" if prefix else "*.parquet"))
-        ]
+        return [str(path) for path in sorted(store.glob(entry["data_files"][0]["path"]))]
 
     def _generate_shards(self, files: list[str]) -> Iterator[str]:
         yield from files
 
     def _generate_tables(self, files: list[str]) -> Iterator[tuple[Key, pa.Table]]:
         """The rows of the recipe, shard by shard."""
-        prefix, _, name = self.config.name.rpartition("-")
-        languages = {slug(lang): lang for lang in LANGUAGES.values()}
-        rules = view(find_recipe(name), thresholds_for(self.config.compat), languages.get(prefix))
-        rows = pq.filters_to_expression(_as_filters(rules)) if rules else None
         for shard, file in enumerate(files):
             # Not read_table: streaming replaces it by one that leaves its file open.
             with pq.ParquetFile(file) as opened:
                 for number, batch in enumerate(opened.iter_batches(_BATCH_ROWS)):
-                    table = pa.Table.from_batches([batch])
-                    kept = table if rows is None else table.filter(rows)
-                    if kept.num_rows:
-                        yield Key(shard, number), kept
-
-
-def _as_filters(rules: list[Any]) -> list[Any]:
-    """Filters as pyarrow takes them: tuples inside."""
-    is_conjunction = isinstance(rules[0][0], str)
-    return [tuple(rule) for rule in rules] if is_conjunction else [[tuple(r) for r in rule] for rule in rules]
+                    yield Key(shard, number), pa.Table.from_batches([batch])
 
 
 def _downloaded(dl_manager: Any, files: list[str]) -> list[str]:

@@ -23,12 +23,13 @@ from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
 from data_recipes.dedup.on_disk import near_duplicates_of_texts
-from data_recipes.disk.files import PathLike, checksum, moved, remove, write_json, write_table, write_text
+from data_recipes.disk.files import PathLike, checksum, moved, remove, write_groups, write_json, write_table, write_text
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done, read_marker
+from data_recipes.engine.threads import ranges
 from data_recipes.errors import DataError
 from data_recipes.filters.registry import thresholds_for
 from data_recipes.progress import Progress, reporter
-from data_recipes.recipes import CONTENT_DIGITS, NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of
+from data_recipes.recipes import CONTENT_DIGITS, NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of, stored_steps
 from data_recipes.settings import RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.git_address import git_address
@@ -41,7 +42,7 @@ from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
 from data_recipes.store.summary import store_funnel
 from data_recipes.store.tables import unmeasured_lines
-from data_recipes.store.views import row_filter
+from data_recipes.store.views import combinations, row_filter
 
 __all__ = ["run", "write_rows"]
 
@@ -60,7 +61,7 @@ def run(
 ) -> dict[str, Any]:
     """Make a dataset folder from rows: a parquet file, or a folder of them (what `write_rows` wrote, or The Stack).
 
-    Writes `data/<language>-00000-<digest>.parquet`, `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
+    Writes `data/<digits>/<language>-00000-<digest>.parquet`, a digit for each step of the recipes (1: it keeps the rows), `rejects/<language>.parquet`, `funnel.json`, `README.md` and the
     pictures in it, after which `load_dataset(out, recipe)` works. `hexsha`, `size`, line statistics and measures stay
     those of the original bytes.
 
@@ -258,9 +259,11 @@ class Run:
         entries = [entry for entry, _ in made]
         outputs = [path for _, written in made for path in written]
         for folder in (self.out / "data", self.out / "rejects"):
-            for stale in sorted(folder.glob("*.parquet")):
+            for stale in sorted(folder.rglob("*.parquet")):
                 if stale not in outputs:
                     remove(stale)
+                    with contextlib.suppress(OSError):  # it holds other files
+                        stale.parent.rmdir()
         if not any(entry["stages"][2]["files"] for entry in entries):
             dropped = sum(reject["files"] for entry in entries for reject in entry["rejects"])
             raise DataError(
@@ -330,7 +333,7 @@ class Run:
         )
         outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
         write_table(outputs[0], rejected)
-        content, shards = self._write_shards(lang, rows)
+        content, shards = self._write_shards(lang, rows, masks)
         entry = language_entry(
             self.recipes,
             rows.table,
@@ -341,18 +344,21 @@ class Run:
         )
         return {"lang": lang, "digest": content, **entry}, [*outputs, *shards]
 
-    def _write_shards(self, lang: str, rows: LanguageRows) -> tuple[str, list[Path]]:
+    def _write_shards(self, lang: str, rows: LanguageRows, masks: Mapping[str, Any]) -> tuple[str, list[Path]]:
         """Write the rows of a language; return a digest of the files' bytes, which their names bear, and the files.
 
+        Rows that the same steps keep share a folder, so that a recipe is whole files.
         datasets names the cache of a local folder by its name and its card, whatever lies in the files. With the digest
         in the names that the card gives, other rows are another cache.
         """
         written = []
-        for number, shard in enumerate(rows.shards(self.settings.shard_bytes)):
-            written.append(self.work / f"{slug(lang)}-{number:05d}.parquet")
-            write_table(written[-1], shard)
+        for digits, kept in combinations(stored_steps(self.recipes), masks, rows.table.num_rows):
+            for number, (low, high) in enumerate(ranges(rows.texts.sizes[kept], self.settings.shard_bytes)):
+                written.append(self.work / "data" / digits / f"{slug(lang)}-{number:05d}.parquet")
+                write_groups(written[-1], rows.schema, rows.groups(kept[low:high]))
         content = digest([checksum(path) for path in written])[:CONTENT_DIGITS]
-        return content, [moved(path, self.out / "data" / f"{path.stem}-{content}.parquet") for path in written]
+        places = [path.relative_to(self.work).with_name(f"{path.stem}-{content}.parquet") for path in written]
+        return content, [moved(path, self.out / place) for path, place in zip(written, places, strict=True)]
 
     def _near_dedup(self, rows: LanguageRows, mode: str) -> pa.Table:
         """The rejects of the rows that the mode leaves out; the mode's two columns are added to the table."""

@@ -1,16 +1,14 @@
 """The named recipes: those of the filters, those of near-deduplication, and their combinations.
 
-The store's views, the builder's configs, the card, the docs and the command line are derived from this table.
+The store's files and configs, the builder's configs, the card, the docs and the command line are derived from this table.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from data_recipes.errors import DataError
-from data_recipes.filters.filter import Conjunction
 from data_recipes.filters.registry import filters
 
 NEAR_DEDUP_MODES = ("near_dedup", "near_dedup_alt", "near_dedup_verified")
@@ -164,32 +162,37 @@ def slug(language: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "other"
 
 
-def step_view(step: str, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Conjunction]:
-    """Return the rows that pass a step, as parquet filters: a list of conjunctions; of one language, or of all.
+def stored_steps(recipes: Iterable[Recipe]) -> list[str]:
+    """Return the steps of a store's recipes in the order that the names of its data folders go by.
 
-    >>> step_view("stars", {"min_stars": 5})
-    [[['stars', '>=', 5]]]
+    >>> stored_steps([RECIPES["final"], RECIPES["stars"]])
+    ['stars', 'comments', 'near_dedup_alt']
     """
-    if step in NEAR_DEDUP_MODES:
-        return [[[f"{step}_keep", "==", True]]]
-    view_of = filters("recipe")[step].view
-    return [] if view_of is None else view_of(thresholds, lang)
+    chosen = steps_of(recipes)
+    return [step for step in steps_of(RECIPES.values()) if step in chosen]
 
 
-def view(recipe: Recipe, thresholds: Mapping[str, Any], lang: str | None = None) -> list[Any]:
-    """The parquet filters that narrow the store to a recipe: a conjunction, or a disjunction of such; empty for base."""
-    parts = [step_view(step, thresholds, lang) for step in recipe.steps]
-    rules = [[rule for part in choice for rule in part] for choice in product(*parts)]
-    return rules[0] if len(rules) == 1 else rules
+def folders_of(recipe: Recipe, steps: Sequence[str]) -> str:
+    """Return the pattern of the data folders that hold a recipe's rows: `1` for each step of it, any digit for the others.
+
+    >>> folders_of(RECIPES["final"], ["stars", "comments", "near_dedup_alt"])
+    '[01]11'
+    >>> folders_of(RECIPES["stars"], ["stars", "comments"]), folders_of(RECIPES["base"], ["stars", "comments"])
+    ('1*', '*')
+    """
+    digits = "".join("1" if step in recipe.steps else "[01]" for step in steps)
+    return re.sub(r"(\[01\])+$", "*", digits) or "*"
 
 
 def configs(
     recipes: Sequence[Recipe],
     languages: Mapping[str, str],
-    thresholds: Mapping[str, Any],
     rows: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """Return the `configs:` entries of a store, each with its number of rows: each recipe over all and per language.
+
+    A config is whole files and nothing else, because what reads a config on the Hub (its dataset viewer, DuckDB,
+    Polars) knows no `filters:`.
 
     The default is the first of the recipes that has rows. datasets can't load a config without any, so there is none
     for it. datasets also names its cache by this list, so that the digests in it keep two stores apart.
@@ -197,21 +200,20 @@ def configs(
     Args:
         recipes: The recipes of the store, the default first.
         languages: Its languages, each with the digest that the names of its files bear.
-        thresholds: The thresholds of the recipes' filters.
         rows: The number of rows by config name.
     """
     entries: list[dict[str, Any]] = []
     default = next((recipe for recipe in recipes if rows[recipe.name]), None)
+    steps = stored_steps(recipes)
     for recipe in [recipe for recipe in RECIPES.values() if recipe in recipes]:
         for lang in (None, *languages):
             prefix = "" if lang is None else f"{slug(lang)}-"
-            path = "data/*.parquet" if lang is None else f"data/{prefix}[0-9]*-{languages[lang]}.parquet"
+            name = "*" if lang is None else f"{prefix}[0-9]*-{languages[lang]}"
+            path = f"data/{folders_of(recipe, steps)}/{name}.parquet"
             entry: dict[str, Any] = {
                 "config_name": prefix + recipe.name,
                 "data_files": [{"split": "train", "path": path}],
             }
-            if rules := view(recipe, thresholds, lang):
-                entry["filters"] = rules
             if lang is None and recipe == default:
                 entry["default"] = True
             if rows[entry["config_name"]]:

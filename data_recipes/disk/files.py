@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from data_recipes.errors import StoreError
 PathLike = str | os.PathLike[str]
 
 SHARD_BYTES = 64 << 20
-_GROUP_ROWS = 1000
+GROUP_ROWS, GROUP_BYTES = 1000, 32 << 20
+"""The most of a row group: readers take one whole, and the Hub's viewer shows a page of a hundred rows from it."""
 
 
 @contextlib.contextmanager
@@ -66,7 +67,23 @@ def remove(path: Path) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a parquet file in one step."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=GROUP_ROWS)
+
+
+def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table]) -> None:
+    """Write a parquet file in one step, each table a row group of its own, with no more than one of them in memory.
+
+    The file has page indexes, by which a reader of a few rows reads little, and pages that end by content, by which
+    the Hub stores what two versions of it have in common once.
+    """
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_page_index=True, use_content_defined_chunking=True
+        ) as writer,
+    ):
+        for group in groups:
+            writer.write_table(group)
 
 
 def write_text(path: Path, text: str) -> None:

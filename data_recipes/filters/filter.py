@@ -11,7 +11,6 @@ COMPATS = ("report", "bigcode")
 
 Record = Mapping[str, Any]
 Thresholds = Mapping[str, Any]
-Conjunction = list[list[Any]]
 Stage = Literal["base", "store", "recipe"]
 
 
@@ -43,7 +42,6 @@ class Histogram:
 
 
 Measure = Callable[[Sequence[str], Sequence[str], Measuring], Sequence[float | None]]
-View = Callable[[Thresholds, str | None], list[Conjunction]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +64,6 @@ class Filter:
         about: What that column holds, for the card.
         measure: Takes texts, their languages and what there is to measure with; returns a number for each text, or
             None where there is none.
-        view: The rows that pass, as parquet filters: a list of conjunctions; of one language or (None) of all.
         histograms: The columns whose values the card draws.
     """
 
@@ -83,12 +80,9 @@ class Filter:
     measures: str | None = None
     about: str = ""
     measure: Measure | None = None
-    view: View | None = None
     histograms: tuple[Histogram, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.view is None) is (self.stage == "recipe"):
-            raise DataError(f"filter {self.name!r}: a filter with stage='recipe' has a view, and no other has one.")
         if (self.measure is None) is not (self.measures is None):
             raise DataError(f"filter {self.name!r}: give both 'measures' and 'measure', or neither.")
 

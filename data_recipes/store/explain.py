@@ -86,7 +86,7 @@ def explain(out: PathLike, hexsha: str) -> list[Explanation]:
     funnel, folder = read_funnel(out), Path(out)
     within = [("hexsha", ">=", hexsha), ("hexsha", "<=", hexsha + "g")]
     rows: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.glob("data/*.parquet")):
+    for file in sorted(folder.glob("data/*/*.parquet")):
         columns = [name for name in pq.ParquetFile(file).schema_arrow.names if name != "content"]
         rows |= {row["hexsha"]: row for row in pq.read_table(file, columns=columns, filters=within).to_pylist()}
     rejects: dict[str, list[dict[str, Any]]] = {}
@@ -130,7 +130,7 @@ def _repositories(out: PathLike) -> Iterator[pa.Table]:
     folder = Path(out)
     if folder.is_dir():
         read_funnel(folder)
-        for file in sorted(folder.glob("data/*.parquet")):
+        for file in sorted(folder.glob("data/*/*.parquet")):
             if "repo" not in (names := pq.ParquetFile(file).schema_arrow.names):
                 found = ", ".join(names)
                 advice = "Its source named no repositories: ask with `data explain` and a file's hexsha."

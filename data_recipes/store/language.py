@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data_recipes.dedup.on_disk import PRIORITY, with_priority
-from data_recipes.disk.files import SHARD_BYTES
+from data_recipes.disk.files import GROUP_BYTES, GROUP_ROWS
 from data_recipes.disk.spill import Spill
 from data_recipes.engine.texts import FileTexts, texts_of
 from data_recipes.engine.threads import ranges
@@ -95,12 +96,17 @@ class LanguageRows:
         np.cumsum(found.sizes, out=offsets[1:])
         return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(buffer))
 
-    def shards(self, shard_bytes: int) -> Iterator[pa.Table]:
-        """The rows with all columns, `content` first, in tables of about so many bytes of content each."""
-        start = 0
-        for part in shards(self.table, shard_bytes) if self.table.num_rows else ():
-            yield part.add_column(0, "content", self.contents(np.arange(start, start + part.num_rows)))
-            start += part.num_rows
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the rows with their contents, `content` first."""
+        return self.table.schema.insert(0, pa.field("content", pa.string()))
+
+    def groups(self, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
+        """Yield some rows with all columns, `content` first, in tables that fit into a row group of a parquet file."""
+        for low, high in ranges(self.texts.sizes[rows], GROUP_BYTES):
+            for start in range(low, high, GROUP_ROWS):
+                some = rows[start : min(start + GROUP_ROWS, high)]
+                yield self.table.take(pa.array(some)).add_column(0, "content", self.contents(some))
 
 
 def left_out(table: pa.Table, is_left_out: IsLeftOut) -> Any:
@@ -162,14 +168,3 @@ def _with_own_hexsha(table: pa.Table) -> pa.Table:
         return table
     own = pc.if_else(pc.is_in(table["hexsha"], value_set=shared), table[CONTENT_SHA1], table["hexsha"])
     return table.set_column(table.column_names.index("hexsha"), "hexsha", own)
-
-
-def shards(table: pa.Table, shard_bytes: int = SHARD_BYTES) -> Iterator[pa.Table]:
-    """Slices of a table of about `shard_bytes` of content each; at least one, even of an empty table."""
-    start = filled = 0
-    for row, size in enumerate(table["size"].to_pylist()):
-        if filled and filled + size > shard_bytes:
-            yield table.slice(start, row - start)
-            start, filled = row, 0
-        filled += size
-    yield table.slice(start)

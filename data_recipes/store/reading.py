@@ -13,7 +13,8 @@ _STAGE = {"name": str, **_VOLUME}
 _FUNNEL = {
     "recipe": str,
     "recipes": [str],
-    "definitions": {...: {"summary": str, "source": str, "steps": [str], "view": list}},
+    "steps": [str],
+    "definitions": {...: {"summary": str, "source": str, "steps": [str], "files": str}},
     "unavailable": {...: str},
     "unmeasured": {...: {...: int}},
     "order": [str],
@@ -51,6 +52,11 @@ def read_funnel(store: PathLike) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise StoreError(f"{path}: not readable as JSON ({error}). {advice}") from error
+    if isinstance(found, dict) and "steps" not in found and "definitions" in found:
+        raise StoreError(
+            f"{path}: a store of an older version, whose recipes were filters; here they are files. Run `hf-santa data "
+            "run` again with the same arguments: it keeps nothing of the old store but its place."
+        )
     if problem := mismatch(found, _FUNNEL):
         raise StoreError(f"{path}: {problem}. {advice}")
     if lacking := sorted({"base", found["recipe"], *found["recipes"]} - found["definitions"].keys()):

@@ -8,7 +8,7 @@ from data_recipes.dedup.modes import MODES
 from data_recipes.dedup.signatures import MIN_TOKENS
 from data_recipes.filters.registry import about_columns
 from data_recipes.pii.rows import PII_COLUMNS, column_of
-from data_recipes.recipes import RECIPES, Recipe, configs, slug, steps_of, view
+from data_recipes.recipes import RECIPES, Recipe, configs, folders_of, slug, steps_of, stored_steps
 
 _ABOUT_PROVENANCE = {
     "repo": "repository",
@@ -39,6 +39,7 @@ def store_funnel(
     for entry in entries:
         redactions.update(entry["redactions"])
     ordered = [recipe for recipe in RECIPES.values() if recipe in recipes]
+    steps = stored_steps(recipes)
     modes = [mode for recipe in ordered for mode in recipe.modes]
     values = {**thresholds, **{f"{mode}_jaccard": MODES[mode].threshold for mode in steps_of(ordered) if mode in modes}}
     if modes:
@@ -48,12 +49,13 @@ def store_funnel(
     return {
         "recipe": recipes[0].name,
         "recipes": [recipe.name for recipe in recipes],
+        "steps": steps,
         "definitions": {
             recipe.name: {
                 "summary": recipe.summary,
                 "source": recipe.source,
                 "steps": list(recipe.steps),
-                "view": view(recipe, values),
+                "files": f"data/{folders_of(recipe, steps)}/*.parquet",
             }
             for recipe in ordered
         },
@@ -64,7 +66,7 @@ def store_funnel(
         "columns": dict(_columns(about, modes)),
         "thresholds": values,
         **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks", "not_searched")},
-        "configs": configs(recipes, languages, values, config_rows(ordered, present)),
+        "configs": configs(recipes, languages, config_rows(ordered, present)),
         "redactions": dict(redactions),
         "totals": _totals(entries),
         "funnel": list(entries),

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data_recipes.disk.files import PathLike, replacing
@@ -106,15 +105,10 @@ def passage_hashes(text: str, stride: int = 1) -> NDArray[np.uint64]:
 
 def _texts(folder: Path, recipe: str, funnel: dict[str, Any]) -> Iterator[str]:
     """The contents of a recipe's rows, a few hundred at a time in memory."""
-    rules = funnel["definitions"][recipe]["view"]
-    for file in sorted(folder.glob("data/*.parquet")):
-        chosen = pq.read_table(file, columns=["hexsha"], filters=rules)["hexsha"].to_pylist() if rules else None
-        wanted = None if chosen is None else set(chosen)
+    for file in sorted(folder.glob(funnel["definitions"][recipe]["files"])):
         with readable(file) as table:
-            for batch in table.iter_batches(_BATCH_ROWS, columns=["hexsha", "content"]):
-                for hexsha, content in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
-                    if wanted is None or hexsha in wanted:
-                        yield content
+            for batch in table.iter_batches(_BATCH_ROWS, columns=["content"]):
+                yield from batch.column(0).to_pylist()
 
 
 def _write(out: Path, about: dict[str, Any], kept: NDArray[np.uint64]) -> int:

@@ -1,10 +1,12 @@
-"""Which rows of the store each step of a recipe keeps, and the rejects of those that it leaves out of a view."""
+"""Which rows of the store each step of a recipe keeps, the rejects of the others, and the files that rows belong into."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data_recipes.filters.registry import find_filter
 from data_recipes.recipes import Recipe
@@ -14,7 +16,7 @@ _ABOUT = ("path", "size", "lang", "hexsha")
 
 
 def row_filter(store: pa.Table, step: str, compat: str) -> tuple[pa.BooleanArray, pa.Table]:
-    """Return which rows pass a filter, and the rejects of the others; these stay in the store, outside of some views."""
+    """Return which rows pass a filter, and the rejects of the others; these stay in the store, outside of some recipes."""
     made, kept, rejects = find_filter(step), [], []
     thresholds = made.thresholds_for(compat)
     read = dict.fromkeys([*_ABOUT, *made.columns])
@@ -36,3 +38,22 @@ def steps_mask(steps: Sequence[str], masks: Mapping[str, pa.BooleanArray], rows:
     """Return which rows all of these steps keep."""
     every = pa.array([True] * rows, pa.bool_())
     return reduce(pc.and_, (masks[step] for step in steps), every)
+
+
+def combinations(
+    steps: Sequence[str], masks: Mapping[str, pa.BooleanArray], rows: int
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the rows that the same steps keep, in their order, with a digit for each step: `1` where it keeps them.
+
+    Each row is in one combination, so that a recipe is the combinations that have `1` for each of its steps. Without
+    steps all rows are `base`.
+
+    >>> masks = {"stars": pa.array([True, False, True]), "comments": pa.array([True, True, False])}
+    >>> [(digits, found.tolist()) for digits, found in combinations(list(masks), masks, 3)]
+    [('01', [1]), ('10', [2]), ('11', [0])]
+    """
+    number = np.zeros(rows, dtype=np.int64)
+    for step in steps:
+        number = number * 2 + np.asarray(masks[step]).astype(np.int64)
+    for found in np.unique(number).tolist():
+        yield f"{found:0{len(steps)}b}" if steps else "base", np.flatnonzero(number == found)

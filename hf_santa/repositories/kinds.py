@@ -56,7 +56,7 @@ KINDS = {
             "dataset",
             "dataset",
             "santa-data",
-            ("README.md", "funnel.json", "data/*.parquet", "rejects/*.parquet", "images/*.svg"),
+            ("README.md", "funnel.json", "data/*/*.parquet", "rejects/*.parquet", "images/*.svg"),
         ),
         Kind(
             "model",

@@ -83,12 +83,12 @@ def stage_dataset(dataset: Path, out: Path) -> None:
         raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
     partial = fresh_folder(out)
     _copy(dataset / "funnel.json", partial / "funnel.json")
-    for pattern in ("data/*.parquet", "rejects/*.parquet", "images/*.svg"):
+    for pattern in ("data/*/*.parquet", "rejects/*.parquet", "images/*.svg"):
         for source in sorted(dataset.glob(pattern)):
             target = partial / source.relative_to(dataset)
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             _copy(source, target)
-    if not any(partial.glob("data/*.parquet")):
+    if not any(partial.glob("data/*/*.parquet")):
         raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
     funnel = json.loads((partial / "funnel.json").read_text())
     (partial / "README.md").write_text(render_card(funnel, repository="dataset"))

@@ -118,7 +118,7 @@ def test_damage_is_found_and_mended(finished, corpus):
     """A truncated shard is named and its step repeated; the bytes are those of before."""
     out, _ = finished
     before = manifest_of(out)
-    shard = next((out / "dataset" / "data").glob("python-*.parquet"))
+    shard = next((out / "dataset" / "data").rglob("python-*.parquet"))
     shard.write_bytes(shard.read_bytes()[:1000])
     done = demo("--source", corpus, "--out", out, *QUICK, "--only", "recipe")
     assert f"step=recipe again: dataset/data/{shard.name} is not what was written" in done.stdout

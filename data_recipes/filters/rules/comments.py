@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_recipes.filters.filter import Conjunction, Drop, Filter, Histogram, Measuring, Record, Thresholds
+from data_recipes.filters.filter import Drop, Filter, Histogram, Measuring, Record, Thresholds
 
 
 def keep(record: Record, thresholds: Thresholds) -> Drop | None:
@@ -15,13 +15,6 @@ def keep(record: Record, thresholds: Thresholds) -> Drop | None:
     if share >= most:
         return Drop("many_comments", f"{share:.4g} >= {most}")
     return None
-
-
-def view(thresholds: Thresholds, lang: str | None) -> list[Conjunction]:
-    """Return the rows that pass, as parquet filters."""
-    del lang
-    least, most = thresholds["min_comment_share"], thresholds["max_comment_share"]
-    return [[["comment_share", ">", least], ["comment_share", "<", most]]]
 
 
 def measure(texts: Sequence[str], langs: Sequence[str], use: Measuring) -> list[float | None]:
@@ -47,7 +40,6 @@ FILTER = Filter(
     measures="comment_share",
     about="share of the characters that is comments and docstrings",
     measure=measure,
-    view=view,
     histograms=(
         Histogram(
             "comment_share",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from data_recipes.errors import DataError
-from data_recipes.filters.filter import Conjunction, Drop, Filter, Histogram, Measuring, Record, Thresholds
+from data_recipes.filters.filter import Drop, Filter, Histogram, Measuring, Record, Thresholds
 
 _LEAST = {"Python": 2.5, "Java": 2.9, "JavaScript": 2.6}
 
@@ -18,15 +18,6 @@ def keep(record: Record, thresholds: Thresholds) -> Drop | None:
     if ratio < least:
         return Drop("chars_per_token", f"{ratio:.4g} < {least}")
     return None
-
-
-def view(thresholds: Thresholds, lang: str | None) -> list[Conjunction]:
-    """Return the rows that pass, as parquet filters: one conjunction a language, or one that no row passes."""
-    known = {name: value for name, value in thresholds["min_chars_per_token"].items() if lang in {None, name}}
-    rules: list[Conjunction] = [
-        [["lang", "==", name], ["chars_per_token", ">=", least]] for name, least in known.items()
-    ]
-    return rules or [[["lang", "==", ""]]]
 
 
 def measure(texts: Sequence[str], langs: Sequence[str], use: Measuring) -> list[float | None]:
@@ -52,7 +43,6 @@ FILTER = Filter(
     measures="chars_per_token",
     about="characters per token of the tokenizer that the run was given",
     measure=measure,
-    view=view,
     histograms=(
         Histogram("chars_per_token", "Characters per token", [0.0, *(round(1.5 + 0.25 * n, 2) for n in range(15))]),
     ),

@@ -1,6 +1,6 @@
 """The report's star filter: repositories with 5 or more stars."""
 
-from data_recipes.filters.filter import Conjunction, Drop, Filter, Histogram, Record, Thresholds
+from data_recipes.filters.filter import Drop, Filter, Histogram, Record, Thresholds
 
 
 def keep(record: Record, thresholds: Thresholds) -> Drop | None:
@@ -8,12 +8,6 @@ def keep(record: Record, thresholds: Thresholds) -> Drop | None:
     if (count := record.get("stars") or 0) < (least := thresholds["min_stars"]):
         return Drop("stars", f"{count} < {least}")
     return None
-
-
-def view(thresholds: Thresholds, lang: str | None) -> list[Conjunction]:
-    """Return the rows that pass, as parquet filters."""
-    del lang
-    return [[["stars", ">=", thresholds["min_stars"]]]]
 
 
 FILTER = Filter(
@@ -26,6 +20,5 @@ FILTER = Filter(
     thresholds={"min_stars": 5},
     bigcode={"min_stars": 6},  # the report's code keeps more than 5
     needs="stars",
-    view=view,
     histograms=(Histogram("stars", "Stars of the repository", [0, 1, 2, 5, 10, 20, 50, 100, 1000], ("min_stars",)),),
 )

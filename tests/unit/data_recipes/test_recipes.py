@@ -6,7 +6,7 @@ import pytest
 
 from data_recipes.dedup.modes import MODES
 from data_recipes.errors import DataError
-from data_recipes.filters.registry import filters, thresholds_for
+from data_recipes.filters.registry import filters
 from data_recipes.pipeline import run
 from data_recipes.recipes import (
     DEFAULT_OF_ALL,
@@ -16,11 +16,8 @@ from data_recipes.recipes import (
     configs,
     find_recipe,
     slug,
-    view,
 )
 from data_recipes.sources.available import SourceFields
-
-_THRESHOLDS = thresholds_for("report")
 
 
 def _has_all(_need):
@@ -45,32 +42,21 @@ def test_configs_are_views_over_all_and_per_language():
     """Each recipe has one config over all languages and one for each; the first recipe's is the default."""
     expected = ["base", "java-base", "python-base", "near_dedup", "java-near_dedup", "python-near_dedup"]
     recipes, languages = [RECIPES["near_dedup"], RECIPES["base"]], {"Java": "aa", "Python": "bb"}
-    entries = configs(recipes, languages, _THRESHOLDS, dict.fromkeys(expected, 9))
+    entries = configs(recipes, languages, dict.fromkeys(expected, 9))
     assert [entry["config_name"] for entry in entries] == expected
     assert [entry["config_name"] for entry in entries if entry.get("default")] == ["near_dedup"]
-    paths = [entry["data_files"][0]["path"] for entry in entries[:3]]
-    assert paths == ["data/*.parquet", "data/java-[0-9]*-aa.parquet", "data/python-[0-9]*-bb.parquet"]
+    paths = [entry["data_files"][0]["path"] for entry in entries[:5]]
+    assert paths[:3] == ["data/*/*.parquet", "data/*/java-[0-9]*-aa.parquet", "data/*/python-[0-9]*-bb.parquet"]
+    assert paths[3:] == ["data/1/*.parquet", "data/1/java-[0-9]*-aa.parquet"]
+    assert not any("filters" in entry for entry in entries)
     assert [slug(name) for name in ("C++", "C#", "C")] == ["cpp", "csharp", "c"]
 
 
 def test_a_view_without_rows_has_no_config():
     """Datasets can't load one; where the first recipe has no row, the next one is the default."""
     rows = {"stars": 0, "java-stars": 0, "base": 5, "java-base": 0}
-    entries = configs([RECIPES["stars"], RECIPES["base"]], {"Java": "aa"}, _THRESHOLDS, rows)
+    entries = configs([RECIPES["stars"], RECIPES["base"]], {"Java": "aa"}, rows)
     assert [(entry["config_name"], entry.get("default")) for entry in entries] == [("base", True)]
-
-
-def test_a_view_of_fertility_has_each_languages_threshold():
-    """Over all languages it is one of three conjunctions, for one language one, for another language nothing."""
-    assert view(RECIPES["fertility"], _THRESHOLDS, "Java") == [["lang", "==", "Java"], ["chars_per_token", ">=", 2.9]]
-    assert [rule[0][2] for rule in view(RECIPES["fertility"], _THRESHOLDS)] == ["Python", "Java", "JavaScript"]
-    assert view(RECIPES["fertility"], _THRESHOLDS, "Rust") == [["lang", "==", ""]]
-    assert view(RECIPES["final"], _THRESHOLDS) == [
-        ["near_dedup_alt_keep", "==", True],
-        ["comment_share", ">", 0.01],
-        ["comment_share", "<", 0.8],
-    ]
-    assert view(RECIPES["base"], _THRESHOLDS) == []
 
 
 def test_base_is_in_every_store_and_the_first_recipe_leads():

@@ -26,11 +26,6 @@ def _measure(texts, langs, use):
     return [sum(map(str.isdigit, text)) / len(text) for text in texts]
 
 
-def _view(thresholds, lang):
-    del lang
-    return [[["digit_share", "<", thresholds["max_digit_share"]]]]
-
-
 FEW_DIGITS = Filter(
     name="few_digits",
     summary="Base files that are not tables of numbers.",
@@ -41,7 +36,6 @@ FEW_DIGITS = Filter(
     measures="digit_share",
     about="share of the characters that are digits",
     measure=_measure,
-    view=_view,
     histograms=(Histogram("digit_share", "Share of digits", [0.0, 0.045, 0.1, 1.0], ("max_digit_share",)),),
 )
 
@@ -55,7 +49,7 @@ def _words(capsys):
 
 
 def test_a_new_filter_is_one_object(tmp_path, write_stack, capsys):
-    """Registered, it has a recipe, a view, a histogram, sentences on the card and a place on the command line."""
+    """Registered, it has a recipe, a config, a histogram, sentences on the card and a place on the command line."""
     source, store = write_stack(tmp_path / "stack"), tmp_path / "store"
     with registered(FEW_DIGITS):
         funnel = run(source, store, "few_digits")
@@ -64,7 +58,7 @@ def test_a_new_filter_is_one_object(tmp_path, write_stack, capsys):
     assert "few_digits" not in RECIPES
     shares = [
         share
-        for file in sorted((store / "data").glob("*.parquet"))
+        for file in sorted((store / "data").rglob("*.parquet"))
         for share in pq.read_table(file)["digit_share"].to_pylist()
     ]
     kept = sum(share < 0.045 for share in shares)
@@ -94,10 +88,8 @@ def test_a_name_is_taken_once():
         registered(FEW_DIGITS),
     ):
         raise AssertionError
-    with pytest.raises(DataError, match="a filter with stage='recipe' has a view"):
-        Filter(name="x", summary="", source="", keep=_keep, columns=())
     with pytest.raises(DataError, match="give both 'measures' and 'measure'"):
-        Filter(name="x", summary="", source="", keep=_keep, columns=(), view=_view, measures="y")
+        Filter(name="x", summary="", source="", keep=_keep, columns=(), measures="y")
 
 
 def test_the_filters_stand_in_their_order():

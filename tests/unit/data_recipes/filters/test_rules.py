@@ -1,19 +1,14 @@
 """The row filters, and that a view keeps exactly what its filter keeps."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from bs4 import BeautifulSoup
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data_recipes.errors import DataError
-from data_recipes.filters.registry import filters, find_filter, thresholds_for
+from data_recipes.filters.registry import find_filter, thresholds_for
 from data_recipes.filters.rules.html import visible_chars
-from data_recipes.recipes import Recipe, step_view, view
 from data_recipes.sources.row import make_row
-from data_recipes.store.views import row_filter, steps_mask
+from data_recipes.store.views import row_filter
 
 
 def _drop(name, compat="report", **values):
@@ -120,53 +115,6 @@ def test_an_unknown_compat_is_named():
     """A misspelt compat is answered with the known ones."""
     with pytest.raises(DataError, match=r"compat='bigcde' is unknown\. Choose one of report, bigcode"):
         thresholds_for("bigcde")
-
-
-_STEPS = tuple(filters("recipe"))
-_STORES = st.lists(
-    st.fixed_dictionaries(
-        {
-            "lang": st.sampled_from(["Python", "Java", "JavaScript", "Rust"]),
-            "stars": st.none() | st.integers(0, 9),
-            "comment_share": st.none() | st.sampled_from([0.0, 0.01, 0.010001, 0.5, 0.8, 0.79999, 1.0]),
-            "chars_per_token": st.sampled_from([0.0, 2.5, 2.4999, 2.6, 2.9, 8.0]),
-        }
-    ),
-    max_size=12,
-)
-
-
-@given(_STORES, st.sampled_from(["report", "bigcode"]), st.sampled_from([None, "Java", "Rust"]))
-@settings(deadline=None)
-def test_views_keep_what_the_filters_keep(records, compat, lang):
-    """For every step and for their conjunction, the parquet filters of the view select the rows that pass."""
-    fixed = {"path": "p", "size": 1, "hexsha": "h"}
-    kinds = pa.schema(
-        [
-            ("lang", pa.string()),
-            ("stars", pa.int64()),
-            ("comment_share", pa.float64()),
-            ("chars_per_token", pa.float64()),
-        ]
-    )
-    store = pa.Table.from_pylist(records, schema=kinds)
-    store = store.filter(pc.equal(store["lang"], lang)) if lang else store
-    for name, value in fixed.items():
-        store = store.append_column(name, pa.array([value] * store.num_rows))
-    masks = {step: row_filter(store, step, compat)[0] for step in _STEPS}
-    thresholds = thresholds_for(compat)
-    for step in _STEPS:
-        kept = store.filter(pq.filters_to_expression(_tuples(step_view(step, thresholds, lang))))
-        assert kept == store.filter(masks[step])
-    every = Recipe("every", "", _STEPS, "")
-    rules = view(every, thresholds, lang)
-    rules = rules if isinstance(rules[0][0], list) else [rules]
-    kept = store.filter(pq.filters_to_expression(_tuples(rules)))
-    assert kept == store.filter(steps_mask(_STEPS, masks, store.num_rows))
-
-
-def _tuples(rules):
-    return [[tuple(rule) for rule in conjunction] for conjunction in rules]
 
 
 def test_rejects_of_a_view_say_why():

@@ -80,7 +80,7 @@ def test_a_store_can_not_be_searched_with_guesses(tmp_path, write_stack):
     import pyarrow.parquet as pq
 
     run(write_stack(tmp_path / "stack"), tmp_path / "store")
-    (shard,) = (tmp_path / "store" / "data").glob("python-*.parquet")
+    (shard,) = (tmp_path / "store" / "data").rglob("python-*.parquet")
     published = "".join(pq.read_table(shard)["content"].to_pylist())
     assert "@example.com" in published
     guesses = {redact("bob@corp.io", seed=seed).text for seed in range(1000)}
@@ -165,7 +165,7 @@ def test_a_run_takes_types_style_rules_and_recognizers(tmp_path, write_stack):
         "types": ["EMAIL_ADDRESS", "IP_ADDRESS", "KEY", "NAME", "WORD"],
         "style": "starcoder",
     }
-    tables = [pq.read_table(path) for path in (tmp_path / "store" / "data").glob("*.parquet")]
+    tables = [pq.read_table(path) for path in (tmp_path / "store" / "data").rglob("*.parquet")]
     text = "".join(text for table in tables for text in table["content"].to_pylist())
     assert ("<EMAIL>" in text, "bob@corp" in text) == (True, False)
     assert {"pii_names", "pii_word"} <= set(tables[0].column_names) & set(funnel["columns"])

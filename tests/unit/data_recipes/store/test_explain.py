@@ -34,7 +34,7 @@ def _command(*arguments):
 
 def _sha(store, path=None, reason=None):
     for name in ("rejects", "data"):
-        for file in sorted((store / name).glob("*.parquet")):
+        for file in sorted((store / name).rglob("*.parquet")):
             for row in pq.read_table(file).to_pylist():
                 if row.get("reason") == reason if reason else row["path"] == path:
                     return row["hexsha"]

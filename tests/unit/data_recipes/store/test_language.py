@@ -72,21 +72,24 @@ def test_rows_are_sorted_and_each_hexsha_is_there_once(paths, tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["0.arrow", "1.arrow", "2.arrow"]
 
 
-def test_shards_hold_all_columns_with_content_first(paths, tmp_path, monkeypatch):
-    """Shards put together are the sorted table with its contents, also where a shard's content is read in pieces."""
+def test_row_groups_hold_all_columns_with_content_first(paths, tmp_path, monkeypatch):
+    """Row groups put together are the sorted table with its contents, also where a group's content is read in pieces."""
     monkeypatch.setattr(language, "_PIECE_BYTES", 600)
+    monkeypatch.setattr(language, "GROUP_BYTES", 4000)
+    monkeypatch.setattr(language, "GROUP_ROWS", 7)
     with _rows(paths, tmp_path) as rows:
-        parts = list(rows.shards(4000))
+        parts = list(rows.groups(np.arange(rows.table.num_rows)))
         assert len(parts) > 2
+        assert {part.schema for part in parts} == {rows.schema}
         wanted = _table(range(40)).sort_by("hexsha").drop_columns(CONTENT_SHA1)
         assert pa.concat_tables(parts).equals(wanted)
         assert parts[0].column_names[0] == "content"
 
 
-def test_a_language_without_rows_has_no_shards(paths, tmp_path):
+def test_a_language_without_rows_has_no_groups(paths, tmp_path):
     """A language that only the rejects know gives an empty table of the same columns."""
     with closing(LanguageRows("Rust", [], tmp_path, _schema(paths[0]))) as rows:
-        assert (rows.table.num_rows, rows.repeated.num_rows, list(rows.shards(100))) == (0, 0, [])
+        assert (rows.table.num_rows, rows.repeated.num_rows, list(rows.groups(np.arange(0)))) == (0, 0, [])
         found = near_duplicates_of_texts(rows.texts, rows.table, "near_dedup_verified", folder=tmp_path)
         assert found.num_rows == 0
 
@@ -94,7 +97,7 @@ def test_a_language_without_rows_has_no_shards(paths, tmp_path):
 def test_texts_on_disk_are_decided_as_those_in_memory(engine, paths, tmp_path):
     """Clustering reads contents from the file and gives the decisions of the table in memory."""
     with _rows(paths, tmp_path) as rows:
-        whole = pa.concat_tables(rows.shards(1 << 20))
+        whole = pa.concat_tables(rows.groups(np.arange(rows.table.num_rows)))
         for mode in ("near_dedup", "near_dedup_alt", "near_dedup_verified"):
             found = near_duplicates_of_texts(rows.texts, rows.table, mode, 2, folder=tmp_path)
             assert found.equals(near_duplicates(whole, mode))

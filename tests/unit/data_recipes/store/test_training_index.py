@@ -71,7 +71,7 @@ def test_a_recipe_indexes_its_rows_alone(store, tmp_path):
     for recipe in ("base", "stars"):
         write_seen_index(store, tmp_path / recipe, recipe=recipe)
     files = {name: _header(tmp_path / name)["files"] for name in ("base", "stars")}
-    rows = sum(pq.read_metadata(file).num_rows for file in (store / "data").glob("*.parquet"))
+    rows = sum(pq.read_metadata(file).num_rows for file in (store / "data").rglob("*.parquet"))
     assert rows == files["base"] > files["stars"] > 0
 
 
