@@ -24,6 +24,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         recipe=funnel["recipe"],
         columns=_columns(funnel),
         recipe_table=_markdown([[cell.replace(" ", NBSP) for cell in row] for row in recipe_rows(funnel)]),
+        layout=_layout(funnel),
         recipe_list="\n".join(
             f"- `{name}`: {recipe['summary']} ({recipe['source']})" for name, recipe in funnel["definitions"].items()
         ),
@@ -78,6 +79,18 @@ def _front_matter(funnel: Mapping[str, Any], title: str) -> str:
 def _columns(funnel: Mapping[str, Any]) -> str:
     first = f"Each row is one source file: {', '.join(f'`{name}`' for name in ROW_SCHEMA.names)}, and"
     return "\n".join([first, "", *(f"- `{name}`: {about}" for name, about in funnel["columns"].items()), ""])
+
+
+def _layout(funnel: Mapping[str, Any]) -> str:
+    """Return which rows each folder of the data holds, where there is more than one."""
+    if not (steps := funnel["steps"]):
+        return ""
+    name, example = next(item for item in funnel["definitions"].items() if item[1]["steps"])
+    order = ", ".join(f"`{step}`" for step in steps)
+    return (
+        f"A folder of `data/` holds the rows that the same steps keep: one digit a step, `1` where it keeps them, in the "
+        f"order {order}.\nSo `{name}` is `{example['files']}`.\n"
+    )
 
 
 def _unavailable(funnel: Mapping[str, Any]) -> str:

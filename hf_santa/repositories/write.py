@@ -76,11 +76,14 @@ def stage_dataset(dataset: Path, out: Path) -> None:
 
     Raises:
         StageError: the folder is no store that `hf-santa data run` finished.
+        StoreError: its funnel.json is damaged, or of another version.
     """
     from data_recipes.card.card import render_card
+    from data_recipes.store.reading import read_funnel
 
     if not (dataset / "funnel.json").is_file() or not (dataset / ".done.json").is_file():
         raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
+    funnel = read_funnel(dataset)
     partial = fresh_folder(out)
     _copy(dataset / "funnel.json", partial / "funnel.json")
     for pattern in ("data/*/*.parquet", "rejects/*.parquet", "images/*.svg"):
@@ -90,7 +93,6 @@ def stage_dataset(dataset: Path, out: Path) -> None:
             _copy(source, target)
     if not any(partial.glob("data/*/*.parquet")):
         raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
-    funnel = json.loads((partial / "funnel.json").read_text())
     (partial / "README.md").write_text(render_card(funnel, repository="dataset"))
     move_into_place(partial, out)
 
