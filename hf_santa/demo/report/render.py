@@ -5,8 +5,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from hf_santa.demo.report.samples import samples
 from hf_santa.demo.report.schema import DemoReport, Score, validate
-from hf_santa.demo.report.sections import against_unigram, funnel, samples, scores, steps, training, used_by, versions
+from hf_santa.demo.report.sections import against_unigram, funnel, scores, steps, training, used_by, versions
 from hf_santa.pages.charts import NBSP, Html, count, duration, escape, fill, join, page_style, percent, size
 
 # SantaCoder as published: parameters counted on the model, 600,000 steps of 192 sequences of 2,048 tokens

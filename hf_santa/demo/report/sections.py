@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hf_santa.demo.report.schema import DemoReport, Funnel, Infill, Sample, Score, Training
+from hf_santa.demo.report.samples import LANGUAGES, code_block
+from hf_santa.demo.report.schema import DemoReport, Funnel, Infill, Score, Training
 from hf_santa.pages.charts import (
     NBSP,
     Html,
@@ -20,10 +21,7 @@ from hf_santa.pages.charts import (
     table,
 )
 
-_OPEN_SAMPLES = 4
-_LANGUAGES = {"py": "Python", "js": "JavaScript", "java": "Java"}
 _PII = {"EMAIL_ADDRESS": "e-mail addresses", "IP_ADDRESS": "IP addresses", "KEY": "keys"}
-_GOOD = frozenset({"ok", "exact", "exact match", "passed"})
 
 
 def against_unigram(training: Training) -> str:
@@ -40,23 +38,14 @@ def _facts(pairs: Sequence[tuple[str, str | Html]]) -> Html:
     return fill('<dl class="facts">\n{rows}\n</dl>', rows=join(rows))
 
 
-def _pre(code: str | Html, label: str, css_class: str = "") -> Html:
-    return fill(
-        '<pre tabindex="0" role="group" aria-label="{label}"{cls}><code>{code}</code></pre>',
-        label=label,
-        cls=Html(f' class="{css_class}"' if css_class else ""),
-        code=code,
-    )
-
-
 def used_by(report: DemoReport) -> Html:
     """Return the lines of a user with their output, and whether the classes that load the folder agree."""
     blocks = [
         fill(
             '<div class="use"><h3>{title}</h3>\n{code}\n{output}\n</div>',
             title=use["title"],
-            code=_pre(use["code"], f"{use['title']}: code"),
-            output=_pre(use["output"], f"{use['title']}: output", "out")
+            code=code_block(use["code"], f"{use['title']}: code"),
+            output=code_block(use["output"], f"{use['title']}: output", "out")
             if use["output"]
             else Html('<p class="note">It printed nothing.</p>'),
         )
@@ -163,55 +152,6 @@ def training(report: DemoReport) -> Html:
     )
 
 
-def samples(report: DemoReport) -> Html:
-    """Show each sample beside its truth; the first few are open."""
-    samples = report["samples"]
-    if not samples:
-        return Html("<p>No samples were generated.</p>")
-    return fill(
-        '<p class="note">Grey is what was given; <mark>marked</mark> is what the model wrote, and underlined our own solution. '
-        "{n} samples.</p>\n"
-        '<div class="samples">\n{samples}\n</div>',
-        n=len(samples),
-        samples=join(_sample(sample, is_open=i < _OPEN_SAMPLES) for i, sample in enumerate(samples)),
-    )
-
-
-def _sample(sample: Sample, *, is_open: bool) -> Html:
-    """One problem to open: our solution at the left, the model's at the right, each within what was given."""
-
-    def within(middle: str) -> Html:
-        return fill(
-            '<span class="given">{before}</span><mark>{middle}</mark><span class="given">{after}</span>',
-            before=sample["prompt"],
-            middle=middle,
-            after=sample["suffix"],
-        )
-
-    name, notes = sample["name"], []
-    if not sample["generated"]:
-        notes.append("empty")
-    elif sample["generated"].strip() == sample["truth"].strip():
-        notes.append("same as the truth")
-    if sample["truncated"]:
-        notes.append("cut at the length limit")
-    return fill(
-        '<details{is_open}><summary><h3>{name}</h3><span class="note">{language}, {kind}</span>'
-        '<span class="chip{good} push">{status}</span></summary>\n<div class="two">'
-        '<div class="truth"><p class="tag">Truth</p>{truth}</div>\n'
-        '<div><p class="tag">Model{notes}</p>{generated}</div></div></details>',
-        is_open=Html(" open" if is_open else ""),
-        name=name,
-        language=_LANGUAGES.get(sample["language"], sample["language"]),
-        kind="completion" if sample["kind"] == "complete" else "infilling",
-        good=" good" if sample["status"].lower() in _GOOD else "",
-        status=sample["status"],
-        truth=_pre(within(sample["truth"]), f"{name}: truth"),
-        notes="".join(f" · {note}" for note in notes),
-        generated=_pre(within(sample["generated"]), f"{name}: model"),
-    )
-
-
 def scores(report: DemoReport) -> Html:
     """Show scores with their intervals and their control, and the languages that have none."""
     parts = [
@@ -224,7 +164,7 @@ def scores(report: DemoReport) -> Html:
         fill(
             "<p><strong>{language} was not scored.</strong> {message} A missing toolchain is no failure of the "
             "model and counts nowhere.</p>",
-            language=_LANGUAGES.get(missing["language"], missing["language"]),
+            language=LANGUAGES.get(missing["language"], missing["language"]),
             message=missing["message"],
         )
         for missing in report["missing_toolchains"]

@@ -43,7 +43,9 @@ def test_what_is_no_funnel_is_named(tmp_path, text, words):
 def test_a_store_of_before_is_named_and_what_to_do(tmp_path):
     """Where recipes were filters there are no steps: that is said, in place of a field that is missing."""
     (tmp_path / "funnel.json").write_text(json.dumps({name: FUNNEL[name] for name in FUNNEL if name != "steps"}))
-    with pytest.raises(StoreError, match=r"of an older version, whose recipes were filters; .* Run `hf-santa data run`"):
+    with pytest.raises(
+        StoreError, match=r"of an older version, whose recipes were filters; .* Run `hf-santa data run`"
+    ):
         read_funnel(tmp_path)
 
 

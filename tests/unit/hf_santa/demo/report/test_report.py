@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_santa.demo.report import render, schema, sections
+from hf_santa.demo.report import render, samples, schema, sections
 from hf_santa.pages import charts
 from tests.fixtures.report import STEP_SECONDS, realistic, sample
 
@@ -128,16 +128,16 @@ def test_headings_in_order(page: Page) -> None:
 
 
 def test_sections_in_order(page: Page) -> None:
-    """The page leads with the numbers and the limits, and ends with the versions."""
+    """The page leads with the numbers, the limits and the pictures, and ends with the versions."""
     order = [attrs.get("aria-labelledby", attrs.get("aria-label")) for attrs in page.all("section")]
     assert order == [
         "The numbers that matter",
         "limits",
-        "use",
-        "funnel",
         "training",
-        "samples",
         "scores",
+        "samples",
+        "funnel",
+        "use",
         "steps",
         "versions",
     ]
@@ -323,11 +323,19 @@ def test_generated_middle_is_marked() -> None:
         assert f'<span class="given">A</span><mark>{middle}</mark><span class="given">C</span></code></pre>' in html
 
 
-def test_first_samples_are_open(page: Page) -> None:
-    """Of 24 samples four are open and the rest one click away."""
-    opened = ["open" in attrs for attrs in page.all("details")]
-    assert sum(opened) == 4
-    assert page.text.count("SANTA_") == 24
+def test_the_best_and_most_telling_samples_are_shown(page: Page) -> None:
+    """Of 24 samples the exact match leads, then one of each other way to end; nothing is folded away."""
+    assert ["SANTA_3_", "SANTA_0_", "SANTA_11_", "SANTA_7_"] == re.findall(r"SANTA_\d+_", page.text)
+    assert [attrs for attrs in page.all("details") if "open" in attrs] == []
+    assert "Below, 4 of 24" in page.text
+    assert "Python JavaScript Java All exact match 1 0 0 1 AssertionError 7 0 0 7 Exception 0 0 8 8" in page.text
+
+
+def test_two_of_the_best_are_of_different_languages() -> None:
+    """Where many passed, two are shown, the second of another language or task; the failures follow."""
+    many = [sample(3) | {"name": f"n{i}", "language": "java" if i == 5 else "py"} for i in range(6)]
+    shown = samples.telling([sample(1), *many, sample(0)])
+    assert [one["name"] for one in shown] == ["n0", "n5", "SANTA_0_double_all", "SANTA_1_double_all"]
 
 
 def test_notes_of_a_sample(page: Page) -> None:
