@@ -121,7 +121,7 @@ def test_damage_is_found_and_mended(finished, corpus):
     shard = next((out / "dataset" / "data").rglob("python-*.parquet"))
     shard.write_bytes(shard.read_bytes()[:1000])
     done = demo("--source", corpus, "--out", out, *QUICK, "--only", "recipe")
-    assert f"step=recipe again: dataset/data/{shard.name} is not what was written" in done.stdout
+    assert f"step=recipe again: dataset/data/{shard.parent.name}/{shard.name} is not what was written" in done.stdout
     demo("--source", corpus, "--out", out, *QUICK)
     assert before == manifest_of(out)
 

@@ -77,13 +77,14 @@ def whole(rows, tmp_path_factory):
 
 _PLACES = {
     "reading a shard": ("data_recipes.annotate", "Annotator.annotate", 2),
-    "writing an annotated shard": ("data_recipes.disk.files", "pq.write_table", 3),
     "marking a shard": ("data_recipes.pipeline", "mark_done", 1),
     "spilling a language": ("data_recipes.engine.texts", "Texts.add_to", 2),
     "signing": ("data_recipes.dedup.on_disk", "sign_alone", 1),
     "clustering": ("data_recipes.dedup.on_disk", "decide", 2),
     "comparing": ("data_recipes.dedup.clusters", "Comparison.similarities", 1),
-    "writing the rejects": ("data_recipes.pipeline", "write_table", 8),
+    "writing the rejects": ("data_recipes.disk.files", "pq.write_table", 1),
+    "writing a shard": ("data_recipes.disk.files", "pq.ParquetWriter", 3),
+    "moving the shards": ("data_recipes.pipeline", "moved", 4),
     "marking a language": ("data_recipes.pipeline", "mark_done", 5),
     "writing the card": ("data_recipes.pipeline", "render_card", 0),
     "marking the store": ("data_recipes.pipeline", "mark_done", 6),

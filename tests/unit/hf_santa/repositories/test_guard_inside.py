@@ -26,7 +26,7 @@ def _table(**columns):
 def _parquet(place, table):
     def write(folder):
         path = folder / place
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path)
 
     return write
@@ -68,7 +68,7 @@ def _tokenizer(change):
 def _text(name, content):
     def write(folder):
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
 
     return write
@@ -85,37 +85,37 @@ def _gguf(folder):
 
 _field = pa.field("note", pa.string(), metadata={"by": SECRET})
 PLANTED = {
-    "a path": ("dataset", _parquet("data/p-0.parquet", _table(path=["a.py", f"{HOME}/b.py"])), "row 1, column 'path'"),
-    "a mail in a path": ("dataset", _parquet("data/p-0.parquet", _table(path=[f"{MAIL}/a.py", "b.py"])), "row 0"),
-    "an extra column": ("dataset", _parquet("data/p-0.parquet", _table(note=["", SECRET])), "row 1, column 'note'"),
-    "a list": ("dataset", _parquet("data/p-0.parquet", _table(note=[["a"], ["b", SECRET]])), "row 1, column 'note'"),
-    "a struct": ("dataset", _parquet("data/p-0.parquet", _table(note=[{"a": SECRET}, {"a": ""}])), "row 0, column"),
-    "bytes": ("dataset", _parquet("data/p-0.parquet", _table(note=[b"", SECRET.encode()])), "row 1, column 'note'"),
+    "a path": ("dataset", _parquet("data/1/p-0.parquet", _table(path=["a.py", f"{HOME}/b.py"])), "row 1, column 'path'"),
+    "a mail in a path": ("dataset", _parquet("data/1/p-0.parquet", _table(path=[f"{MAIL}/a.py", "b.py"])), "row 0"),
+    "an extra column": ("dataset", _parquet("data/1/p-0.parquet", _table(note=["", SECRET])), "row 1, column 'note'"),
+    "a list": ("dataset", _parquet("data/1/p-0.parquet", _table(note=[["a"], ["b", SECRET]])), "row 1, column 'note'"),
+    "a struct": ("dataset", _parquet("data/1/p-0.parquet", _table(note=[{"a": SECRET}, {"a": ""}])), "row 0, column"),
+    "bytes": ("dataset", _parquet("data/1/p-0.parquet", _table(note=[b"", SECRET.encode()])), "row 1, column 'note'"),
     "a dictionary": (
         "dataset",
-        _parquet("data/p-0.parquet", _table(note=pa.array(["", SECRET]).dictionary_encode())),
+        _parquet("data/1/p-0.parquet", _table(note=pa.array(["", SECRET]).dictionary_encode())),
         "row 1, column 'note'",
     ),
     "large strings": (
         "dataset",
-        _parquet("data/p-0.parquet", _table(note=pa.array(["", SECRET], pa.large_string()))),
+        _parquet("data/1/p-0.parquet", _table(note=pa.array(["", SECRET], pa.large_string()))),
         "row 1, column 'note'",
     ),
-    "a content": ("dataset", _parquet("data/p-0.parquet", _table(content=["", SECRET])), "row 1 holds personal data"),
+    "a content": ("dataset", _parquet("data/1/p-0.parquet", _table(content=["", SECRET])), "row 1 holds personal data"),
     "rejects' detail": ("dataset", _parquet("rejects/p.parquet", _table(detail=["", SECRET])), "column 'detail'"),
     "rejects' path": ("dataset", _parquet("rejects/p.parquet", _table(path=[f"{HOME}/a", "b"])), "column 'path'"),
     "the schema": (
         "dataset",
-        _parquet("data/p-0.parquet", _table().replace_schema_metadata({"made": SECRET})),
+        _parquet("data/1/p-0.parquet", _table().replace_schema_metadata({"made": SECRET})),
         "its schema holds a secret",
     ),
     "a field": (
         "dataset",
-        _parquet("data/p-0.parquet", pa.table([["a"]], schema=pa.schema([_field]))),
+        _parquet("data/1/p-0.parquet", pa.table([["a"]], schema=pa.schema([_field]))),
         "its schema holds a secret",
     ),
-    "a column's name": ("dataset", _parquet("data/p-0.parquet", _table(**{SECRET: ["", ""]})), "its schema holds"),
-    "no parquet": ("dataset", _text("data/p-0.parquet", SECRET), "it is no parquet file"),
+    "a column's name": ("dataset", _parquet("data/1/p-0.parquet", _table(**{SECRET: ["", ""]})), "its schema holds"),
+    "no parquet": ("dataset", _text("data/1/p-0.parquet", SECRET), "it is no parquet file"),
     "funnel.json": ("dataset", _text("funnel.json", json.dumps({"a": SECRET})), "line 1 holds a secret"),
     "a picture": ("dataset", _text("images/a.svg", f"<svg><!-- {SECRET} --></svg>"), "line 1 holds a secret"),
     "weights' metadata": ("model", lambda folder: _tensors(folder, by=SECRET), "its header holds a secret"),
@@ -160,7 +160,7 @@ def test_good_files_pass(tmp_path):
     (tmp_path / "model").mkdir()
     hashes = ["0123456789abcdef" * 4, "89abcdef01234567" * 4]
     table = _table(hexsha=hashes, repos=[["octocat/r1"], []], extra=[{"version": "1.2.3.4"}, {"version": None}])
-    _parquet("data/p-0.parquet", table)(tmp_path / "dataset")
+    _parquet("data/1/p-0.parquet", table)(tmp_path / "dataset")
     _tensors(tmp_path / "model", format="pt")
     _tokenizer(lambda _: None)(tmp_path / "model")
     check_folder(tmp_path / "dataset", KINDS["dataset"])

@@ -64,8 +64,8 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
 
 def test_personal_data_in_rows_is_refused_by_row(tmp_path):
     """The row and the type are named, the address is not; a redacted row passes."""
-    (tmp_path / "data").mkdir()
-    path = tmp_path / "data" / "python-00000.parquet"
+    (tmp_path / "data" / "1").mkdir(parents=True)
+    path = tmp_path / "data" / "1" / "python-00000.parquet"
     pq.write_table(pa.table({"content": ["x = 1\n", "# by abcde@example.com\n"]}), path)
     check_folder(tmp_path, DATASET)
     pq.write_table(pa.table({"content": ["x = 1\n", "# by bob@corp.io\n"]}), path)
