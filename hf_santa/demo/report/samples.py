@@ -92,7 +92,9 @@ def _by_language_and_status(samples: Sequence[Sample]) -> Html:
         (status, *(count(counts[status, code]) for code in languages), count(sum(counts[status, c] for c in languages)))
         for status in statuses
     ]
-    return table("Tries by how they ended", ("Ended as", *(LANGUAGES.get(code, code) for code in languages), "All"), rows)
+    return table(
+        "Tries by how they ended", ("Ended as", *(LANGUAGES.get(code, code) for code in languages), "All"), rows
+    )
 
 
 def _sample(sample: Sample) -> Html:
