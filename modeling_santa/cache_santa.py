@@ -64,6 +64,29 @@ class GrowingCache(DynamicCache):
         self.layers = [GrowingLayer() for _ in range(config.num_hidden_layers)]
 
 
+class CancelledError(Exception):
+    """Stops a forward pass from inside; `stream_santa` catches it."""
+
+
+class CancellableCache(GrowingCache):
+    """A growing cache that stops the model before its next layer once `cancel` (a threading.Event) is set."""
+
+    cancel: Any = None
+
+    def update(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append a layer's new tokens, or raise CancelledError."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise CancelledError
+        both: tuple[torch.Tensor, torch.Tensor] = super().update(*args, **kwargs)
+        return both
+
+    def cut_to(self, tokens: int) -> None:
+        """Drop what stands behind a number of tokens, from layers that have seen different ones, too."""
+        for layer in self.layers:
+            if (surplus := layer.get_seq_length() - tokens) > 0:
+                layer.crop(-surplus)
+
+
 def one_cache(
     past_key_values: Cache | None, cache: Cache | None, kwargs: dict[str, Any]
 ) -> tuple[Cache | None, dict[str, Any]]:

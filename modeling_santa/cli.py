@@ -105,6 +105,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of sampling (default: 0)")
     parser.add_argument(
+        "--file-name", metavar="NAME", help="the file's path, for a StarCoder model, which was trained with it"
+    )
+    parser.add_argument("--repo-name", metavar="NAME", help="the repository's name, likewise")
+    parser.add_argument(
         "--optimize",
         choices=("off", "packed", "int8", "int4"),
         default="off",
@@ -219,6 +223,8 @@ def _write(arguments: argparse.Namespace, prefix: str, suffix: str | None) -> st
         temperature=arguments.temperature,
         top_p=arguments.top_p,
         seed=arguments.seed,
+        file_name=arguments.file_name,
+        repo_name=arguments.repo_name,
     ):
         print(piece.text, end="", flush=True)
         finish = piece.finish

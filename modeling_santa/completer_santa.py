@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from .cache_santa import CancelledError
 from .errors_santa import ModelError
 from .stream_santa import CachedPrompt, PlannedAnswer, StreamedPiece, plan_answer, read, write
 
@@ -44,7 +45,7 @@ class Completer:
         return "".join(piece.text for piece in self.stream(prefix, suffix, **settings))
 
     def prepare(self, prefix: str, suffix: str | None = "", **settings: Any) -> int:
-        """Read a text without writing, and return how many tokens were read.
+        """Read a text without writing, and return how many tokens were read, 0 where `cancel` was set meanwhile.
 
         For an editor whose cursor has jumped: the next keystroke there is then as fast as any other.
         """
@@ -52,7 +53,9 @@ class Completer:
         held = self._take(plan.ids)
         try:
             shared, held.sides = held.shared_with(plan.ids), plan.sides
-            read(self._model, plan.ids, held)
+            read(self._model, plan.ids, held, cancel=plan.cancel)
+        except CancelledError:
+            return 0
         finally:
             self._give_back(held)
         return len(plan.ids) - shared

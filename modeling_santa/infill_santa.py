@@ -1,5 +1,6 @@
 """Infilling: the middle between a prefix and a suffix, one or many at a time."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from .draw_santa import Draw, OnlyTokens
 from .encode_santa import encode_text
 from .errors_santa import ModelError
 from .fim_santa import TOKENS, FimMode, end_ids_of, ids_of_sentinels
-from .prompt_santa import ordered_ids, room_for_prompt
+from .prompt_santa import ordered_ids, origin_ids, room_for_prompt
 from .stop_santa import Stop
 from .stream_santa import Finish, StreamedPiece, check_settings, decode, stream
 
@@ -19,7 +20,7 @@ from .stream_santa import Finish, StreamedPiece, check_settings, decode, stream
 class Middle(str):
     """An infilled middle: a plain string that also knows why it ended.
 
-    `finish` is "end" (the model ended it), "stop" (a stop string or a stopping criterion did) or "length"
+    `finish` is "end" (the model ended it), "stop" (a stop string or a stopping criterion did), "cancelled" or "length"
     (`max_new_tokens` were reached); `is_truncated` says that it is "length".
     """
 
@@ -106,6 +107,17 @@ class StopAtTexts(StoppingCriteria):  # type: ignore[misc]  # transformers ships
         return torch.tensor([self.stops.decided(text)[1] for text in texts], device=input_ids.device)
 
 
+class StopOnceSet(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types
+    """End every row once an event is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002  # its signature
+        """Return which rows (B) are done: all, or none."""
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
 class InfillMixin:
     """Gives a causal model `infill`, `stream` and `completer`; expects `generate`, `config` and `device`."""
 
@@ -137,6 +149,9 @@ class InfillMixin:
         max_new_tokens: int | None = None,
         allow_truncated: bool = False,
         seed: int | None = None,
+        file_name: str | None = None,
+        repo_name: str | None = None,
+        cancel: threading.Event | None = None,
         **generate_kwargs: Any,
     ) -> Middle | list[Middle] | list[list[Middle]]:
         """Return the text that belongs between `prefix` and `suffix`: one, or a list for lists.
@@ -148,7 +163,8 @@ class InfillMixin:
         `num_return_sequences` above 1, a list of samples stands in place of each middle. `stop_strings` end a middle and
         are no part of it. A `streamer` of transformers (for one gap) gets the tokens of the middle as they come, and
         nothing of the prompt or the special tokens; a `TextIteratorStreamer` is read while `infill` runs in another
-        thread.
+        thread. `file_name` and `repo_name` tell a model of the StarCoder family where the text is from. Once `cancel` is
+        set, by any thread, no further token is written and `finish` is "cancelled".
 
         Raises:
             ModelError: lists of different lengths, a setting out of range, a streamer for more than one answer, no room
@@ -166,22 +182,24 @@ class InfillMixin:
         sentinels, end_ids = ids_of_sentinels(tokenizer), end_ids_of(tokenizer)
         pad_id = sentinels[TOKENS.pad]
         gaps = [tuple(encode_text(tokenizer, side) for side in gap) for gap in zip(prefixes, suffixes, strict=True)]
-        longest = 3 + max(len(before) + len(after) for before, after in gaps)
+        origin = origin_ids(tokenizer, file_name, repo_name)
+        longest = 3 + sum(map(len, origin)) + max(len(before) + len(after) for before, after in gaps)
         room, max_new_tokens = room_for_prompt(self.config.n_positions, max_new_tokens, longest)
-        prompts = [ordered_ids(tokenizer, before, after, room, mode=mode) for before, after in gaps]
+        prompts = [ordered_ids(tokenizer, before, after, room, mode=mode, origin=origin) for before, after in gaps]
         longest = max(map(len, prompts))
         input_ids = torch.tensor([[pad_id] * (longest - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
         stops = Stop(_texts(generate_kwargs.pop("stop_strings", None)))
         settings = _settings(tokenizer, generate_kwargs, end_ids, pad_id, len(prompts), seed, stops)
+        criteria = [*(generate_kwargs.get("stopping_criteria") or [])]
         if stops.rule:
-            settings["stopping_criteria"] = [
-                *(generate_kwargs.get("stopping_criteria") or []),
-                StopAtTexts(tokenizer, longest, stops),
-            ]
+            criteria.append(StopAtTexts(tokenizer, longest, stops))
+        if cancel is not None:
+            criteria.append(StopOnceSet(cancel))
+        settings["stopping_criteria"] = criteria
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         rows = getattr(out, "sequences", out)[:, longest:].tolist()
-        middles = [_middle(tokenizer, row, end_ids, stops, max_new_tokens) for row in rows]
+        middles = [_middle(tokenizer, row, end_ids, stops, max_new_tokens, cancel) for row in rows]
         if not allow_truncated and any(middle.is_truncated for middle in middles):
             raise ModelError(
                 f"infill: the completion reached max_new_tokens={max_new_tokens} without {TOKENS.end_of_text}; "
@@ -228,7 +246,9 @@ def _settings(
     return settings
 
 
-def _middle(tokenizer: Any, ids: list[int], end_ids: list[int], stops: Stop, most: int) -> Middle:
+def _middle(
+    tokenizer: Any, ids: list[int], end_ids: list[int], stops: Stop, most: int, cancel: threading.Event | None
+) -> Middle:
     """Return the text before the first special token or stop string, and why it ended."""
     end = next((at for at, token_id in enumerate(ids) if token_id in end_ids), None)
     text = decode(tokenizer, ids[:end], is_whole=end is not None)
@@ -236,4 +256,6 @@ def _middle(tokenizer: Any, ids: list[int], end_ids: list[int], stops: Stop, mos
     if is_stopped:
         return Middle(text[:size], finish="stop")
     finish: Finish = "end" if end is not None else "length" if len(ids) >= most else "stop"
+    if finish == "stop" and cancel is not None and cancel.is_set():
+        finish = "cancelled"
     return Middle(text, finish=finish)

@@ -1,20 +1,21 @@
 """Write a completion token by token: `stream` yields the text as it comes, held back where it is not decided yet."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 
-from .cache_santa import GrowingCache
+from .cache_santa import CancellableCache, CancelledError
 from .draw_santa import Draw
 from .encode_santa import EncodedText, encode_text, shared_start
 from .errors_santa import ModelError
 from .fim_santa import FimMode, end_ids_of
-from .prompt_santa import ordered_ids, room_for_prompt
+from .prompt_santa import ordered_ids, origin_ids, room_for_prompt
 from .stop_santa import Stop
 
-Finish = Literal["end", "stop", "length"]
+Finish = Literal["end", "stop", "length", "cancelled"]
 CUT_CHARACTER = "\ufffd"  # what decoding gives for a character that still lacks bytes
 
 
@@ -62,6 +63,7 @@ class PlannedAnswer:
     samples: "list[_Sample]"
     draw: Draw
     ends: frozenset[int]
+    cancel: threading.Event | None = None
 
 
 def stream(
@@ -70,7 +72,7 @@ def stream(
     """Yield the text between `prefix` and `suffix`, or after the prefix where `suffix` is None, as it is written.
 
     Every sample yields a piece for each token; the texts of its pieces together are its answer. Closing the iterator stops
-    the model before its next token. A prompt too long for the context loses what stands farthest from the gap.
+    the model before its next token; another thread stops it by setting `cancel`. A prompt too long for the context loses what stands farthest from the gap.
 
     Args:
         model: A SantaForCausalLM.
@@ -99,6 +101,9 @@ def plan_answer(
     seed: int = 0,
     n: int = 1,
     step: int = 1,
+    file_name: str | None = None,
+    repo_name: str | None = None,
+    cancel: threading.Event | None = None,
     like: Sequence[tuple[EncodedText, ...]] = (),
 ) -> PlannedAnswer:
     """Check the settings of an answer and build its prompt.
@@ -116,6 +121,10 @@ def plan_answer(
         seed: With the sample's number the only source of chance.
         n: How many samples are written, at once.
         step: Where the text is too long, its ends move by this many tokens at a time. See `fit`.
+        file_name: The path of the file, for a model whose vocabulary has a token for it (the StarCoder family).
+        repo_name: The repository's name, likewise.
+        cancel: Once it is set, by any thread, the model stops before its next layer, in the middle of a prompt, too;
+            each sample's last piece has then no text, and "cancelled" as its `finish`.
         like: The sides of earlier answers; what they share is not encoded again.
 
     Raises:
@@ -129,20 +138,30 @@ def plan_answer(
         for at, text in enumerate(texts)
     )
     before, after = sides[0], None if suffix is None else sides[1]
-    whole = len(before) + (0 if after is None else 3 + len(after))
+    origin = origin_ids(tokenizer, file_name, repo_name)
+    whole = sum(map(len, origin)) + len(before) + (0 if after is None else 3 + len(after))
     room, longest = room_for_prompt(int(model.config.n_positions), max_new_tokens, whole)
-    ids = ordered_ids(tokenizer, before, after, room, mode=mode, step=min(step, max(1, room // 4)))
+    ids = ordered_ids(tokenizer, before, after, room, mode=mode, step=min(step, max(1, room // 4)), origin=origin)
     if not ids:
         raise ModelError("the prompt is empty. Give some text to continue.")
     draw = Draw([f"{seed}/{i}" for i in range(n)], temperature=temperature, top_p=top_p, n_tokens=len(tokenizer))
     samples = [_Sample(tokenizer, i, stops, len(ids), whole - len(ids), longest) for i in range(n)]
-    return PlannedAnswer(sides, ids, samples, draw, frozenset(end_ids_of(tokenizer)))
+    return PlannedAnswer(sides, ids, samples, draw, frozenset(end_ids_of(tokenizer)), cancel)
 
 
 def write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[StreamedPiece]:
     """Yield the pieces of a planned answer; `held` is what is cached already, and is brought up to date for one sample."""
     held.sides = plan.sides
-    scores = read(model, plan.ids, held)
+    try:
+        yield from _write(model, plan, held)
+    except CancelledError:
+        for sample in plan.samples:
+            if sample.finish is None:
+                yield sample.cancelled()
+
+
+def _write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[StreamedPiece]:
+    scores = read(model, plan.ids, held, cancel=plan.cancel)
     if len(plan.samples) > 1:
         held.cache.batch_repeat_interleave(len(plan.samples))
         scores = scores.expand(len(plan.samples), -1)
@@ -159,14 +178,18 @@ def write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[Strea
         held.ids.append(new[0])
 
 
-def read(model: Any, ids: list[int], held: CachedPrompt) -> torch.Tensor:
-    """Read a prompt, all but what is cached of it, and return the scores (1, V) of the next token."""
+def read(model: Any, ids: list[int], held: CachedPrompt, *, cancel: threading.Event | None = None) -> torch.Tensor:
+    """Read a prompt, all but what is cached of it, and return the scores (1, V) of the next token.
+
+    Raises:
+        CancelledError: `cancel` was set; what was cached stays.
+    """
     shared = held.shared_with(ids)
     if shared == 0:
-        held.cache = GrowingCache(model.config)
+        held.cache = CancellableCache(model.config)
     elif surplus := held.cache.get_seq_length() - shared:
         held.cache.crop(-surplus)
-    held.ids = ids[:shared]
+    held.ids, held.cache.cancel = ids[:shared], cancel
     scores = _forward(model, torch.tensor([ids[shared:]], device=model.device), held)
     held.ids = list(ids)
     return scores
@@ -176,6 +199,11 @@ def read(model: Any, ids: list[int], held: CachedPrompt) -> torch.Tensor:
 def _forward(model: Any, input_ids: torch.Tensor, held: CachedPrompt) -> torch.Tensor:
     try:
         out = model(input_ids, past_key_values=held.cache, use_cache=True, logits_to_keep=1)
+    except CancelledError:
+        held.cache.cut_to(len(held.ids))
+        if not held.ids:
+            held.cache = None
+        raise
     except BaseException:
         held.ids, held.cache = [], None  # layers may have seen different tokens: start anew next time
         raise
@@ -225,6 +253,13 @@ class _Sample:
         piece, self._shown = text[self._shown : size], size
         return StreamedPiece(
             piece, self._sample, self._count, self._score, self.finish, self._prompt_tokens, self._left_out
+        )
+
+    def cancelled(self) -> StreamedPiece:
+        """Return the last piece of an answer that is stopped."""
+        self.finish = "cancelled"
+        return StreamedPiece(
+            "", self._sample, self._count, self._score, self.finish, self._prompt_tokens, self._left_out
         )
 
 

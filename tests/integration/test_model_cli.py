@@ -156,6 +156,8 @@ def _tokenizer(folder):
         ),
         (("complete", "{folder}", "--top-p", "0"), "x", "top_p=0.0 is out of range"),
         (("infill", "{folder}", "/no/such/file"), "", "No such file"),
+        (("complete", "{folder}", "x", "--file-name", "f.py"), "", "file_name: the tokenizer has no token for it"),
+        (("infill", "{folder}", "--repo-name", ""), "<FILL_HERE>", "repo_name='' is no name"),
         (("info", "/no/such/folder"), "", "has no config.json"),
         (("complete", "/no/such/folder"), "x", "is no folder here, and no model of this name could be read"),
         (("convert", "{folder}", "{folder}"), "", "exists. Name a folder that does not"),
@@ -177,8 +179,11 @@ def test_underscore_spellings_are_accepted(folder):
         def __init__(self, *names):
             self.names = names
 
-        def get_vocab(self):
-            return {name: number for number, name in enumerate(self.names)}
+        def convert_tokens_to_ids(self, token):
+            return self.names.index(token) if token in self.names else 0  # an unknown token is the first, as in GPT-2
+
+        def convert_ids_to_tokens(self, number):
+            return self.names[number]
 
     underscored = Vocabulary("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>")
     assert [0, 1, 2, 3, 4] == list(special_ids(underscored).values())

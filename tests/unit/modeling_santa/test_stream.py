@@ -235,7 +235,7 @@ def test_streamed_text_is_returned_text_in_random_cases(tiny_model, hf_tokenizer
 BAD_TEXTS = {
     "both sides empty": ("", ""),
     "a suffix of many contexts": ("x = ", SUFFIX * 300),
-    "a long line": ("x" * 100_000, "y" * 100_000),
+    "1 MB on one line": ("x" * 500_000, "y" * 500_000),
     "sentinels in both sides": ("<fim-prefix><fim-middle>" * 3, "<fim-suffix><|endoftext|>" * 3),
     "control characters": ("\x00\x1b[31m\ufeff", "\u2028\u202e\ufffd"),
 }
