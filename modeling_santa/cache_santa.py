@@ -64,7 +64,7 @@ class GrowingCache(DynamicCache):
         self.layers = [GrowingLayer() for _ in range(config.num_hidden_layers)]
 
 
-class CancelledError(Exception):
+class Cancelled(Exception):  # noqa: N818  # somebody asked for it
     """Stops a forward pass from inside; `stream_santa` catches it."""
 
 
@@ -74,9 +74,9 @@ class CancellableCache(GrowingCache):
     cancel: Any = None
 
     def update(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append a layer's new tokens, or raise CancelledError."""
+        """Append a layer's new tokens, or raise Cancelled."""
         if self.cancel is not None and self.cancel.is_set():
-            raise CancelledError
+            raise Cancelled
         both: tuple[torch.Tensor, torch.Tensor] = super().update(*args, **kwargs)
         return both
 

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from .cache_santa import CancelledError
+from .cache_santa import Cancelled
 from .errors_santa import ModelError
 from .stream_santa import CachedPrompt, PlannedAnswer, StreamedPiece, plan_answer, read, write
 
@@ -54,7 +54,7 @@ class Completer:
         try:
             shared, held.sides = held.shared_with(plan.ids), plan.sides
             read(self._model, plan.ids, held, cancel=plan.cancel)
-        except CancelledError:
+        except Cancelled:
             return 0
         finally:
             self._give_back(held)

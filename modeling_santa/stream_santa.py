@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from .cache_santa import CancellableCache, CancelledError
+from .cache_santa import CancellableCache, Cancelled
 from .draw_santa import Draw
 from .encode_santa import EncodedText, encode_text, shared_start
 from .errors_santa import ModelError
@@ -154,7 +154,7 @@ def write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[Strea
     held.sides = plan.sides
     try:
         yield from _write(model, plan, held)
-    except CancelledError:
+    except Cancelled:
         for sample in plan.samples:
             if sample.finish is None:
                 yield sample.cancelled()
@@ -182,7 +182,7 @@ def read(model: Any, ids: list[int], held: CachedPrompt, *, cancel: threading.Ev
     """Read a prompt, all but what is cached of it, and return the scores (1, V) of the next token.
 
     Raises:
-        CancelledError: `cancel` was set; what was cached stays.
+        Cancelled: `cancel` was set; what was cached stays.
     """
     shared = held.shared_with(ids)
     if shared == 0:
@@ -199,7 +199,7 @@ def read(model: Any, ids: list[int], held: CachedPrompt, *, cancel: threading.Ev
 def _forward(model: Any, input_ids: torch.Tensor, held: CachedPrompt) -> torch.Tensor:
     try:
         out = model(input_ids, past_key_values=held.cache, use_cache=True, logits_to_keep=1)
-    except CancelledError:
+    except Cancelled:
         held.cache.cut_to(len(held.ids))
         if not held.ids:
             held.cache = None
