@@ -1,6 +1,8 @@
 """Natural text of a file the way the report's code counts it: tokenize and ast for Python, pygments for the rest.
 
 It is what `compat="bigcode"` uses, and what the lexers are compared with. About a hundred times slower than these.
+tokenize is the running Python's: from 3.12 on it stops in some broken files in which 3.11's goes on (a literal left
+open), and the other way round (a bracket that closes nothing). The lexers count as 3.11 does on every version.
 Source: bigcode-project/bigcode-dataset, preprocessing/utils/text_extraction.py.
 """
 

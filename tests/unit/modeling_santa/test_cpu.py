@@ -95,6 +95,31 @@ def test_quantised_layers_compute_with_rounded_weights(monkeypatch, kind, rounde
         assert (expected - curved.float()).abs().max() < limit
 
 
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize("kind", [Int8Linear, Int4Linear])
+def test_rounded_weights_alone_multiply_many_rows_in_bfloat16_where_that_is_fast(monkeypatch, kind, is_fast):
+    """The blocks are widened to bfloat16 for a bfloat16 model there, to float32 elsewhere and for any other model."""
+    monkeypatch.setattr(quantised_santa, "has_fast_bf16", lambda: is_fast)
+    seen = []
+    monkeypatch.setattr(kind, "many_rows", lambda _, x: seen.append(x.dtype) or x.new_zeros(len(x), 192))
+    torch.manual_seed(3)
+    for dtype in (torch.bfloat16, torch.float32):
+        layer = kind(SantaLinear(64, 192).to(dtype), keep_exact=False)
+        with torch.no_grad():
+            assert dtype == layer(torch.randn(70, 64).to(dtype)).dtype
+    assert seen == [torch.bfloat16 if is_fast else torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize("keep_exact", [True, False])
+def test_a_mode_that_reads_prompts_slower_than_the_native_class_says_so(monkeypatch, model, keep_exact):
+    """Once the exact weights are let go there is nothing to fall back to, so a sentence says what it costs."""
+    said = []
+    monkeypatch.setattr(cpu_santa, "prompt_speed_alone", lambda mode, _: 0.9 if mode == "int4" else None)
+    monkeypatch.setattr(cpu_santa.logger, "warning", lambda text, *values: said.append(text % values))
+    optimize_for_cpu(model, "int4", keep_exact=keep_exact)
+    assert [True] * (not keep_exact) == ["0.90 of the native class's speed" in text for text in said]
+
+
 def test_an_int4_order_that_is_unknown_costs_only_time(monkeypatch):
     """Where the kernel's order of weights is not recognised, many rows go through the kernel itself."""
     dense, x = layer_of(torch.float32), torch.randn(70, 64)

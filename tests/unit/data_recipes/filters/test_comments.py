@@ -47,13 +47,16 @@ _PYTHON_BROKEN = [
     "# text\ndef f():\n    'docstring'\n    return sorted(x, key=lambda (a, b): a)\n",
     "# text\ndef f():\n    'docstring'\n    x = $y\n",
     "# text\n!pip install x\n'''doc'''\n",
-    "# text\ndef f():\n        'docstring'\n\treturn 1\n",
     "# text\nx = (\n",
-    "# text\nx = )\n",
     "# text\n'''open\n",
     "# text\nif x:\n        y\n    z\n",
-    "# text\ndef f():\n    'open\n",
 ]
+# tokenize takes these otherwise from Python 3.12 on. The shares are those that Python 3.11 gives.
+_PYTHON_AS_OF_3_11 = {
+    "# text\ndef f():\n        'docstring'\n\treturn 1\n": 4 / 46,
+    "# text\nx = )\n": 0,
+    "# text\ndef f():\n    'open\n": 4 / 26,
+}
 _JAVASCRIPT = [
     "a = 1 /* foo */ + b; // bar\n",
     "a = /\\/*x/ ; // yes\n`a ${ b /* c */ } // no`\n'//'\n",
@@ -89,6 +92,15 @@ def test_the_share_is_that_of_the_reference(lang, content):
     """Comments and docstrings weigh what tokenize, ast and pygments give, in sound files and broken ones."""
     (share,) = comment_shares([content], [lang])
     assert share == pytest.approx(comment_share_reference(content, lang), abs=1e-12)
+
+
+@pytest.mark.parametrize("content", _PYTHON_AS_OF_3_11)
+def test_the_share_of_a_broken_file_is_the_same_on_every_python(content):
+    """What the running Python makes of a broken file changes no data; on 3.11 the reference gives the same."""
+    expected = pytest.approx(_PYTHON_AS_OF_3_11[content], abs=1e-12)
+    assert expected == comment_shares([content], ["Python"])[0]
+    if sys.version_info < (3, 12):
+        assert expected == comment_share_reference(content, "Python")
 
 
 def test_docstrings_of_async_functions_count():
