@@ -1,9 +1,11 @@
 """The command `hf-santa demo`."""
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hf_santa.training_flags import add_fim_flags, fim_settings
 
 TRAIN_TOKENS = 1_800_000
 MAX_MINUTES = 6.0
+SHAPE = {"n_embd": 128, "n_layer": 3, "n_head": 4, "vocab_size": 4096, "seq_len": 256, "batch_size": 8}
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,6 +42,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help=f"tokens to train on (default: {TRAIN_TOKENS})",
     )
     parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="train for so long, on the model and the tokens that this machine's speed allows, in place of --train-tokens",
+    )
+    parser.add_argument(
         "--max-minutes",
         type=float,
         default=MAX_MINUTES,
@@ -64,6 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     lines_to = sys.stderr if arguments.json else sys.stdout
     steps = with_needs(arguments.only.split(",")) if arguments.only else list(STEPS)
     settings = _settings(arguments)
+    if arguments.minutes is not None:
+        words = " ".join(f"{name}={value}" for name, value in settings["shape"].items())
+        print(
+            f"budget minutes={arguments.minutes:g} {words} tokens={settings['train_tokens']}", file=lines_to, flush=True
+        )
     report = run_steps(out, steps, settings, lines_to)
     page = None
     if len(steps) == len(STEPS):
@@ -85,20 +99,44 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     from hf_santa.demo.steps import DemoError
     from hf_santa.demo.steps_data import default_roots, fingerprint
 
+    for name in ("minutes", "max_minutes"):
+        value = getattr(arguments, name)
+        if value is not None and not value > 0:
+            raise DemoError(f"--{name.replace('_', '-')} is {value:g}. Give a number above 0.")
     for name in ("train_tokens", "samples"):
         if getattr(arguments, name) < 1:
             raise DemoError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}. Give 1 or more.")
-    if not arguments.max_minutes > 0:
-        raise DemoError(f"--max-minutes is {arguments.max_minutes:g}. Give a number above 0.")
     roots = default_roots() if arguments.source is None else [arguments.source.expanduser()]
     return {
         "corpus_roots": [str(root.resolve()) for root in roots],
         "is_default_corpus": arguments.source is None,
         "corpus_fingerprint": fingerprint(roots),
         "seed": arguments.seed,
-        "train_tokens": arguments.train_tokens,
-        "max_minutes": arguments.max_minutes,
+        **_budget(arguments),
         "fim": fim_settings(arguments),
         "samples": arguments.samples,
         "toolchains": {name: shutil.which(name) for name in ("python3", "node", "javac", "java")},
     }
+
+
+def _budget(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the model's shape, the tokens to train on, and the longest time in minutes.
+
+    What `--minutes` chose is kept in `OUT/budget.json`, so that a run goes on with the same model on a machine that is
+    busier by now.
+    """
+    if arguments.minutes is None:
+        return {"shape": SHAPE, "train_tokens": arguments.train_tokens, "max_minutes": arguments.max_minutes}
+    from hf_santa.files import write_json
+    from modeling_santa.training.loop.budget import RESERVE, choose, flops_a_second
+    from modeling_santa.training.loop.team import join
+
+    path, found = arguments.out / "budget.json", {}
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+        found = json.loads(path.read_text())
+    if found.keys() != {"minutes", "shape", "train_tokens"} or found["minutes"] != arguments.minutes:
+        choice = choose(flops_a_second(join("cpu")) * 60 * arguments.minutes * RESERVE)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        found = {"minutes": arguments.minutes, "shape": asdict(choice.shape), "train_tokens": choice.tokens}
+        write_json(path, found)
+    return {"shape": found["shape"], "train_tokens": found["train_tokens"], "max_minutes": arguments.minutes}

@@ -56,6 +56,7 @@ STEPS = (
         ("recipe",),
         ("tokenizer",),
         ("modeling_santa/tokenizer", "modeling_santa/corpus/texts.py", "hf_santa/demo/steps_training.py"),
+        ("shape",),
     ),
     DemoStep(
         "corpus",
@@ -69,8 +70,8 @@ STEPS = (
         "train the model on the CPU",
         ("corpus",),
         ("trained",),
-        ("modeling_santa", "hf_santa/measures.py", "hf_santa/demo/steps_training.py"),
-        ("seed", "train_tokens", "max_minutes", "fim"),
+        ("modeling_santa", "hf_santa/measures.py", "hf_santa/baselines.py", "hf_santa/demo/steps_training.py"),
+        ("seed", "shape", "train_tokens", "max_minutes", "fim"),
     ),
     DemoStep(
         "model",

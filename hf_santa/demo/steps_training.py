@@ -15,11 +15,8 @@ from hf_santa.files import write_json
 from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
 from modeling_santa.fim_santa import FimMode
 
-SEQ_LEN = 256
-BATCH_SIZE = 8
 HELDOUT_SHARE = 0.03  # of the files, chosen by their hexsha
 GAPS = 200
-SHAPE = {"n_positions": SEQ_LEN, "n_embd": 128, "n_layer": 3, "n_head": 4}
 
 
 def texts(dataset: Path, *, is_heldout: bool) -> Iterator[str]:
@@ -43,14 +40,16 @@ def rows_of(dataset: Path, *, is_heldout: bool) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def train_the_tokenizer(out: Path, _: dict[str, Any]) -> str:
-    """Train the 4,096-token BPE on the training files; write `tokenizer/`."""
+def train_the_tokenizer(out: Path, settings: dict[str, Any]) -> str:
+    """Train the byte-level BPE on the training files; write `tokenizer/`."""
     from modeling_santa.tokenizer.train import save_tokenizer, train_tokenizer
 
     tokenizer = train_tokenizer(
-        texts(out / "dataset", is_heldout=False), vocab_size=4096, show_progress=sys.stderr.isatty()
+        texts(out / "dataset", is_heldout=False),
+        vocab_size=settings["shape"]["vocab_size"],
+        show_progress=sys.stderr.isatty(),
     )
-    save_tokenizer(tokenizer, out / "tokenizer", n_positions=SEQ_LEN)
+    save_tokenizer(tokenizer, out / "tokenizer", n_positions=settings["shape"]["seq_len"])
     sizes = tokenizer.get_vocab_size(with_added_tokens=False), tokenizer.get_vocab_size(with_added_tokens=True)
     return f"tokens={sizes[0]} special={sizes[1] - sizes[0]}"
 
@@ -81,44 +80,40 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     import numpy as np
     import torch
 
-    from modeling_santa.configuration_santa import SantaConfig
     from modeling_santa.corpus.fim_samples import FimDataset, read_tokens, unigram_bits
     from modeling_santa.corpus.windows import windows_of
     from modeling_santa.modeling_santa import SantaForCausalLM
     from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, token_bytes
+    from modeling_santa.training.loop.budget import Shape
     from modeling_santa.training.loop.curve import Curve
     from modeling_santa.training.loop.loop import TrainingPlan, train
 
+    shape = Shape(**settings["shape"])
     tokenizer = load_tokenizer(out / "tokenizer")
     tokens = read_tokens(out / "corpus" / "train")
     heldout_tokens = read_tokens(out / "corpus" / "heldout")
-    windows = windows_of(heldout_tokens, SEQ_LEN)
+    windows = windows_of(heldout_tokens, shape.seq_len)
     heldout_bytes = int(np.array([len(piece) for piece in token_bytes(tokenizer)])[windows[:, 1:]].sum())
     unigram = float(unigram_bits(tokens, padded_vocab_size(tokenizer))[windows[:, 1:]].sum()) / heldout_bytes
 
     torch.manual_seed(settings["seed"])
     end_id = tokenizer.token_to_id("<|endoftext|>")
-    config = SantaConfig(
-        **SHAPE,
+    config = shape.config(
         vocab_size=padded_vocab_size(tokenizer),
         bos_token_id=end_id,
         eos_token_id=end_id,
         pad_token_id=tokenizer.token_to_id("<fim-pad>"),
-        # Differs from the report: no dropout. The demo sees every file at most once.
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
     )
     model = SantaForCausalLM(config)
-    steps = max(1, settings["train_tokens"] // (BATCH_SIZE * SEQ_LEN))
+    steps = max(1, settings["train_tokens"] // (shape.batch_size * shape.seq_len))
     plan = TrainingPlan(
         steps=steps,
-        batch_size=BATCH_SIZE,
+        batch_size=shape.batch_size,
         seed=settings["seed"],
         save_every=min(100, max(1, steps // 4)),
         time_limit_s=60 * settings["max_minutes"],
     )
-    dataset = FimDataset(tokens, tokenizer, seq_len=SEQ_LEN, seed=settings["seed"], **settings["fim"])
+    dataset = FimDataset(tokens, tokenizer, seq_len=shape.seq_len, seed=settings["seed"], **settings["fim"])
     result = train(
         model,
         dataset,
@@ -136,11 +131,11 @@ def train_the_model(out: Path, settings: dict[str, Any]) -> str:
     final = result["log"][-1]["heldout_bits_per_byte"]
     measures = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "tokens": result["steps"] * BATCH_SIZE * SEQ_LEN,
+        "tokens": result["steps"] * shape.batch_size * shape.seq_len,
         "steps": result["steps"],
         "planned_steps": steps,
-        "seq_len": SEQ_LEN,
-        "batch_size": BATCH_SIZE,
+        "seq_len": shape.seq_len,
+        "batch_size": shape.batch_size,
         "fim_rate": settings["fim"]["fim_rate"],
         "fim": settings["fim"],
         "bits_per_byte": final,

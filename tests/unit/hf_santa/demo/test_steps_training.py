@@ -1,11 +1,13 @@
 """The demo's training: what it says when time was short, and which runs go on from which checkpoints."""
 
+import argparse
 import json
 from dataclasses import replace
 
 import pytest
 
 from hf_santa.cli import main
+from hf_santa.demo.cli import _budget
 from hf_santa.demo.steps_training import checkpoints_of, short_of_time
 from modeling_santa.training.loop.plan import TrainingPlan
 
@@ -30,8 +32,30 @@ def test_more_time_goes_on_from_the_same_checkpoints(tmp_path):
     assert not first.exists()
 
 
+@pytest.mark.parametrize("flag", ["--max-minutes", "--minutes"])
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
-def test_no_time_is_refused(minutes, tmp_path, capsys):
+def test_no_time_is_refused(flag, minutes, tmp_path, capsys):
     """Zero, negative and no number at all."""
-    assert main(["demo", "--out", str(tmp_path), f"--max-minutes={minutes}"]) == 2
+    assert main(["demo", "--out", str(tmp_path), f"{flag}={minutes}"]) == 2
     assert "Give a number above 0" in capsys.readouterr().err
+
+
+def test_a_time_too_short_for_a_step_is_refused(tmp_path, capsys):
+    """The message says what it is not enough for, and nothing is begun."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "one.py").write_text("x = 1\n")
+    out = tmp_path / "out"
+    assert main(["demo", "--source", str(tmp_path / "code"), "--out", str(out), "--minutes=1e-6"]) == 2
+    assert "not enough for one step of the smallest model" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_what_the_minutes_chose_is_kept(tmp_path):
+    """A second run takes the first one's model, however fast the machine is by then; other minutes choose anew."""
+    budget = argparse.Namespace(minutes=0.5, out=tmp_path)
+    first = _budget(budget)
+    assert first["shape"]["n_embd"] % first["shape"]["n_head"] == 0
+    assert (first["max_minutes"], _budget(budget)) == (0.5, first)
+    (tmp_path / "budget.json").write_text('{"minutes": 0.5')
+    assert _budget(budget)["max_minutes"] == 0.5
+    assert _budget(argparse.Namespace(minutes=50.0, out=tmp_path))["train_tokens"] > first["train_tokens"]
