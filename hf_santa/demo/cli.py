@@ -45,7 +45,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--minutes",
         type=float,
         metavar="N",
-        help="train for so long, on the model and the tokens that this machine's speed allows, in place of --train-tokens",
+        help="minutes of training; model and tokens are those that this machine's speed allows, in place of --train-tokens",
     )
     parser.add_argument(
         "--max-minutes",
