@@ -21,6 +21,7 @@ _COMMENT = re.compile(rb"[ \t]+(?:#|//|--|;).*")
 _WORD = re.compile(rb"[^\s\"'`<>|\\,;&]+")
 _DSN = re.compile(rb"[^\s:@/\"'`]+")
 _ELEMENT = re.compile(rb"[^<\r\n\]]*")
+_SEPARATED = re.compile(rb",[ \t]*[\r\n][ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
@@ -33,7 +34,7 @@ _MAX_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A value that has a name: its offsets in bytes, and how it is written."""
+    """A value that has a name: its offsets in bytes, and how it is written; `is_separated`: on a line after a comma."""
 
     value: str
     start: int
@@ -41,6 +42,7 @@ class Assignment:
     is_quoted: bool
     is_call: bool
     is_listed: bool
+    is_separated: bool
 
 
 def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignment | None:
@@ -59,7 +61,13 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
     ).endswith(b"(")
     is_listed = is_listed or _PROSE.search(matched) is not None  # a sentence: pass `name`
     return Assignment(
-        data[start:stop].decode("utf-8", "replace"), start, stop, opened is not None, b"(" in matched, is_listed
+        data[start:stop].decode("utf-8", "replace"),
+        start,
+        stop,
+        opened is not None,
+        b"(" in matched,
+        is_listed,
+        _SEPARATED.search(matched) is not None,
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hf-santa"
 
 
-def compiled_database(expressions: Sequence[str]) -> Any:
-    """Return Hyperscan's database of these expressions, from the cache where it holds a sound one."""
-    path = _path(expressions)
+def compiled_database(expressions: Sequence[str], repeated: Collection[int] = ()) -> Any:
+    """Return Hyperscan's database of these expressions, from the cache where it holds a sound one.
+
+    It tells the first match of each expression, and all matches of those whose numbers are `repeated`.
+    """
+    path = _path(expressions, repeated)
     if (kept := _read(path)) is not None and (database := _loaded(kept)) is not None:
         return database
-    database = _compiled(expressions)
+    database = _compiled(expressions, repeated)
     _write(path, database)
     return database
 
 
-def _path(expressions: Sequence[str]) -> Path | None:
+def _path(expressions: Sequence[str], repeated: Collection[int]) -> Path | None:
     """Return where the database of these expressions is kept; None if the user has no home folder."""
     import hyperscan
 
-    about = [str(getattr(hyperscan, "__version__", "")), platform.machine(), _processor(), *expressions]
+    about = [
+        str(getattr(hyperscan, "__version__", "")),
+        platform.machine(),
+        _processor(),
+        str(sorted(repeated)),
+        *expressions,
+    ]
     name = hashlib.sha256("\0".join(about).encode()).hexdigest()[:32]
     try:
         return cache_folder() / f"rules-{name}.hs"
@@ -93,15 +102,16 @@ def _loaded(data: bytes) -> Any:
     return database
 
 
-def _compiled(expressions: Sequence[str]) -> Any:
+def _compiled(expressions: Sequence[str], repeated: Collection[int]) -> Any:
     import hyperscan
 
-    flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
+    flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY | hyperscan.HS_FLAG_DOTALL
+    single = flags | hyperscan.HS_FLAG_SINGLEMATCH
     database = hyperscan.Database()
     database.compile(
         [regex.encode() for regex in expressions],
         ids=list(range(len(expressions))),
-        flags=flags | hyperscan.HS_FLAG_DOTALL,
+        flags=[flags if number in repeated else single for number in range(len(expressions))],
     )
     return database
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.pii.addresses import ip_spans
@@ -12,6 +13,7 @@ from data_recipes.pii.finding import DEFAULT_TYPES, TYPES, Finding, Span
 from data_recipes.pii.key_engine import KeyEngine, key_engine
 from data_recipes.pii.named_values import is_surely_random
 from data_recipes.pii.names import may_hold_name, name_spans
+from data_recipes.pii.recognizers import OtherRecognizer, other_recognizers
 from data_recipes.pii.replacements import is_replacement
 
 RANDOM_PASSWORD = "random-password"  # noqa: S105  # the name of a rule
@@ -76,7 +78,7 @@ class TextSearch:
         return self._text.encode("utf-8", "surrogatepass")
 
     @cached_property
-    def _candidates(self) -> tuple[dict[int, int], set[str]]:
+    def _candidates(self) -> tuple[dict[int, list[int]], set[str]]:
         return self._engine.candidates(self._data)
 
     @cached_property
@@ -142,22 +144,57 @@ def _scan(text: str, engine: KeyEngine) -> TextSearch:
     return TextSearch(text, engine)
 
 
-def find_pii(text: str, types: Sequence[str] = DEFAULT_TYPES, *, engine: KeyEngine | None = None) -> list[Finding]:
+def find_pii(
+    text: str,
+    types: Sequence[str] | None = None,
+    *,
+    engine: KeyEngine | None = None,
+    recognizers: Sequence[Any] = (),
+) -> list[Finding]:
     """Return the personal data in a text, in order and without overlap.
 
     PASSWORD, USERNAME and NAME are found only where they are asked for. A password that a machine drew is a KEY where
-    PASSWORD is not asked for.
+    PASSWORD is not asked for. Without `types` they are e-mail and IP addresses, keys, and all types of the recognizers.
 
-    `engine` holds other rules for keys than those of this package.
+    `engine` holds other rules for keys than those of this package. `recognizers` are presidio's `EntityRecognizer`s, or
+    their names (`module:NAME`), which are asked besides; of finds that overlap the first counts, then the longest.
 
     >>> find_pii("author = 'bob@corp.io'")
     [Finding(start=10, end=21, type='EMAIL_ADDRESS', rule='email')]
 
     Raises:
-        DataError: a type that is not one of `TYPES`.
+        DataError: a type that neither is one of `TYPES` nor a recognizer's; a recognizer that can't be used.
     """
-    if unknown := [name for name in types if name not in TYPES]:
-        raise DataError(f"find_pii: type {unknown[0]!r} is not available. Types of this version: {', '.join(TYPES)}.")
+    others = other_recognizers(recognizers)
+    asked = asked_types(types, others)
+    own = _own(text, [kind for kind in asked if kind in TYPES], engine)
+    if not others:
+        return own
+    more = [find for other in others for find in other.findings(text) if find.type in asked]
+    kept: list[Finding] = []
+    for find in sorted([*own, *more], key=lambda one: (one.start, -one.end, one.rule.startswith("recognizer:"))):
+        if not kept or find.start >= kept[-1].end:
+            kept.append(find)
+    return kept
+
+
+def asked_types(types: Sequence[str] | None, others: Sequence[OtherRecognizer]) -> tuple[str, ...]:
+    """Return the types to find, in the order of `TYPES`, then those of other recognizers; None stands for the usual ones.
+
+    Raises:
+        DataError: one is not known, or they are no list.
+    """
+    theirs = [kind for other in others for kind in other.types]
+    known = tuple(dict.fromkeys([*TYPES, *theirs]))
+    asked = (*DEFAULT_TYPES, *theirs) if types is None else types
+    if isinstance(asked, str) or set(asked) - set(known):
+        wrong = asked if isinstance(asked, str) else next(one for one in asked if one not in known)
+        raise DataError(f"find_pii: type {wrong!r} is not available. Types of this version: {', '.join(known)}.")
+    return tuple(kind for kind in known if kind in asked)
+
+
+def _own(text: str, types: Sequence[str], engine: KeyEngine | None) -> list[Finding]:
+    """Return what this package's own rules find."""
     seen = scan(text, engine)
     spans = sorted(
         (start, end, kind, rule)

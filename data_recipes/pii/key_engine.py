@@ -16,10 +16,11 @@ from data_recipes.pii.assignments import PLACES, name_at, read_assignment
 from data_recipes.pii.key_filters import is_block_of_key, is_certain, is_key
 from data_recipes.pii.key_rules import Rule, key_rules
 from data_recipes.pii.named_values import is_value
-from data_recipes.pii.prefilter import BACKENDS, GATES, best_backend, is_installed, prefilter_of, re2_options
+from data_recipes.pii.prefilter import BACKENDS, GATES, MOST_ENDS, best_backend, is_installed, prefilter_of, re2_options
 from data_recipes.pii.value_roles import TYPE_OF_ROLE, role_of
 
-_LONGEST_MATCH = 4096  # of the expression of a place
+LONGEST_MATCH = 400
+"""No expression of a place matches more bytes."""
 
 MAX_BLOCK_BYTES = 24_000
 """No private key is longer; a header without a footer is searched no further."""
@@ -32,7 +33,7 @@ _BODY = re.compile(rb"(?:(?:[\s\"'+,;*#|>]|\\+[nrt]){0,40}[A-Za-z0-9+/=]{20,})+"
 _DIGIT = re.compile(rb"[0-9]")
 _IDENTIFIER = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTINUATION, _LETTER = re.compile(rb"[\x80-\xbf]"), re.compile(rb"[\x80-\xff]")
-_Search = Callable[[bytes, int], Any]
+_Search = Callable[..., Any]  # of a text, from a place on, up to another
 
 
 class KeyEngine:
@@ -55,10 +56,10 @@ class KeyEngine:
         self._compiled: dict[str, _Search] = {}
         self._prefilter = prefilter_of(self.rules, self.backend, is_patient=named is None)
 
-    def candidates(self, data: bytes) -> tuple[dict[int, int], set[str]]:
+    def candidates(self, data: bytes) -> tuple[dict[int, list[int]], set[str]]:
         """Return the numbers of the rules that may match, in order, and the names of the gates that do.
 
-        With each number goes where its first match ends at the earliest.
+        With each number go the ends of its matches, as `prefilter_of` tells them.
         """
         hits = self._prefilter(data)
         count = len(self.rules)
@@ -96,17 +97,19 @@ class KeyEngine:
             rule = self.rules[number]
             if rule.kind not in PLACES or is_user is (rule.type != "USERNAME"):
                 continue
-            search, at = self._search(rule.regex), max(0, ends.get(number, 0) - _LONGEST_MATCH)
-            while found := search(data, at):
-                begin, start = found.start(), found.start(1)
-                name = name_at(data, begin, start)
-                role = role_of(name, is_user=rule.type == "USERNAME") if rule.needs_name else rule.role or rule.type
-                read = read_assignment(rule.kind, data, begin, start) if role else None
-                if read and role and is_value(role, name, read) and not (read.is_listed and rule.is_unsure(role)):
-                    yield read.start, read.end, TYPE_OF_ROLE[role], rule
-                    at = read.end
-                else:
-                    at = max(begin + 1, start)
+            search, at = self._search(rule.regex), 0
+            for first, last in _windows(ends.get(number, ()), len(data)):
+                at = max(at, first)
+                while at < last and (found := search(data, at, last)):
+                    begin, start = found.start(), found.start(1)
+                    name = name_at(data, begin, start)
+                    role = role_of(name, is_user=rule.type == "USERNAME") if rule.needs_name else rule.role or rule.type
+                    read = read_assignment(rule.kind, data, begin, start) if role else None
+                    if read and role and is_value(role, name, read) and not (read.is_listed and rule.is_unsure(role)):
+                        yield read.start, read.end, TYPE_OF_ROLE[role], rule
+                        at = read.end
+                    else:
+                        at = max(begin + 1, start)
 
     def _search(self, regex: str) -> _Search:
         if regex not in self._compiled:
@@ -144,6 +147,20 @@ class KeyEngine:
                 if is_block_of_key(data[opened.start() : end], opened.end() - opened.start()):
                     yield opened.start(), end
             opened = following
+
+
+def _windows(ends: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
+    """Yield where matches may stand of which some end at these places; all of a text where no end is known."""
+    if not ends:
+        yield 0, length
+        return
+    first, last = max(0, ends[0] - LONGEST_MATCH), ends[0]
+    for end in ends:
+        if end - LONGEST_MATCH > last:
+            yield first, last
+            first = end - LONGEST_MATCH
+        last = max(last, end)
+    yield first, last if len(ends) < MOST_ENDS else length
 
 
 def key_engine(backend: str | None = None) -> KeyEngine:

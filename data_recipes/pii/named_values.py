@@ -25,6 +25,7 @@ _NOBODY = re.compile(
 )
 _WRAPPER = re.compile(r"(?:base64:|hex2bin:|hex:|\{noop\}|django-insecure-|[Bb]earer |[Bb]asic |[Tt]oken )")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
+_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,16}[uUlL]{0,3}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z|[\x20-\x7e]{40,}\Z")
 _INTERPOLATED = re.compile(
@@ -55,7 +56,7 @@ _USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,40}\Z")
 _NO_USER = re.compile(r"(?i:user|name|login|admin|root|test|example|your|email|account)|[a-z][A-Z]|\.\w+\.|_id\Z")
 # Texts of other languages, written in escapes; formats and expressions; versions; paths of the registry; words with "=".
 _ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[89A-Fa-f][0-9A-Fa-f]")
-_FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!][^{}]*)?\}")
+_FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!\[(][^{}]*)?\}")
 _EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\\[dws][+*{]")
 _NO_VALUE = re.compile(
     r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[0-9a-fA-F-]{8}"
@@ -101,8 +102,8 @@ def _is_secret(value: str, name: str, found: Assignment, *, is_strong: bool) -> 
     core = _WRAPPER.sub("", value, count=1)
     if len(core) < 8 or any(shape.search(core) for shape in (_URL, _DATE)) or _is_plain(core):
         return False
-    if _UUID.match(core):
-        return is_strong
+    if _UUID.match(core):  # behind a comma it begins the next line of a table of numbers and names
+        return is_strong and not found.is_separated
     if _HEX.match(core):
         return _is_secret_hex(core, name, is_strong=is_strong)
     hard = {char for char in core if not char.isalnum()} - _SOFT
@@ -158,6 +159,8 @@ def _is_password(value: str, *, is_sure: bool) -> bool:
     ):
         return False
     if any(word.fullmatch(value) for word in (_CONSTANT, _NOBODY, _TYPE_NAME)):
+        return False
+    if _UUID.match(value) or _NUMBER.match(value):  # the number of a right, of a structure or of an error
         return False
     return _is_literal_password(value) if is_sure else _is_bare_password(value)
 

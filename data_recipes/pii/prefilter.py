@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
+from data_recipes.pii.assignments import PLACES
 from data_recipes.pii.compiled_rules import compiled_database
 from data_recipes.pii.key_rules import Rule
 
@@ -37,7 +38,10 @@ ENCODED for what may be base64, percent encoding or character references.
 PATIENCE_BYTES = 1 << 20
 """So many bytes are searched with the keywords alone before Hyperscan's database is loaded or compiled."""
 
-Prefilter = Callable[[bytes], dict[int, int]]
+MOST_ENDS = 256
+"""A rule with more matches in a text is searched for in the whole of it."""
+
+Prefilter = Callable[[bytes], dict[int, list[int]]]
 
 
 def best_backend() -> str:
@@ -54,7 +58,8 @@ def is_installed(package: str) -> bool:
 def prefilter_of(rules: Sequence[Rule], backend: str, *, is_patient: bool = False) -> Prefilter:
     """Return a function from a text's bytes to the numbers of the rules that may match.
 
-    With each number goes where its first match ends at the earliest, or 0 where the backend does not tell.
+    With each number goes where its first match ends, and for the rules of a place where each match may end, at most
+    `MOST_ENDS`; nothing where the backend does not tell.
     Numbers from `len(rules)` on are those of the `GATES`. With `is_patient`, Hyperscan begins its work after
     `PATIENCE_BYTES`.
     """
@@ -79,7 +84,7 @@ def _patient_prefilter(rules: Sequence[Rule]) -> Prefilter:
     quick = (_re2_prefilter if is_installed("re2") else _plain_prefilter)(rules)
     left, lock, scan = PATIENCE_BYTES, Lock(), None
 
-    def prefilter(data: bytes) -> dict[int, int]:
+    def prefilter(data: bytes) -> dict[int, list[int]]:
         nonlocal left, scan
         if scan is None:
             with lock:
@@ -92,15 +97,20 @@ def _patient_prefilter(rules: Sequence[Rule]) -> Prefilter:
 
 
 def _hyperscan_prefilter(rules: Sequence[Rule]) -> Prefilter:
-    database = compiled_database([*(rule.sign or rule.regex for rule in rules), *GATES.values()])
+    expressions = [*(rule.sign or rule.regex for rule in rules), *GATES.values()]
+    database = compiled_database(expressions, [at for at, rule in enumerate(rules) if rule.kind in PLACES])
     lock = Lock()  # a database has one scratch space
 
-    def prefilter(data: bytes) -> dict[int, int]:
-        hits: dict[int, int] = {}
+    def prefilter(data: bytes) -> dict[int, list[int]]:
+        hits: dict[int, list[int]] = {}
+
+        def found(number: int, _from: int, end: int, *_: Any) -> None:
+            ends = hits.setdefault(number, [])
+            if len(ends) < MOST_ENDS:
+                ends.append(end)
+
         with lock:
-            database.scan(
-                data, match_event_handler=lambda number, _from, end, *_: hits.setdefault(number, end) and None
-            )
+            database.scan(data, match_event_handler=found)
         return hits
 
     return prefilter
@@ -118,9 +128,9 @@ def _re2_prefilter(rules: Sequence[Rule]) -> Prefilter:
     gates = [re2.compile(regex.encode(), options) for regex in GATES.values()]
     numbers = list(owners.values())
 
-    def prefilter(data: bytes) -> dict[int, int]:
-        hits = {number: 0 for word in words.Match(data) or () for number in numbers[word]}
-        return hits | {len(rules) + at: 0 for at, gate in enumerate(gates) if gate.search(data)}
+    def prefilter(data: bytes) -> dict[int, list[int]]:
+        hits: dict[int, list[int]] = {number: [] for word in words.Match(data) or () for number in numbers[word]}
+        return hits | {len(rules) + at: [] for at, gate in enumerate(gates) if gate.search(data)}
 
     return prefilter
 
@@ -131,11 +141,11 @@ def _plain_prefilter(rules: Sequence[Rule]) -> Prefilter:
     exact = [(word.encode(), numbers) for word, numbers in owners if word != word.lower()]
     gates = [re.compile(regex.encode()) for regex in GATES.values()]
 
-    def prefilter(data: bytes) -> dict[int, int]:
+    def prefilter(data: bytes) -> dict[int, list[int]]:
         lower = data.lower()
-        hits = {number: 0 for word, numbers in any_case if word in lower for number in numbers}
-        hits |= {number: 0 for word, numbers in exact if word in data for number in numbers}
-        return hits | {len(rules) + at: 0 for at, gate in enumerate(gates) if gate.search(data)}
+        hits: dict[int, list[int]] = {number: [] for word, numbers in any_case if word in lower for number in numbers}
+        hits |= {number: [] for word, numbers in exact if word in data for number in numbers}
+        return hits | {len(rules) + at: [] for at, gate in enumerate(gates) if gate.search(data)}
 
     return prefilter
 

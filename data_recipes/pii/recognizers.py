@@ -80,14 +80,20 @@ def other_recognizers(given: Iterable[Any]) -> tuple[OtherRecognizer, ...]:
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise DataError(f"recognizers={given!r}: expected a list of recognizers or of their names.")
-    return tuple(_named(one) if isinstance(one, str) else _checked(one, type(one).__name__) for one in given)
+    return tuple(map(_recognizer, given))
+
+
+def _recognizer(given: Any) -> OtherRecognizer:
+    if isinstance(given, OtherRecognizer):
+        return given
+    return _named(given) if isinstance(given, str) else _checked(given, type(given).__name__)
 
 
 def identity_of(given: Any) -> list[str]:
     """Return what a run knows a recognizer by: its name, its code and what it finds, not the state of a model."""
     from data_recipes.disk.files import checksum  # imports pyarrow, which a search does not need
 
-    made = _named(given) if isinstance(given, str) else _checked(given, type(given).__name__)
+    made = _recognizer(given)
     code = getattr(sys.modules.get(str(getattr(given, "__module__", ""))), "__file__", None)
     if isinstance(given, str):
         place = given.rpartition(":")[0]

@@ -3,6 +3,7 @@
 import inspect
 import json.decoder
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,12 @@ from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
 from data_recipes.errors import DataError
 from data_recipes.pii import find
+from data_recipes.pii.assignments import PLACES
 from data_recipes.pii.find import find_pii
-from data_recipes.pii.key_engine import BACKENDS, KeyEngine, key_engine
+from data_recipes.pii.key_engine import BACKENDS, LONGEST_MATCH, KeyEngine, key_engine
 from data_recipes.pii.key_filters import entropy, is_placeholder, looks_random
 from data_recipes.pii.key_rules import key_rules
+from data_recipes.pii.prefilter import MOST_ENDS
 from data_recipes.pii.presidio import pii_registry
 from data_recipes.pii.redaction import redact
 from data_recipes.pii.replacements import STYLES
@@ -274,3 +277,21 @@ def test_filters_tell_words_from_random_characters():
         for _ in range(200)
     ]
     assert sum(map(looks_random, made)) >= 198
+
+
+def test_no_place_is_longer_than_its_window():
+    """The windows in which the expressions of places are searched for hold the longest match of each."""
+    widths = {rule.id: re._parser.parse(rule.regex).getwidth()[1] for rule in key_rules() if rule.kind in PLACES}
+    assert len(widths) > 10
+    assert max(widths.values()) <= LONGEST_MATCH
+
+
+@pytest.mark.parametrize("count", [1, 3, MOST_ENDS, 3 * MOST_ENDS])
+def test_many_places_far_apart_and_close_together_are_all_found(count):
+    """Windows around the ends that Hyperscan tells lose nothing, however many there are, whatever lies between."""
+    text = "".join(
+        f'db_password = "maple{number:04}!"\n' + "x = 1\n" * (300 if number % 7 == 0 else 0) for number in range(count)
+    )
+    found = {backend: find_pii(text, ("PASSWORD",), engine=key_engine(backend)) for backend in ("hyperscan", "re2")}
+    assert found["hyperscan"] == found["re2"]
+    assert len(found["re2"]) == count

@@ -72,6 +72,11 @@ def test_passwords_are_found_as_programs_store_them():
         'password_label = "Password8!x"',
         "LOG('guessed %r container type (pass `asn1Spec` to guide)')",
         "['proxy', 'proxy_user', 'proxy_pass1', 'other_2']",
+        "USER_CHANGE_PASSWORD = 0x00000040\n",
+        "NS_E_LEGACY_PASSWORD = 0xC00D2793\n",
+        'ResetPassword = "00299570-246d-11d0-a768-00aa006e0529"',
+        "    'Secret',\n    '7f561281-5301-11d1-a9c5-0000f80367c1': 'Private-Key',\n    'a9e84eed-e630-4b67-b4b3-cad2a82d345e': 1",
+        'key = f"Fn::{tag[1:]}"',
         "    </SecretAccessKey>\n      <Expiration>\n        2013-05-14T23:00:23Z\n      </Expiration>",
     ],
 )

@@ -10,6 +10,7 @@ from presidio_analyzer.predefined_recognizers import IpRecognizer
 
 from data_recipes.errors import DataError
 from data_recipes.pii.detector import Detector
+from data_recipes.pii.find import find_pii
 from data_recipes.pii.recognizers import identity_of
 from data_recipes.pii.redaction import redact
 from data_recipes.pii.rows import Redactor
@@ -156,3 +157,31 @@ def test_a_recognizer_by_its_name(tmp_path):
     before = identity_of(f"{path}:Mine")
     path.write_text(path.read_text() + "# changed\n")
     assert identity_of(f"{path}:Mine") != before
+
+
+def test_find_pii_asks_other_recognizers():
+    """All of their types count where none is named; their finds come in order, without overlap, as a recognizer's."""
+    text = "call +1 555 123 4567 or bob@corp.io"
+    found = find_pii(text, recognizers=[PHONES, Words({"bob": "PERSON"})])
+    assert [(f.type, f.rule) for f in found] == [
+        ("PHONE_NUMBER", "recognizer:PatternRecognizer"),
+        ("EMAIL_ADDRESS", "email"),
+    ]
+    assert [f.type for f in find_pii(text, ("NAME",), recognizers=[Words({"bob": "PERSON"})])] == ["NAME"]
+    assert find_pii(text, ("KEY",), recognizers=[PHONES]) == []
+
+
+@pytest.mark.parametrize(
+    ("types", "recognizers", "says"),
+    [
+        (("PHONE_NUMBER",), (), "type 'PHONE_NUMBER' is not available"),
+        ("KEY", (), "type 'KEY' is not available"),
+        (None, "module:NAME", "expected a list"),
+        (None, [object()], "has no analyze"),
+        (None, [Words({"call": "PERSON"}, [])], "has no analyze"),
+    ],
+)
+def test_find_pii_refuses_what_it_cannot_ask(types, recognizers, says):
+    """A type that nobody finds, types or recognizers that are no list, and what is no recognizer have messages."""
+    with pytest.raises(DataError, match=says):
+        find_pii("call", types, recognizers=recognizers)
