@@ -98,7 +98,7 @@ class KeyEngine:
             if rule.kind not in PLACES or is_user is (rule.type != "USERNAME"):
                 continue
             search, at = self._search(rule.regex), 0
-            for first, last in _windows(ends.get(number, ()), len(data)):
+            for first, last in _windows(ends.get(number, ()), len(data)):  # a sign may end before its expression
                 at = max(at, first)
                 while at < last and (found := search(data, at, last)):
                     begin, start = found.start(), found.start(1)
@@ -154,13 +154,13 @@ def _windows(ends: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
     if not ends:
         yield 0, length
         return
-    first, last = max(0, ends[0] - LONGEST_MATCH), ends[0]
+    first, last = max(0, ends[0] - LONGEST_MATCH), ends[0] + LONGEST_MATCH
     for end in ends:
         if end - LONGEST_MATCH > last:
             yield first, last
             first = end - LONGEST_MATCH
-        last = max(last, end)
-    yield first, last if len(ends) < MOST_ENDS else length
+        last = max(last, end + LONGEST_MATCH)
+    yield first, min(last, length) if len(ends) < MOST_ENDS else length
 
 
 def key_engine(backend: str | None = None) -> KeyEngine:

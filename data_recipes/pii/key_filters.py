@@ -31,10 +31,11 @@ _HASH_WORD = re.compile(
 _SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
 _INTEGRITY = re.compile(r"sha(?:1|256|384|512)-", re.IGNORECASE)
 _NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
-_PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
+_PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|websocket-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
 _NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
+_WORD_OF_NAME = re.compile(r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _SHORT_HEX = 16
 _NAME_CHARS = 48
@@ -125,6 +126,18 @@ def is_certain(value: str) -> bool:
     return likeness_to_words(value) < 2 * _RANDOM_A_CHAR * len(value)
 
 
+def is_of_words(value: str) -> bool:
+    """Return whether a value is made of words and abbreviations, as names of programs are, with few digits.
+
+    >>> is_of_words("hexPKCS8TestPKCS1Key"), is_of_words("q7RkX0aPz2LmWc9d")
+    (True, False)
+    """
+    digits = sum(map(str.isdigit, value))
+    in_words = sum(map(len, _WORD_OF_NAME.findall(value)))
+    is_mixed = not value.islower() and not value.isupper()
+    return is_mixed and value.isalnum() and 6 * digits < len(value) and 10 * in_words >= 9 * (len(value) - digits)
+
+
 def likeness_to_words(value: str) -> float:
     """Return the logarithm of a likelihood: above 0 for words and names, below for random characters."""
     score = 0.0
@@ -164,7 +177,7 @@ def _is_hash(value: str, before: str) -> bool:
 def _is_far_from_words(value: str) -> bool:
     """Whether a value is random beyond doubt, or a word of letters and about as many digits."""
     count = sum(char.isdigit() for char in value)
-    if _IDENTIFIER.fullmatch(value) and 8 * count < len(value) and not is_certain(value):
+    if _IDENTIFIER.fullmatch(value) and ((8 * count < len(value) and not is_certain(value)) or is_of_words(value)):
         return False
     if value.isalnum() and 3 * count >= len(value) >= _LONG:
         return True

@@ -11,6 +11,7 @@ from data_recipes.pii.key_filters import (
     HASH_LENGTHS,
     has_hash_word,
     is_certain,
+    is_of_words,
     is_placeholder,
     likeness_to_words,
     looks_random,
@@ -48,6 +49,7 @@ _SAYS_NONE = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\)\(|\),|\}\)|=>|===|&&|\|\||\(0,|[a-z]\(")  # minified
+_OPERATION = re.compile(r"\*\*|[+*/%|-](?:self|this|[A-Za-z_]\w*\.[A-Za-z_])|\A[0-9]+(?:\.[0-9]*)?[*/+-]+[A-Za-z_]")
 _CONSTANT = re.compile(r"[A-Z_]+\Z")
 _TYPE_NAME = re.compile(
     r"(?:u?int|float|utf|str|string|varchar|char|text|sha|md|aes|base|vec|bool)[0-9]{1,3}\Z", re.IGNORECASE
@@ -121,7 +123,7 @@ def _is_random(core: str, found: Assignment, *, is_strong: bool) -> bool:
     digits = sum(map(str.isdigit, core))
     is_bare = not found.is_quoted or found.is_call
     is_path = _PATH.match(core) is not None and digits * 8 < len(core) and not is_certain(core)
-    if is_path or (is_bare and (digits < 2 or len(core) < _SHORT)):
+    if is_path or is_of_words(core) or (is_bare and (digits < 2 or len(core) < _SHORT)):
         return False
     if core.isalnum() and 3 * digits >= len(core) >= _LONG:
         return True
@@ -174,7 +176,7 @@ def _is_literal_password(value: str) -> bool:
 def _is_bare_password(value: str) -> bool:
     """Return whether a value without quotes is more likely a password than a part of a program."""
     has_both = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
-    if len(value) < 6 or not has_both or _PATH.match(value) or _OF_CODE & set(value):
+    if len(value) < 6 or not has_both or _PATH.match(value) or _OF_CODE & set(value) or _OPERATION.search(value):
         return False
     if not _IDENTIFIER.match(value):
         return True
@@ -183,6 +185,12 @@ def _is_bare_password(value: str) -> bool:
 
 
 def _is_user(value: str) -> bool:
-    if not _USER_NAME.match(value) or _NOBODY.fullmatch(value) or value.isdigit() or is_placeholder(value):
+    if (
+        not _USER_NAME.match(value)
+        or _NUMBER.match(value)
+        or _NOBODY.fullmatch(value)
+        or value.isdigit()
+        or is_placeholder(value)
+    ):
         return False
     return not (_CONSTANT.match(value) or _NO_USER.search(value))

@@ -94,6 +94,7 @@ _NO_HOME = re.compile(
     r"|ci|test|tests|foo|bar|dev|guest|nobody|deploy|web|index|page|pages|home|main|site|container|containeradministrator|gradle|linuxbrew|airflow|frappe|odoo|steam|someone|myuser|coder)"
     r"|.*\.(?:html?|php|jsx?|tsx?|vue|css|png|svg)"
 )
+_OF_PROGRAM = re.compile(r"\(|<[^@\s>]{1,40}[>,<]")  # a call and a type: author = Type(str), authors: Vec<String>
 _MAX_NAME = 60
 
 
@@ -131,7 +132,7 @@ def _places(text: str) -> Iterator[Span]:
             elif rule != "home-folder":
                 start, end = _trimmed(text, start, end)
             value = text[start:end]
-            if rule == "author" and " " not in value and text[end : end + 1] == "(":  # a call: author = Type(str)
+            if rule == "author" and " " not in value and _OF_PROGRAM.match(text, end):
                 continue
             if value and len(value) <= _MAX_NAME and _is_person(value, rule):
                 yield Span(start, end, rule)

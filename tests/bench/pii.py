@@ -1,9 +1,10 @@
 """Precision, recall and speed of the redaction's detectors beside presidio, detect-secrets, CredSweeper and the report.
 
-    python tests/bench/pii.py [--cases 300] [--megabytes 2] [--rounds 3]
+    python tests/bench/pii.py [--cases 300] [--megabytes 2] [--rounds 3] [--gitleaks gitleaks.toml]
 
 A find is right where it overlaps the value by more than 80 % of both, the report's rule. The peers run in
-`.venv-bench` (`make peers`); without it they are left out, and the table says so. Speeds are medians of rounds in which
+`.venv-bench` (`make peers`); without it they are left out, and the table says so. gitleaks' rules are read from a copy of
+`config/gitleaks.toml` in its repository (https://github.com/gitleaks/gitleaks), which is not part of this project. Speeds are medians of rounds in which
 the detectors take turns on the same files, each in one thread.
 """
 
@@ -33,6 +34,8 @@ sys.path.insert(0, str(DETECTORS))
 
 import framework_secrets  # noqa: E402  # beside this file, not installed
 import framework_secrets_second  # noqa: E402  # likewise
+import framework_secrets_third  # noqa: E402  # likewise
+from gitleaks_rules import gitleaks  # noqa: E402  # likewise
 from pii_cases import Case, all_cases  # noqa: E402  # likewise
 
 from tests.fixtures.key_samples import sample  # noqa: E402  # the root of the project is on the path since pii_cases
@@ -99,6 +102,17 @@ def peers() -> Iterator[tuple[str, Batch]]:
 
     for name in ("report", "detect-secrets", "CredSweeper"):
         yield name, lambda texts, name=name: batch(name, texts)
+
+
+def in_this_process(find: Callable[[str], Spans]) -> Batch:
+    """Return a detector of one text as one of many that takes its time."""
+
+    def batch(texts: Sequence[str]) -> tuple[list[Spans], float]:
+        started = time.perf_counter()
+        spans = [find(text) for text in texts]
+        return spans, time.perf_counter() - started
+
+    return batch
 
 
 def right(case: Case, span: tuple[int, int, str]) -> bool:
@@ -185,9 +199,12 @@ def main() -> int:
     parser.add_argument("--megabytes", type=float, default=2)
     parser.add_argument("--large-megabytes", type=float, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gitleaks", type=Path, help="a copy of gitleaks' config/gitleaks.toml")
     args = parser.parse_args()
     ours = {f"ours ({name})": engine(pii_registry(backend=name)) for name in ("hyperscan", "re2", "re")}
     others = dict(peers())
+    if args.gitleaks:
+        others["gitleaks' rules"] = in_this_process(gitleaks(args.gitleaks))
     detectors = {**ours, "presidio": presidio(), **others}
     cases = all_cases(args.cases)
     for kind in TYPES:
@@ -198,7 +215,11 @@ def main() -> int:
     ours_all = engine(pii_registry(("KEY", "PASSWORD")))
     suites = [
         (f"{title}, {name} suite", getattr(suite, title.upper()))
-        for name, suite in (("first", framework_secrets), ("second", framework_secrets_second))
+        for name, suite in (
+            ("first", framework_secrets),
+            ("second", framework_secrets_second),
+            ("third", framework_secrets_third),
+        )
         for title in ("keys", "passwords")
     ]
     for title, table in suites:

@@ -89,4 +89,4 @@ def test_a_folder_that_can_not_be_written_to_is_no_error(tmp_path, monkeypatch):
 
 def test_a_database_of_another_kind_is_not_loaded():
     """Hyperscan's own check refuses what is no database of this processor and version."""
-    assert compiled_rules._loaded(hyperscan.dumpb(compiled_rules._compiled(EXPRESSIONS))[:200]) is None
+    assert compiled_rules._loaded(hyperscan.dumpb(compiled_rules._compiled(EXPRESSIONS, ()))[:200]) is None

@@ -63,6 +63,8 @@ NO_NAMES = [
     "Apache Software Foundation",
     "author = get_author()",
     "author: string",
+    "    pub authors: Vec<String>,",
+    "authors: Option<Vec<String>>,",
     "authors: List[Author]",
     "Copyright Red Hat, Inc.",
     "def author(self): Return The Thing",

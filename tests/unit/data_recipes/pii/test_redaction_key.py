@@ -177,7 +177,7 @@ def test_a_run_takes_types_style_rules_and_recognizers(tmp_path, write_stack):
     [
         ({"style": "plain"}, "style='plain' is unknown"),
         ({"pii_types": ("PHONE",)}, "'PHONE' is not available"),
-        ({"pii_types": ()}, "'none' is not available"),
+        ({"pii_types": ()}, "no type is given"),
         ({"recognizers": ["x"]}, "expected MODULE:NAME"),
         ({"rules": "no.toml"}, "not readable"),
     ],
