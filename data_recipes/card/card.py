@@ -16,7 +16,7 @@ NBSP = "\u00a0"
 
 
 def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Source code, made by recipe") -> str:
-    """The text of the dataset's README.md; `repository` is what a reader passes to `load_dataset`."""
+    """Return the text of the dataset's README.md; `repository` is what a reader passes to `load_dataset`."""
     found = ", ".join(f"{count:,} {kind}" for kind, count in funnel["redactions"].items() if kind != "files")
     return Template((files("data_recipes.card") / "card.md").read_text("utf-8")).substitute(
         front_matter=_front_matter(funnel, title),

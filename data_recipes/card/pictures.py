@@ -31,7 +31,7 @@ def write_pictures(out: Path, funnel: Mapping[str, Any]) -> list[Path]:
 
 
 def shown_entries(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The languages that have rows in the store, the largest first."""
+    """Return the languages that have rows in the store, the largest first."""
     entries = [entry for entry in funnel["funnel"] if entry["recipes"]["base"]["files"]]
     return sorted(entries, key=lambda entry: -int(entry["recipes"]["base"]["bytes"]))
 

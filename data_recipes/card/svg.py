@@ -16,7 +16,7 @@ _UNSAFE = re.compile(
 
 
 def text(x: float, y: float, words: str, **style: str | float) -> str:
-    """Words at a place; `anchor`, `size`, `fill`, `weight` and `mono` change their look."""
+    """Return words at a place; `anchor`, `size`, `fill`, `weight` and `mono` change their look."""
     family = _MONO if style.pop("mono", 0) else _SANS
     attributes = {
         "x": f"{x:g}",
@@ -31,7 +31,7 @@ def text(x: float, y: float, words: str, **style: str | float) -> str:
 
 
 def safe(words: str) -> str:
-    r"""Words as XML text, with what it can't hold replaced.
+    r"""Return words as XML text, with what it can't hold replaced.
 
     >>> safe("a < b\x00")
     'a &lt; b\ufffd'
@@ -40,7 +40,7 @@ def safe(words: str) -> str:
 
 
 def box(x: float, y: float, width: float, height: float, fill: str, **style: str | float) -> str:
-    """A filled rectangle; `hint` is what a pointer over it says, `rx` rounds its corners."""
+    """Return a filled rectangle; `hint` is what a pointer over it says, `rx` rounds its corners."""
     hint = style.pop("hint", "")
     attributes = {"x": f"{x:g}", "y": f"{y:g}", "width": f"{width:.4g}", "height": f"{height:.4g}", "fill": fill}
     inside = f"<title>{safe(str(hint))}</title>" if hint else ""
@@ -48,7 +48,7 @@ def box(x: float, y: float, width: float, height: float, fill: str, **style: str
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **style: str | float) -> str:
-    """A line; dashed with `dash`."""
+    """Return a line; dashed with `dash`."""
     attributes = {"x1": f"{x1:g}", "y1": f"{y1:g}", "x2": f"{x2:g}", "y2": f"{y2:g}", "stroke": RULE}
     if dash := style.pop("dash", ""):
         attributes["stroke-dasharray"] = str(dash)
@@ -56,7 +56,7 @@ def line(x1: float, y1: float, x2: float, y2: float, **style: str | float) -> st
 
 
 def picture(height: float, title: str, parts: Iterable[str]) -> str:
-    """A whole picture of the common width; `title` is what a screen reader reads."""
+    """Return a whole picture of the common width; `title` is what a screen reader reads."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:g}" '
         f'viewBox="0 0 {WIDTH} {height:g}" role="img">'

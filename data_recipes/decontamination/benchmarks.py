@@ -46,7 +46,7 @@ class Hit:
 def decontaminate(
     texts: Sequence[str] | pa.Array | pa.ChunkedArray, benchmarks: Benchmarks, *, threads: int | None = None
 ) -> list[Hit]:
-    r"""Every benchmark string that is in a text, ignoring case; ordered by row, then by benchmark string.
+    r"""Return every benchmark string that is in a text, ignoring case; ordered by row, then by benchmark string.
 
     A text that holds 13 words of a problem in a row, but none of its strings, is a hit with those words: a quotation
     that was wrapped, commented or edited. `benchmarks` are JSONL files or records: either `{"benchmark", "string"}`,
@@ -126,7 +126,7 @@ def _strings(record: Mapping[str, Any], benchmark: str, place: str) -> list[str]
 
 
 def description(prompt: str) -> list[str]:
-    r"""The description in a prompt: its docstrings and comment blocks as they stand, and without their markers.
+    r"""Return the description in a prompt: its docstrings and comment blocks as they stand, and without their markers.
 
     >>> description("// Add two numbers.\n// Return the sum.\nfunction add(a, b){\n")
     ['Add two numbers.\n// Return the sum.', 'Add two numbers.\nReturn the sum.']

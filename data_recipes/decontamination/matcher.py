@@ -79,7 +79,7 @@ class Matcher:
         return grams
 
     def find(self, text: str) -> list[BenchmarkString]:
-        """The strings that are in the text, each once, in their given order; then the runs of words of other problems.
+        """Return the strings in the text, each once, in their given order; then the runs of words of other problems.
 
         Of a problem of which no string is in the text, the first run of words is told.
         """
@@ -88,7 +88,7 @@ class Matcher:
     def find_all(
         self, texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None
     ) -> list[tuple[int, list[BenchmarkString]]]:
-        """What `find` finds in each text, for those in which it finds something; 0 threads: in the calling one."""
+        """Return what `find` finds in each text in which it finds something; 0 threads work in the calling one."""
         if not self._strings:
             return []
         found = texts_of(texts)

@@ -42,7 +42,7 @@ class Stars(NamedTuple):
 
 
 def groups(keys: Sequence[UInt64Array], ranks: NDArray[np.uint32]) -> Iterator[tuple[NDArray[np.uint32], IntArray]]:
-    """The documents that share a key of one band with another, group by group, and where each group begins.
+    """Return the documents that share a key of one band with another, group by group, and where each group begins.
 
     `keys` are the band's keys, in pieces; `ranks` the rank of each document, or the number of documents for one that
     takes no part. Members of a group are in ascending order. Many keys are sorted in parts of equal upper bits.
@@ -93,7 +93,7 @@ def _grouped(keys: UInt64Array, ranks: NDArray[np.uint32]) -> tuple[NDArray[np.u
 
 
 def bands_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: Workers, bands: int) -> Iterator[Any]:
-    """The groups of every band, in the order of the bands; as many bands are sorted at once as there are threads."""
+    """Return the groups of every band, in the order of the bands; each thread sorts a band at a time."""
     for first in range(0, bands, crew.count):
         some = range(first, min(first + crew.count, bands))
         for found in crew.pool.map(lambda band: list(groups([part.band(band) for part in signatures], ranks)), some):
@@ -126,7 +126,7 @@ def _unite(roots: IntArray, left: NDArray[np.uint32], right: NDArray[np.uint32])
 
 
 def stars_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: Workers, bands: int) -> Stars:
-    """The buckets of all bands, without representatives yet."""
+    """Return the buckets of all bands, without representatives yet."""
     members: list[NDArray[np.uint32]] = []
     sizes: list[IntArray] = []
     for group_members, starts in bands_of(signatures, ranks, crew, bands):
@@ -157,7 +157,7 @@ class Comparison:
     mode: Mode
 
     def similarities(self, left: IntArray, right: IntArray, arrays: Any) -> NDArray[np.float64]:
-        """The true Jaccard similarity of each pair of ranks; neighbours with the same left one cost less."""
+        """Return the true Jaccard similarity of each pair of ranks; neighbours with the same left one cost less."""
         wanted = np.unique(np.concatenate([left, right]))
         texts, found = self.texts.view(wanted), np.zeros(len(left))
         left, right = np.searchsorted(wanted, left), np.searchsorted(wanted, right)
@@ -170,18 +170,18 @@ class Comparison:
         return found
 
     def new_arrays(self) -> Any:
-        """What one thread compares with."""
+        """Return what one thread compares with."""
         compiled, tokens = kernel("pairs"), kernel("tokens")
         return (tokens.new_scratch(), compiled.new_tables(len(self.tokens), _CANDIDATES)) if compiled and tokens else ()
 
 
 def exact_similarity(mode: Mode, left: bytes, right: bytes) -> float:
-    """The Jaccard similarity of two texts by the definition."""
+    """Return the Jaccard similarity of two texts by the definition."""
     return jaccard(mode.shingles(left)[0], mode.shingles(right)[0])
 
 
 def star_pass(data: Comparison, stars: Stars, crew: Workers) -> tuple[IntArray, NDArray[np.float64]]:
-    """The kept document of each rank and their similarity: a document goes only to a kept one that is near enough.
+    """Return the kept document of each rank and their similarity; a document goes only to one that is near enough.
 
     Ranks are taken in blocks. A block's documents are first compared with the representatives of earlier blocks, most
     similar sketch first; what is left is compared within the block, one after the other, and stays where nothing is
@@ -276,7 +276,7 @@ class _Search:
 
 
 def measure(data: Comparison, kept: IntArray, crew: Workers) -> NDArray[np.float64]:
-    """The true similarity of each document with the one that is kept for it."""
+    """Return the true similarity of each document with the one that is kept for it."""
     similar = np.ones(len(kept))
     removed = np.flatnonzero(kept != np.arange(len(kept)))
     removed = removed[np.argsort(kept[removed], kind="stable")]

@@ -37,7 +37,7 @@ def near_duplicates(
     *,
     priority: Sequence[str] = (),
 ) -> pa.Table:
-    r"""The near-duplicate decision for each row: table of row, cluster, kept_row, jaccard, is_kept.
+    r"""Return the near-duplicate decision for each row: table of row, cluster, kept_row, jaccard, is_kept.
 
     `cluster` and `kept_row` are the row that is kept for this one (itself where it is kept), `jaccard` the true
     similarity of the mode's shingle sets of the two. Rows with fewer than 10 tokens are kept and join no cluster.
@@ -61,7 +61,7 @@ def near_duplicates(
 
 
 def find_mode(name: str) -> Mode:
-    """The mode of this name; an unknown name is an error that lists the known ones."""
+    """Return the mode of this name; an unknown name is an error that lists the known ones."""
     if name not in MODES:
         raise DataError(f"near_duplicates: mode={name!r} is unknown. Choose one of {', '.join(MODES)}.")
     return MODES[name]
@@ -76,7 +76,7 @@ def decide(
     *,
     is_measured: bool = True,
 ) -> pa.Table:
-    """The table of `near_duplicates` from signed texts; `order` lists the rows from the best to be kept to the worst.
+    """Return the table of `near_duplicates` from signed texts; `order` lists the rows, the best to be kept first.
 
     `signatures` cover the texts piece by piece; the list is emptied on the way. What an unverified mode removes has
     no similarity where it is not `is_measured`, and no text is read.
@@ -128,13 +128,13 @@ def _texts_in_order(source: Sequence[str] | pa.Table, priority: Sequence[str]) -
 
 
 def content_hashes(texts: Texts) -> pa.Array:
-    """The SHA-1 of each text."""
+    """Return the SHA-1 of each text."""
     rows = range(len(texts))
     return pa.array([hashlib.sha1(texts.read(row), usedforsecurity=False).hexdigest() for row in rows], pa.string())
 
 
 def preference(table: pa.Table, priority: Sequence[str]) -> IntArray:
-    """The row numbers from the best to be kept to the worst: larger priorities, null and NaN last, then the smaller hexsha."""
+    """Return the row numbers, the best to be kept first: larger priorities, null and NaN last, then the smaller hexsha."""
     keys = [(name, "descending") for name in priority]
     order = pc.sort_indices(table, sort_keys=[*keys, ("hexsha", "ascending")])
     return np.asarray(order).astype(np.int64)

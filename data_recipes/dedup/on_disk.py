@@ -52,7 +52,7 @@ def near_duplicates_of_files(
     folder: Path | None = None,
     is_measured: bool = True,
 ) -> pa.Table:
-    """The table of `near_duplicates` for the rows of parquet files, numbered through in the order of the paths.
+    """Return the table of `near_duplicates` for the rows of parquet files, numbered through in the order of the paths.
 
     `source` is a file, a folder or several of them. `folder` takes the temporary file (default: the system's), which
     is as large as all texts and 600 bytes a row; an unverified mode that is not `is_measured` needs no texts in it, and
@@ -86,7 +86,7 @@ def near_duplicates_of_files(
 def near_duplicates_of_texts(
     texts: FileTexts, table: pa.Table, mode: str, threads: int | None = None, *, folder: Path | None = None
 ) -> pa.Table:
-    """The table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
+    """Return the table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
 
     Signatures go to a temporary file in `folder`, so that memory is needed for some tens of bytes a row, and for a
     sketch of 256 more where the mode is verified.

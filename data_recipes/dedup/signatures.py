@@ -36,11 +36,11 @@ class Mode:
     bands: tuple[int, int] | None = None
 
     def shingles(self, text: str | bytes) -> tuple[UInt64Array, int]:
-        """The sorted distinct shingles of a text, and its number of tokens."""
+        """Return the sorted distinct shingles of a text, and its number of tokens."""
         return ngram_set(text) if self.ngram == NGRAM else unigram_set(text)
 
     def layout(self) -> tuple[int, int]:
-        """How many bands of how many rows."""
+        """Return how many bands of how many rows."""
         return self.bands or _optimum(self.threshold)
 
 
@@ -52,13 +52,13 @@ def _optimum(threshold: float) -> tuple[int, int]:
 
 @cache
 def permutations() -> tuple[UInt32Array, UInt32Array]:
-    """Factors and shifts of datasketch's permutations."""
+    """Return factors and shifts of datasketch's permutations."""
     a, b = MinHash(num_perm=NUM_PERM, seed=1, scheme="affine32").permutations
     return np.ascontiguousarray(a, dtype=np.uint32), np.ascontiguousarray(b, dtype=np.uint32)
 
 
 def signature(shingles: UInt64Array) -> UInt32Array:
-    """The 256 MinHash values of a set of shingle hashes, equal to datasketch's over their upper 32 bits."""
+    """Return the 256 MinHash values of a set of shingle hashes, equal to datasketch's over their upper 32 bits."""
     a, b = permutations()
     values = (shingles >> np.uint64(32)).astype(np.uint32)
     values ^= values >> np.uint32(16)
@@ -85,10 +85,10 @@ class Signatures(Protocol):
         """The number of tokens of each text."""
 
     def band(self, number: int) -> UInt64Array:
-        """The key of each text in one band."""
+        """Return the key of each text in one band."""
 
     def read_sketches(self) -> NDArray[np.uint8]:
-        """Texts x 256; no rows where the mode is not verified."""
+        """Return texts x 256 values; no rows where the mode is not verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class Signed:
     sketches: NDArray[np.uint8]
 
     def band(self, number: int) -> UInt64Array:
-        """The key of each text in one band."""
+        """Return the key of each text in one band."""
         return np.asarray(self.keys[number])
 
     def read_sketches(self) -> NDArray[np.uint8]:
-        """Texts x 256; no rows where the mode is not verified."""
+        """Return texts x 256 values; no rows where the mode is not verified."""
         return self.sketches
 
 
@@ -124,12 +124,12 @@ class SpilledSignatures:
         return cls(signed.tokens, spill, spill.add(signed.keys), sketches_at)
 
     def band(self, number: int) -> UInt64Array:
-        """The key of each text in one band."""
+        """Return the key of each text in one band."""
         size = 8 * len(self.tokens)
         return self.spill.read(self.keys_at + number * size, size).view(np.uint64)
 
     def read_sketches(self) -> NDArray[np.uint8]:
-        """Texts x 256; no rows where the mode is not verified."""
+        """Return texts x 256 values; no rows where the mode is not verified."""
         if self.sketches_at is None:
             return np.empty((0, NUM_PERM), dtype=np.uint8)
         return self.spill.read(self.sketches_at, NUM_PERM * len(self.tokens)).reshape(-1, NUM_PERM)
@@ -147,14 +147,14 @@ def sign(texts: Texts, mode: Mode, crew: Workers) -> Signed:
 
 
 def sign_alone(texts: Texts, mode: Mode, scratch: Any) -> Signed:
-    """The same in the calling thread, which brings one of `scratches`."""
+    """Return the same in the calling thread, which brings one of `scratches`."""
     signed = _unsigned(len(texts), mode)
     _sign_range(texts, mode, signed, slice(0, len(texts)), scratch)
     return signed
 
 
 def scratches(count: int) -> list[Any]:
-    """What so many threads sign with."""
+    """Return what so many threads sign with."""
     compiled = kernel("tokens")
     return [compiled.new_scratch() if compiled else None for _ in range(count)]
 

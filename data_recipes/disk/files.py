@@ -98,6 +98,6 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def checksum(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -16,13 +16,13 @@ from data_recipes.errors import StoreError
 
 
 def digest(value: Any) -> str:
-    """A short digest of a JSON value, for markers."""
+    """Return a short digest of a JSON value, for markers."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @cache
 def code_digest() -> str:
-    """A digest of this package's source files: other code may give other bytes, so work of old code is not reused."""
+    """Return a digest of this package's source files: other code may give other bytes, so its work is not reused."""
     folder = Path(__file__).parents[1]
     sources = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".md"})
     return digest([[path.relative_to(folder).as_posix(), checksum(path)] for path in sources])
@@ -48,7 +48,7 @@ def read_marker(marker: Path) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def finished(marker: Path, key: str) -> tuple[dict[str, Any] | None, str]:
-    """The facts of a finished step, or None and why it has to be done (an empty reason: it was never begun)."""
+    """Return the facts of a finished step, or None and why it has to be done (an empty reason: it was never begun)."""
     if not marker.exists():
         return None, ""
     try:

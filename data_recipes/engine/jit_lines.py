@@ -122,7 +122,7 @@ def scan_range(low: Any, high: Any, texts: Any, alphanumeric: Any, found: Any, t
 
 @compiled
 def are_wide(addresses: Any, sizes: Any) -> Any:
-    """Which texts hold a byte outside ASCII."""
+    """Return which texts hold a byte outside ASCII."""
     found = np.zeros(len(sizes), dtype=np.bool_)
     for row in range(len(sizes)):
         address, whole = addresses[row], sizes[row] // 64 * 64

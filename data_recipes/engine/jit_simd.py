@@ -68,7 +68,7 @@ less_than_sign_mask = intrinsic(_mask_of(lambda builder, v: builder.icmp_unsigne
 
 @intrinsic
 def equal_mask(_context: Any, _left: Any, _right: Any) -> Any:
-    """Where the 64 bytes at two addresses agree."""
+    """Return where the 64 bytes at two addresses agree."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         left, right = (_vector(builder, address) for address in arguments)
@@ -104,7 +104,7 @@ def copy_64_lowered(_context: Any, _to: Any, _source: Any) -> Any:
 
 @intrinsic
 def load_byte(_context: Any, _address: Any) -> Any:
-    """The byte at an address."""
+    """Return the byte at an address."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], _BYTE.as_pointer()))
@@ -114,7 +114,7 @@ def load_byte(_context: Any, _address: Any) -> Any:
 
 @intrinsic
 def load_word(_context: Any, _address: Any) -> Any:
-    """The 8 bytes at an address as one number, the first byte lowest."""
+    """Return the 8 bytes at an address as one number, the first byte lowest."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], _WORD.as_pointer()), align=1)
@@ -124,7 +124,7 @@ def load_word(_context: Any, _address: Any) -> Any:
 
 @intrinsic
 def trailing_zeros(_context: Any, _value: Any) -> Any:
-    """The number of the lowest set bit of a mask that is not 0."""
+    """Return the number of the lowest set bit of a mask that is not 0."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(_BIT, 1))
@@ -134,7 +134,7 @@ def trailing_zeros(_context: Any, _value: Any) -> Any:
 
 @intrinsic
 def ones(_context: Any, _value: Any) -> Any:
-    """How many bits of a mask are set."""
+    """Return how many bits of a mask are set."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

@@ -179,7 +179,7 @@ def _tokens_of(filled: Any, scratch: Any) -> Any:
 
 @inlined
 def word_at(block: Any, position: Any) -> Any:
-    """Whether a byte of a block belongs to a token."""
+    """Return whether a byte of a block belongs to a token."""
     byte = block[position]
     lower = byte | np.uint8(0x20)
     return (
@@ -255,7 +255,7 @@ def next_shingles(address: Any, size: Any, ngram: Any, scratch: Any) -> Any:
 
 @compiled
 def token_count(scratch: Any) -> Any:
-    """How many tokens the text had so far."""
+    """Return how many tokens the text had so far."""
     return np.int64(scratch.state[_TOKENS])
 
 

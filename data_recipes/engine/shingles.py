@@ -31,7 +31,7 @@ _IS_SEPARATOR = np.array([not (chr(code).isalnum() and code < 128) and code != o
 
 
 def mix(values: UInt64Array) -> UInt64Array:
-    """MurmurHash3's 64-bit finaliser, a bijection that spreads every input bit over all output bits."""
+    """Apply MurmurHash3's 64-bit finaliser, a bijection that spreads every input bit over all output bits."""
     values = values ^ (values >> MIX_SHIFT)
     values *= MIX_1
     values ^= values >> MIX_SHIFT
@@ -48,7 +48,7 @@ def _powers(count: int) -> UInt64Array:
 
 
 def token_hashes(text: str | bytes) -> tuple[UInt64Array, NDArray[np.bool_]]:
-    """One hash per token of `re.split("[^A-Za-z_0-9]", text)`, and which of the tokens are not empty."""
+    """Return one hash per token of `re.split("[^A-Za-z_0-9]", text)`, and which of the tokens are not empty."""
     encoded = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     data = np.frombuffer(encoded, dtype=np.uint8)
     if not encoded.isascii():
@@ -103,20 +103,20 @@ def _long_hash(token: NDArray[np.uint8]) -> np.uint64:
 
 
 def unigram_set(text: str | bytes) -> tuple[UInt64Array, int]:
-    """The sorted hashes of the distinct non-empty tokens, and the number of non-empty tokens."""
+    """Return the sorted hashes of the distinct non-empty tokens, and the number of non-empty tokens."""
     hashes, filled = token_hashes(text)
     tokens = hashes[filled]
     return np.unique(tokens), len(tokens)
 
 
 def ngram_set(text: str | bytes) -> tuple[UInt64Array, int]:
-    """The sorted hashes of the distinct 5-grams of tokens, empty ones included, and the number of tokens."""
+    """Return the sorted hashes of the distinct 5-grams of tokens, empty ones included, and the number of tokens."""
     tokens, _ = token_hashes(text)
     return np.unique(ngrams(tokens, NGRAM)), len(tokens)
 
 
 def ngrams(tokens: UInt64Array, length: int) -> UInt64Array:
-    """The hash of every run of so many tokens, in order."""
+    """Return the hash of every run of so many tokens, in order."""
     count = len(tokens) - length + 1
     if count <= 0:
         return np.empty(0, dtype=np.uint64)
@@ -128,7 +128,7 @@ def ngrams(tokens: UInt64Array, length: int) -> UInt64Array:
 
 
 def jaccard(left: UInt64Array, right: UInt64Array) -> float:
-    """The Jaccard similarity of two sorted sets of hashes; two empty sets count as 0.
+    """Return the Jaccard similarity of two sorted sets of hashes; two empty sets count as 0.
 
     >>> jaccard(unigram_set("a b c")[0], unigram_set("b c d")[0])
     0.5

@@ -24,7 +24,7 @@ class Texts:
         return len(self.sizes)
 
     def read(self, row: int) -> bytes:
-        """A copy of one text's bytes."""
+        """Return a copy of one text's bytes."""
         return ctypes.string_at(int(self.addresses[row]), int(self.sizes[row])) if self.sizes[row] else b""
 
     def add_to(self, spill: Spill) -> NDArray[np.int64]:
@@ -76,7 +76,7 @@ class FileTexts:
 
 
 def texts_of(source: Sequence[str] | pa.Array | pa.ChunkedArray) -> Texts:
-    """The texts of a list or of an Arrow column, where a null is an empty text.
+    """Return the texts of a list or of an Arrow column, where a null is an empty text.
 
     >>> texts_of(pa.array(["a", None, "bc"])).read(2)
     b'bc'

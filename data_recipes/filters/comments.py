@@ -56,7 +56,7 @@ def comment_shares(
     langs: Sequence[str],
     threads: int = 1,
 ) -> NDArray[np.float64]:
-    r"""The share of each file's characters that is natural text; NaN for a language without a lexer, 0 for no content.
+    r"""Return the share of natural text in each file's characters; NaN for a language without a lexer, 0 for no content.
 
     Lengths are those of the report's code, but for docstrings of async functions, which count: of a Python comment without its `#`, of a docstring as `inspect.cleandoc`
     leaves it, of a Java or JavaScript comment with its markers.

@@ -18,7 +18,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def comment_share_reference(content: str, lang: str) -> float:
-    r"""The share of natural text; 0 for an empty file, where the report's code divides by zero.
+    r"""Return the share of natural text; 0 for an empty file, where the report's code divides by zero.
 
     Raises `DataError` where pygments is not installed or has no lexer for the language.
 

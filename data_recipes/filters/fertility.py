@@ -16,7 +16,7 @@ _BATCH = 128
 
 
 def tokenizer_file(path: str | os.PathLike[str]) -> Path:
-    """The `tokenizer.json` of a tokenizer: the file itself, or the one in a folder."""
+    """Return the `tokenizer.json` of a tokenizer: the file itself, or the one in a folder."""
     given = Path(path)
     file = given / "tokenizer.json" if given.is_dir() else given
     if not file.is_file():
@@ -36,7 +36,7 @@ def _load(file: Path, _sum: str) -> "Tokenizer":
 
 
 def chars_per_token(contents: Sequence[str], tokenizer: str | os.PathLike[str]) -> list[float]:
-    """The characters per token of each text, tokenized whole and without special tokens; 0 for a text without tokens."""
+    """Return the characters per token of each text, tokenized whole, without special tokens; 0 for no tokens."""
     file = tokenizer_file(tokenizer)
     model = _load(file, checksum(file))
     ratios: list[float] = []

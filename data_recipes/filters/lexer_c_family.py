@@ -95,7 +95,7 @@ def _text_block_end(data: Bytes, i: int, end: int) -> int:
 
 @compiled
 def java_comment_chars(data: Bytes, start: int, end: int) -> int:
-    """The number of characters of comments in the UTF-8 bytes of a Java file."""
+    """Return the number of characters of comments in the UTF-8 bytes of a Java file."""
     total, i, is_open = 0, start, True
     while i < end:
         c = data[i]
@@ -194,7 +194,7 @@ def _brace(c: int, depths: Any, level: int) -> bool:
 
 @compiled
 def javascript_comment_chars(data: Bytes, start: int, end: int) -> int:
-    """The number of characters of comments in the UTF-8 bytes of a JavaScript file."""
+    """Return the number of characters of comments in the UTF-8 bytes of a JavaScript file."""
     total, is_open, may_be_regex, failures = 0, True, True, 0
     depths, level = np.zeros(_MAX_TEMPLATES, np.int64), 0  # open braces inside each `${` that is open
     i = _skip_hashbang(data, start, end)

@@ -267,7 +267,7 @@ def _structure(kind: int, state: Any) -> None:
 
 @compiled
 def python_text_chars(data: Bytes, start: int, end: int) -> int:
-    """The number of characters of comments and docstrings in the UTF-8 bytes of a Python file."""
+    """Return the number of characters of comments and docstrings in the UTF-8 bytes of a Python file."""
     state = np.zeros(_SLOTS, np.int64)
     indents = np.zeros((2, _MAX_LEVELS), np.int64)
     state[_BEGINS] = state[_DOC_MAY_FOLLOW] = 1

@@ -10,7 +10,7 @@ Bytes = NDArray[np.uint8]
 
 @compiled
 def string_end(data: Bytes, i: int, end: int) -> int:
-    """Where the string literal that opens at `i` ends; -1 for a triple-quoted one that does not.
+    """Return where the string literal that opens at `i` ends; -1 for a triple-quoted one that does not.
 
     One in single quotes ends with its line.
     """
@@ -87,7 +87,7 @@ def _margin(data: Bytes, i: int, end: int, is_raw: bool) -> int:
 
 @compiled
 def cleaned_length(data: Bytes, i: int, end: int, is_raw: bool) -> int:
-    """How many characters `inspect.cleandoc` leaves of the string value between `i` and `end`."""
+    """Return how many characters `inspect.cleandoc` leaves of the string value between `i` and `end`."""
     margin = _margin(data, i, end, is_raw)
     total, newlines, line, column, first_text = 0, 0, 0, 0, -1
     while i < end:

@@ -43,7 +43,7 @@ class Permissions:
         object.__setattr__(self, "_allowed", allowed)
 
     def needs(self) -> Mapping[str, str]:
-        """The fields that a source must have, each with what needs it."""
+        """Return the fields that a source must have, each with what needs it."""
         needs = {"repo": "the opt-out list"} if self._left else {}
         return needs | ({"licenses": "the licence list"} if self._allowed is not None else {})
 

@@ -31,7 +31,7 @@ class Explanation:
     copies: list[dict[str, Any]]
 
     def lines(self, funnel: Mapping[str, Any]) -> Iterator[str]:
-        """The explanation as lines for people."""
+        """Return the explanation as lines for people."""
         about = self.row or self.rejects[0]
         yield f"{self.hexsha}  {about['path'] or '(path not kept)'}  {about['lang']}, {about['size']:,} bytes"
         if self.row and self.row.get("repo"):
@@ -67,7 +67,7 @@ def _measures(row: Mapping[str, Any]) -> str:
 
 
 def reason_text(reject: Mapping[str, Any]) -> str:
-    """Why a file was left out, in words.
+    """Return why a file was left out, in words.
 
     >>> reason_text({"stage": "stars", "reason": "stars", "detail": "3 < 5"})
     'stars: 3 < 5'
@@ -150,7 +150,7 @@ def _repositories(out: PathLike) -> Iterator[pa.Table]:
 
 
 def extensions(paths: list[str]) -> str:
-    """The file extensions among some paths with their numbers, the commonest first.
+    """Return the file extensions among some paths with their numbers, the commonest first.
 
     >>> extensions(["a.py", "b.py", "c.js"])
     '2 .py, 1 .js'

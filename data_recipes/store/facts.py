@@ -47,7 +47,7 @@ def license_counts(store: pa.Table) -> dict[str, int] | None:
 def example_of(
     store: pa.Table, mask: pa.BooleanArray, contents: Callable[[pa.Array], pa.ChunkedArray] | None = None
 ) -> dict[str, Any] | None:
-    """Lines from a third on of the first row kept by `mask` that has 8 or more and narrow ones; None if no row has.
+    """Return lines from a third on of the first row kept by `mask` that has 8 or more and narrow ones; None if no row has.
 
     Rows are ordered by hexsha, so it is as good as drawn at random, and the same in every run. Contents are redacted;
     `contents` reads those of some rows where they are no column of the store.

@@ -72,7 +72,7 @@ def _kept(store: pa.Table, mask: pa.BooleanArray) -> dict[str, int]:
 
 
 def redactions(store: pa.Table) -> dict[str, int]:
-    """Redactions by type in the rows of a store, and in how many files there are any."""
+    """Return redactions by type in the rows of a store, and in how many files there are any."""
     counted = counted_types(store.column_names)
     counts = {kind: _total(store, column) for kind, column in counted.items()}
     redacted = [any(record.values()) for record in store.select(list(counted.values())).to_pylist()]

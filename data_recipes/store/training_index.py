@@ -75,7 +75,7 @@ def write_seen_index(
 
 
 def normalised(text: str) -> str:
-    r"""The text with every run of white space as one blank, and none at its ends.
+    r"""Return the text with every run of white space as one blank, and none at its ends.
 
     >>> normalised("\tdef f(x):\r\n    return x\n")
     'def f(x): return x'
@@ -84,7 +84,7 @@ def normalised(text: str) -> str:
 
 
 def passage_hashes(text: str, stride: int = 1) -> NDArray[np.uint64]:
-    """The hash of every `stride`-th passage of a normalised text, without those of fewer than 12 different characters.
+    """Return the hash of every `stride`-th passage of a normalised text that has at least 12 different characters.
 
     >>> len(passage_hashes("pack my box with five dozen liquor jugs; " * 2)), len(passage_hashes("-" * 80))
     (33, 0)
