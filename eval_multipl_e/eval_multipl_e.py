@@ -23,6 +23,8 @@ from .sandbox import available
 from .sandbox_box import Box
 from .sandbox_forkserver import serve
 from .sandbox_mounts import build
+from .sandbox_native import NativeBox
+from .sandbox_native_source import HELPER
 from .sandbox_none import BareBox
 from .sandbox_seccomp import REFUSED
 from .sandbox_streams import Capture
@@ -34,8 +36,8 @@ from .toolchains import toolchain_version
 from .toolchains_prepared import root
 from .warm import Warm
 from .warm_compilers import WarmCompilers
-from .warm_helper import HELPER
 from .warm_interpreters import WarmInterpreters
+from .warm_scripts import PYTHON
 from .warm_sources import JAVA
 
 __all__ = ["LANGUAGES", "MultiPLE", "available", "bootstrap_interval", "pass_at_k", "run_program", "toolchain_version"]

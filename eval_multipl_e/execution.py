@@ -144,6 +144,10 @@ class Job:
         built = warm.compilers.build(self.language.code, self.files, self._build_timeout_s) if warm else None
         if built is not None and not built.is_built:
             return self._compiler_said(built)
+        ran = self._forked(run_timeout_s, warm) if warm else None
+        if ran is not None:
+            status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
+            return self._named(ran, status, reason, ran.seconds, run_timeout_s)
         with open_box(way, visible_folders()) as box:
             if built is not None:
                 box.write(built.files)
@@ -157,9 +161,7 @@ class Job:
                 run = self.language.warm_run if is_quick else self.run
             box.seal()
             left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
-            ran = self._forked(box, left_s, warm) if warm and isinstance(box, Box) else None
-            if ran is None:
-                ran = self._step(box, run, left_s)
+            ran = self._step(box, run, left_s)
         status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
         return self._named(ran, status, reason, seconds + ran.seconds, left_s)
 
@@ -172,15 +174,15 @@ class Job:
                 return False
         return True
 
-    def _forked(self, box: Box, timeout_s: float, warm: Warm) -> FinishedCommand | None:
-        """The run of a copy of a warm interpreter; None where there is none, or it could not get in."""
+    def _forked(self, timeout_s: float, warm: Warm) -> FinishedCommand | None:
+        """The run of a copy of a warm interpreter behind a wall; None where there is none, or it could not get in."""
         code = self.language.code
         if not re.match(self.language.fork_pattern, self._program, re.MULTILINE):
             return None
         run = warm.interpreters.runner(code)
         if run is None:
             return None
-        step = run(box, self._limits(timeout_s, own_s=timeout_s), timeout_s * _PATIENCE, self._word)
+        step = run(self.files, self._limits(timeout_s, own_s=timeout_s), timeout_s * _PATIENCE, self._word)
         if step is None:
             warm.interpreters.give_up(code)
         return step

@@ -5,8 +5,8 @@ private /tmp, a /dev of five harmless devices, and a /proc of its own processes.
 loopback; no home folder; no environment of the user; and no way to another process. It has no capability and cannot
 gain one, and the calls that `seccomp` lists are refused. All its processes end with it.
 
-Two ways lead there. "namespaces" is ours: a fork server (`forkserver`) clones each program into namespaces of its own;
-it works for root and for an ordinary user whose kernel allows user namespaces. "bwrap" is bubblewrap, for machines
+Two ways lead there. "namespaces" is ours: a launcher in C (`sandbox_native`), or the fork server where no C compiler is,
+clones each program into namespaces of its own; it works for root and for an ordinary user whose kernel allows user namespaces. "bwrap" is bubblewrap, for machines
 that allow namespaces only to it; it costs each program some 30 ms more, so it comes second.
 """
 
@@ -14,7 +14,6 @@ import atexit
 import contextlib
 import functools
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -24,16 +23,19 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import sandbox_none
+from . import sandbox_none, toolchains_prepared
 from .errors import EvalError
 from .sandbox_box import Box, Limits, SandboxError, environment
 from .sandbox_forkserver import INSIDE_ID, receive, send
 from .sandbox_mounts import ETC, PROGRAM, STATE, SYSTEM
+from .sandbox_native import Zygote, next_outer_id
 
 WAYS = ("namespaces", "bwrap", "none")
 SANDBOXES = ("auto", *WAYS)
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _MIB = 1 << 20
+# What the folder of a program and its /tmp may hold.
+FOLDER_BYTES = (512 * _MIB, 64 * _MIB)
 # The fork server's modules, as a package without the files of this one that need more than the standard library.
 _BOOT = (
     "import sys, types; box = types.ModuleType('box'); box.__path__ = [sys.argv[1]]; sys.modules['box'] = box; "
@@ -91,7 +93,7 @@ def _probe(way: str) -> "Iterator[Box]":
         return
     server = _ForkServer(())  # its own, for what programs need to see is not known here
     try:
-        with server.open_box(512 * _MIB, 64 * _MIB) as box:
+        with server.open_python_box(*FOLDER_BYTES) as box:
             yield box
     finally:
         server.close()
@@ -113,7 +115,11 @@ def tool_prefix(tool: str) -> tuple[str, ...]:
 
 
 def open_box(
-    way: str, paths: tuple[str, ...], *, program_bytes: int = 512 * _MIB, scratch_bytes: int = 64 * _MIB
+    way: str,
+    paths: tuple[str, ...],
+    *,
+    program_bytes: int = FOLDER_BYTES[0],
+    scratch_bytes: int = FOLDER_BYTES[1],
 ) -> "Box | sandbox_none.BareBox":
     """Return a wall for one program; `paths` are folders to show beside the system's, read-only."""
     if way == "none":
@@ -131,7 +137,9 @@ class _ForkServer:
         self.pid = os.getpid()
         self.paths = paths
         self._lock = threading.Lock()
-        self._next_id = random.randrange(40_000)
+        self._launcher_lock = threading.Lock()
+        self._launcher: Zygote | None = None
+        self._has_launcher = True
         self.channel, theirs = socket.socketpair()
         root = tempfile.mkdtemp(prefix="santa-view-")
         try:
@@ -157,7 +165,38 @@ class _ForkServer:
         return answer[2]
 
     def open_box(self, program_bytes: int, scratch_bytes: int) -> Box:
-        """Return a new wall."""
+        """Return a new wall, by the launcher where there is one: it takes a third of the time."""
+        launcher = self._started_launcher()
+        if launcher is not None:
+            with contextlib.suppress(SandboxError):
+                return launcher.open_box(program_bytes, scratch_bytes)
+            self._has_launcher = False
+        return self.open_python_box(program_bytes, scratch_bytes)
+
+    def _started_launcher(self) -> Zygote | None:
+        with self._launcher_lock:
+            if self._launcher is None and self._has_launcher:
+                try:
+                    self._launcher = self._new_launcher()
+                except (OSError, EvalError, subprocess.SubprocessError):
+                    self._has_launcher = False  # no C compiler, say
+            return self._launcher if self._has_launcher else None
+
+    def _new_launcher(self) -> Zygote:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, (toolchains_prepared.folder("helper") / "launch").open("rb") as program:
+            # By its descriptor: the view of a program need not show where it lies.
+            handle = self.start_warm(["/proc/self/fd/4"], {}, (theirs.fileno(), program.fileno()))
+        launcher = Zygote(ours, handle, self.paths, "the launcher")
+        try:
+            _probed(launcher)
+        except SandboxError:
+            launcher.close()
+            raise
+        return launcher
+
+    def open_python_box(self, program_bytes: int, scratch_bytes: int) -> Box:
+        """Return a new wall, by the fork server itself."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -176,10 +215,9 @@ class _ForkServer:
     def _start(self, theirs: socket.socket, program_bytes: int, scratch_bytes: int) -> int:
         """A new wall, which takes orders on this socket: the handle to end it."""
         with self._lock:
-            self._next_id = (self._next_id + 1) % 40_000
             request = {
                 "is_root": os.geteuid() == 0,
-                "outer_id": 20_000 + self._next_id,
+                "outer_id": next_outer_id(),
                 "program_bytes": program_bytes,
                 "scratch_bytes": scratch_bytes,
             }
@@ -187,10 +225,19 @@ class _ForkServer:
             return self._answer()[0]
 
     def close(self) -> None:
+        if self._launcher is not None:
+            self._launcher.close()
         self.channel.close()
         # A forked copy of this process has the exit handler as well, and must not wait for what is not its child.
         if self.pid == os.getpid():
             self.process.wait()
+
+
+def _probed(launcher: Zygote) -> None:
+    with launcher.open_box(*FOLDER_BYTES) as box:
+        step = box.run(["/bin/sh", "-c", "exit 42"], Limits(10, 1 << 30, 16), 30.0)
+    if step.exit_code != 42:
+        raise SandboxError("the launcher runs nothing")
 
 
 def _start_python(role: str, channel: socket.socket, root: str) -> "subprocess.Popen[bytes]":

@@ -75,16 +75,13 @@ class Box:
     def write(self, files: Mapping[str, bytes]) -> None:
         """Put files into the program's folder."""
         with self._honest():
-            send(
-                self._channel,
-                {"do": "write", "files": [[name, len(body)] for name, body in files.items()]},
-                b"".join(files.values()),
-            )
+            order = {"do": "write", "files": [[name, len(body)] for name, body in files.items()]}
+            self._tell(order, b"".join(files.values()))
 
     def seal(self) -> None:
         """Make the program's folder read-only (not behind bubblewrap, where it is the program's own all along)."""
         with self._honest():
-            send(self._channel, {"do": "seal"})
+            self._tell({"do": "seal"})
 
     def run(
         self,
@@ -96,16 +93,20 @@ class Box:
         env: Mapping[str, str] | None = None,
     ) -> FinishedCommand:
         """Run one command to its end or to the deadline, read all it prints, and leave no process of it."""
+        return self._watched(lambda fds: self._order(argv, limits, {**self.env, **(env or {})}, fds), timeout_s, word)
+
+    def _watched(self, begin: Callable[[tuple[int, ...]], None], timeout_s: float, word: bytes) -> FinishedCommand:
+        """Has something begun that writes to two pipes, and reads both until the first process says how it ended."""
         reads, writes = zip(os.pipe(), os.pipe(), strict=True)
         try:
             try:
                 with self._honest():
-                    self._order(argv, limits, {**self.env, **(env or {})}, writes)
+                    begin(writes)
             finally:
                 for fd in writes:
                     os.close(fd)
             readers = dict(zip(reads, (Capture(word), Capture()), strict=True))
-            answer = _listen(self._channel, readers, timeout_s)
+            answer = self._listen(readers, timeout_s)
             if answer is None:
                 answer = self._stop(readers, timeout_s)
             for fd, capture in readers.items():
@@ -115,56 +116,28 @@ class Box:
                 os.close(fd)
         return _step(answer, list(readers.values()))
 
-    def adopt(
-        self, enter: Callable[[tuple[int, ...], Limits], None], limits: Limits, timeout_s: float, *, word: bytes = b""
-    ) -> FinishedCommand | None:
-        """Run a copy of a warm interpreter, which `enter` has fork itself in here; None where that failed.
+    def _tell(self, order: dict[str, Any], blob: bytes = b"", fds: tuple[int, ...] = ()) -> None:
+        send(self._channel, order, blob, fds)
 
-        `enter` is given the files that go with the request: six namespaces, two streams, the pipe of its report.
-        """
-        reads, writes = zip(os.pipe(), os.pipe(), os.pipe(), strict=True)
-        try:
-            try:
-                with self._honest():
-                    send(self._channel, {"do": "adopt", **vars(limits)}, fds=(reads[2],))
-                    invitation = receive(self._channel)
-                if invitation is None:
-                    return None
-                try:
-                    enter((*invitation[2], *writes), limits)
-                finally:
-                    for fd in invitation[2]:
-                        os.close(fd)
-            finally:
-                for fd in writes:
-                    os.close(fd)
-            readers = dict(zip(reads[:2], (Capture(word), Capture()), strict=True))
-            answer = _listen(self._channel, readers, timeout_s)
-            if answer is None:
-                answer = self._stop(readers, timeout_s)
-            for fd, capture in readers.items():
-                capture.drain(fd)
-        finally:
-            for fd in reads:
-                os.close(fd)
-        return None if answer.get("has_failed") else _step(answer, list(readers.values()))
+    def _hear(self) -> Mapping[str, Any] | None:
+        answer = receive(self._channel)
+        return answer[0] if answer else None
 
     def _order(self, argv: Sequence[str], limits: Limits, env: dict[str, str], fds: tuple[int, ...]) -> None:
         order = {"do": "run", "argv": list(argv), "env": env, "cwd": "/tmp", **vars(limits)}  # noqa: S108  # the private one
-        send(self._channel, order, fds=fds)
+        self._tell(order, fds=fds)
 
     def start(self, argv: Sequence[str], limits: Limits, env: Mapping[str, str], fds: tuple[int, int, int]) -> None:
         """Start a command that serves on the given standard streams until the box is closed."""
         with self._honest():
             self._order(argv, limits, {**self.env, **env}, fds)
 
-    def _stop(self, readers: dict[int, Capture], timeout_s: float) -> dict[str, Any]:
+    def _stop(self, readers: dict[int, Capture], timeout_s: float) -> Mapping[str, Any]:
         with contextlib.suppress(OSError):
-            send(self._channel, {"do": "stop", "limit_s": timeout_s})
-        answer = _listen(self._channel, readers, _GRACE_S)
-        if answer is None:  # its first process does not answer: the kernel ends it from outside
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            self._tell({"do": "stop", "limit_s": timeout_s})
+        answer = self._listen(readers, _GRACE_S)
+        if answer is None:  # its first process does not answer
+            self.close()
             return {"wall_s": timeout_s}
         return answer
 
@@ -173,16 +146,40 @@ class Box:
         try:
             yield
         except (OSError, EOFError) as error:
-            raise _not_set_up(_last_words(self._channel) or str(error)) from error
+            raise _not_set_up(self._last_words() or str(error)) from error
 
+    def _last_words(self) -> str:
+        self._channel.setblocking(False)
+        try:
+            answer = self._hear()
+        except (OSError, EOFError, ValueError):
+            return ""
+        return str(answer.get("error", "")) if answer else ""
 
-def _last_words(channel: socket.socket) -> str:
-    channel.setblocking(False)
-    try:
-        answer = receive(channel)
-    except (OSError, EOFError, ValueError):
-        return ""
-    return str(answer[0].get("error", "")) if answer else ""
+    def _listen(self, readers: dict[int, Capture], timeout_s: float) -> Mapping[str, Any] | None:
+        """Reads all streams until the wall's first process answers; None when the time is over."""
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        for fd in readers:
+            os.set_blocking(fd, False)
+            poll.register(fd, select.POLLIN)
+        while True:
+            left = deadline - time.monotonic()
+            for fd, _ in poll.poll(max(0.0, left * 1000)):
+                if fd in readers:
+                    if not readers[fd].read_from(fd):
+                        poll.unregister(fd)
+                    continue
+                try:
+                    answer = self._hear()
+                except (OSError, EOFError):
+                    answer = None
+                if answer is None or "error" in answer:
+                    raise _not_set_up(answer["error"] if answer else "it ended before the program did")
+                return answer
+            if left <= 0:
+                return None
 
 
 def _not_set_up(said: str) -> SandboxError:
@@ -190,32 +187,6 @@ def _not_set_up(said: str) -> SandboxError:
         f"eval_multipl_e: the sandbox could not be set up: {said or 'no answer'}. The program was not run and "
         "is not scored. Check that the machine has memory and free process ids, then run again."
     )
-
-
-def _listen(channel: socket.socket, readers: dict[int, Capture], timeout_s: float) -> dict[str, Any] | None:
-    """Reads all streams until the wall's first process answers; None when the time is over."""
-    deadline = time.monotonic() + timeout_s
-    poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    for fd in readers:
-        os.set_blocking(fd, False)
-        poll.register(fd, select.POLLIN)
-    while True:
-        left = deadline - time.monotonic()
-        for fd, _ in poll.poll(max(0.0, left * 1000)):
-            if fd in readers:
-                if not readers[fd].read_from(fd):
-                    poll.unregister(fd)
-                continue
-            try:
-                answer = receive(channel)
-            except (OSError, EOFError):
-                answer = None
-            if answer is None or "error" in answer[0]:
-                raise _not_set_up(answer[0]["error"] if answer else "it ended before the program did")
-            return answer[0]
-        if left <= 0:
-            return None
 
 
 def _step(answer: Mapping[str, Any], captures: list[Capture]) -> FinishedCommand:

@@ -25,8 +25,6 @@ from . import sandbox_mounts, sandbox_seccomp, sandbox_syscalls
 
 INSIDE_ID = 1000
 _HEADER = struct.Struct("<II")
-_REPORT = struct.Struct("<qq")
-_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts")  # in the order in which they can be entered
 _WATCH_S = 0.1
 _NAMESPACES = (
     sandbox_syscalls.NEW_USER
@@ -197,8 +195,6 @@ def obey(own: socket.socket, seal: Callable[[], None] | None) -> None:
                 seal()
             case "run":
                 _run(own, message, fds)
-            case "adopt":
-                _adopt(own, message, fds)
         for each in fds:
             os.close(each)
 
@@ -243,25 +239,6 @@ def _with_exit(said: dict[str, Any]) -> dict[str, Any]:
     if status is not None:
         said["exit"] = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
     return said
-
-
-def _adopt(own: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
-    """Watches over a copy of a warm interpreter that comes in from outside; its end is reported on a pipe."""
-    spaces = tuple(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _KINDS)
-    send(own, {"do": "come"}, fds=spaces)
-    for each in spaces:
-        os.close(each)
-    begun = time.monotonic()
-
-    def ended() -> dict[str, Any]:
-        words = os.read(fds[0], _REPORT.size)
-        status, micro_s = _REPORT.unpack(words) if len(words) == _REPORT.size else (-1, 0)
-        return {"has_failed": True} if status < 0 else {"status": status, "cpu_s": micro_s / 1e6}
-
-    said = _watch(own, fds[0], ended, message, begun)
-    wall = time.monotonic() - begun
-    _end_all()
-    send(own, {"wall_s": wall, **_with_exit(said)})
 
 
 def _watch(

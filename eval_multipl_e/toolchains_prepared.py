@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from .errors import MissingToolError
 from .languages_interpreted import CLOJURE_FLAGS, CLOJURE_JAR
-from .warm_helper import HELPER
+from .sandbox_native_source import GETPPID, HELPER, MAIN
 
 # What the wall covers with folders of the program's own.
 _HIDDEN = ("/tmp", "/dev", "/proc", "/program")  # noqa: S108  # a name, not a file
@@ -135,11 +135,12 @@ def _cpp_header(work: Path) -> None:
 
 
 def _helper(work: Path) -> None:
-    source = work / "helper.c"
-    source.write_text(HELPER, encoding="utf-8")
     tool = shutil.which("cc") or shutil.which("gcc") or "cc"
-    command = [tool, "-O2", "-shared", "-fPIC", str(source), "-o", str(work / "helper.so")]
-    subprocess.run(command, capture_output=True, timeout=300, check=True)
+    for name, text, *flags in (("helper.so", GETPPID, "-shared", "-fPIC"), ("launch", MAIN)):
+        source = work / "helper.c"
+        source.write_text(HELPER + text, encoding="utf-8")
+        command = [tool, "-O2", "-Wl,-z,now", *flags, str(source), "-o", str(work / name)]
+        subprocess.run(command, capture_output=True, timeout=300, check=True)
 
 
 _CLOJURE_PROGRAM = """(require '[clojure.test :refer [deftest is run-test]])
@@ -167,7 +168,7 @@ def _clojure_archive(work: Path) -> None:
 _KINDS: Mapping[str, tuple[Callable[[], str], Callable[[Path], None]]] = MappingProxyType(
     {
         "cpp": (lambda: _said("g++", "-v", "--version"), _cpp_header),
-        "helper": (lambda: HELPER, _helper),
+        "helper": (lambda: HELPER + GETPPID + MAIN, _helper),
         "clj": (_clojure_version, _clojure_archive),
         "go": (lambda: _said("go", "version"), _go_cache),
     }

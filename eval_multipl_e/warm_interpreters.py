@@ -4,25 +4,21 @@ What is forked runs our own lines until it is behind the wall (`warm_helper`), a
 there is no C compiler for the helper, or it fails, programs are started cold.
 """
 
-import contextlib
 import os
-import signal
 import socket
-import struct
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from . import sandbox_seccomp, toolchains_prepared
-from .sandbox import start_warm
-from .sandbox_box import Box, Limits, SandboxError
+from . import toolchains_prepared
+from .sandbox import FOLDER_BYTES, start_warm
+from .sandbox_box import Limits, SandboxError
+from .sandbox_native import Zygote
 from .sandbox_streams import FinishedCommand
 from .toolchains import find_tool, visible_folders
-from .warm_helper import PERL, PYTHON, RACKET, RUBY, R
-
-_READY_S = 60.0
+from .warm_scripts import PERL, PYTHON, RACKET, RUBY, R
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,9 @@ class WarmInterpreter:
         if recipe.is_preloaded:
             env |= {"LD_PRELOAD": str(library), "SANTA_WAITS": "1"}
         lines = recipe.lines.replace("{library}", str(library)).replace("{{", "{").replace("}}", "}")
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         script_read, self._script = os.pipe()
-        self._lock = threading.Lock()
+        paths = visible_folders()
         try:
             with theirs:
                 os.write(self._script, lines.encode())
@@ -69,40 +65,38 @@ class WarmInterpreter:
                     self._script = -1
                 fds = (theirs.fileno(), script_read)
                 words = (*recipe.words, lines) if recipe.words else ("/dev/fd/4",)
-                self._handle = start_warm(visible_folders(), [tool, *words], env, fds)
+                handle = start_warm(paths, [tool, *words], env, fds)
+            self._zygote = Zygote(ours, handle, paths, recipe.tool)
+        except BaseException:
+            ours.close()
+            self._end_script()
+            raise
         finally:
             os.close(script_read)
 
-        # A program's time is not to be spent on the interpreter's own beginning.
-        self._channel.settimeout(_READY_S)
+    def run(self, files: Mapping[str, bytes], limits: Limits, timeout_s: float, word: bytes) -> FinishedCommand | None:
+        """Run a program in a copy behind a wall of its own; None where no copy could get in."""
         try:
-            is_ready = self._channel.recv(1) == b"r"
-            self._channel.settimeout(None)
-        except OSError:
-            is_ready = False
-        if not is_ready:
-            self.close()
-            raise SandboxError(f"{recipe.tool} did not get warm")
-
-    def run(self, box: Box, limits: Limits, timeout_s: float, word: bytes) -> FinishedCommand | None:
-        """Run the program whose source lies in the box; None where the interpreter could not get in."""
-        return box.adopt(self._enter, limits, timeout_s, word=word)
-
-    def _enter(self, files: tuple[int, ...], limits: Limits) -> None:
-        numbers = (limits.cpu_s, limits.file_bytes, limits.data_bytes, limits.processes, 1024)
-        rows = sandbox_seccomp.rows()
-        # Where it is gone, the pipe of the report ends without one, and the program is run cold.
-        with self._lock, contextlib.suppress(OSError):
-            socket.send_fds(self._channel, [struct.pack("=6Q", *numbers, len(rows)) + rows], files)
+            with self._zygote.open_box(*FOLDER_BYTES) as box:
+                box.write(files)
+                box.seal()
+                return box.adopt(limits, timeout_s, word=word)
+        except SandboxError:
+            return None
 
     def close(self) -> None:
         """End the interpreter."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-        os.close(self._handle)
-        self._channel.close()
+        self._zygote.close()
+        self._end_script()
+
+    def _end_script(self) -> None:
         if self._script >= 0:
             os.close(self._script)
+            self._script = -1
+
+
+# What runs a program's files under limits, with a time and the word to look for.
+Runner = Callable[[Mapping[str, bytes], Limits, float, bytes], FinishedCommand | None]
 
 
 class WarmInterpreters:
@@ -120,7 +114,7 @@ class WarmInterpreters:
                 interpreter.close()
         self._started.clear()
 
-    def runner(self, code: str) -> Callable[[Box, Limits, float, bytes], FinishedCommand | None] | None:
+    def runner(self, code: str) -> Runner | None:
         """Return what runs a program of this language warm; None where that can't be."""
         if not self._is_possible or code not in _RECIPES:
             return None

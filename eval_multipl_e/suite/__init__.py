@@ -4,14 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eval_multipl_e.suite.harness import lm_eval_task
+    from eval_multipl_e.suite.harness import lighteval_task, lm_eval_task
     from eval_multipl_e.suite.rewarding import Reward
 
 _HOMES = {
     "Reward": "rewarding",
+    "lighteval_task": "harness",
     "lm_eval_task": "harness",
 }
-__all__ = ["Reward", "lm_eval_task"]
+__all__ = ["Reward", "lighteval_task", "lm_eval_task"]
 
 
 def __getattr__(name: str) -> Any:

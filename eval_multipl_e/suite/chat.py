@@ -75,7 +75,8 @@ class ChatRequest:
             key=lambda name: (name.isalpha(), name == language.name.lower(), name),
         )
         asked = self.instruction.replace("{language}", language.name)
-        content = f"{asked}\n\n```{label}\n{problem['prompt'].rstrip(chr(10))}\n```"
+        text = problem.get("context", "") + problem["prompt"]
+        content = f"{asked}\n\n```{label}\n{text.rstrip(chr(10))}\n```"
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
         return [*system, {"role": "user", "content": content}]
 

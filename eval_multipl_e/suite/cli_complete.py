@@ -1,6 +1,7 @@
 """The command `hf-santa eval complete`."""
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -75,7 +76,16 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
         help="number format of the weights (default: auto, as they were saved)",
     )
     parser.add_argument(
-        "--device", default="auto", help="where the model runs: cpu, cuda, cuda:1 … (default: cuda where there is one)"
+        "--device",
+        default="auto",
+        help="where the model runs: cpu, cuda, cuda:1 … (default: cuda where there is one); several with commas between them: "
+        "a process for each",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("transformers", "vllm"),
+        default="transformers",
+        help="library that runs the model in this process; vllm is for you to install (default: transformers)",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run the code in the model's repository")
     add_json(parser)
@@ -83,6 +93,65 @@ def add_complete(commands: Any, sampling: Callable[[], "Sampling"]) -> None:
 
 
 def _complete(args: argparse.Namespace) -> int:
+    from eval_multipl_e.suite.shards import Shard
+    from eval_multipl_e.suite.tasks import task_of
+
+    check_flags(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0, retries=0)
+    if not 0 < args.top_p <= 1:
+        raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
+    task = task_of(args.task)
+    Shard.parse(args.shard)
+    if args.form != "auto":
+        from eval_multipl_e.suite.fim_forms import named_form
+
+        named_form(args.form)
+    devices = _devices(args)
+    if len(devices) == 1:
+        done = _complete_share(args)
+    else:
+        from eval_multipl_e.suite.devices import on_devices
+
+        shares, rows = on_devices(functools.partial(_complete_on, args), devices, args.out)
+        done = {**shares[0], "rows": rows, **{name: sum(share[name] for share in shares) for name in ("kept", "cut")}}
+    if args.json:
+        print(json.dumps({"task": task.name, **done}))
+        return 0
+    print(
+        f"step=complete task={task.name} form={done['form']} shard={args.shard} problems={done['problems']} "
+        f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
+    )
+    return 0
+
+
+def _devices(args: argparse.Namespace) -> list[str]:
+    """The devices of --device, checked; a server and vLLM choose theirs themselves."""
+    names: list[str] = args.device.split(",")
+    if args.base_url is not None and args.backend == "vllm":
+        raise EvalError("--base-url asks a server, --backend vllm runs the model here. Leave one of them out.")
+    if args.base_url is not None or args.backend == "vllm":
+        if args.device != "auto":
+            raise EvalError(
+                f"--device {args.device} has no effect on a server or on vLLM, which take the GPUs that "
+                "CUDA_VISIBLE_DEVICES shows them. Leave it out."
+            )
+        return names
+    from eval_multipl_e.suite.model import device_of
+
+    for name in names:
+        device_of(name)
+    if len(names) > 1 and args.shard != "0/1":
+        raise EvalError(
+            f"--shard {args.shard} with several devices: a share is not divided again. Leave one of them out."
+        )
+    return names
+
+
+def _complete_on(args: argparse.Namespace, device: str, shard: str, out: Path) -> dict[str, Any]:
+    return _complete_share(argparse.Namespace(**{**vars(args), "device": device, "shard": shard, "out": out}))
+
+
+def _complete_share(args: argparse.Namespace) -> dict[str, Any]:
+    """Complete one shard on one device; what the summary says of it."""
     from tqdm import tqdm
 
     from eval_multipl_e.suite.chat import ChatRequest
@@ -90,19 +159,7 @@ def _complete(args: argparse.Namespace) -> int:
     from eval_multipl_e.suite.shards import Shard
     from eval_multipl_e.suite.tasks import read_task, task_of
 
-    check_flags(args, limit=1, samples=1, max_new_tokens=1, batch_size=1, temperature=0, retries=0)
-    if not 0 < args.top_p <= 1:
-        raise EvalError(f"--top-p is {args.top_p}. Give more than 0 and at most 1.")
     task = task_of(args.task)
-    shard = Shard.parse(args.shard)
-    if args.form != "auto":
-        from eval_multipl_e.suite.fim_forms import named_form
-
-        named_form(args.form)
-    if args.base_url is None:
-        from eval_multipl_e.suite.model import device_of
-
-        device_of(args.device)
     asked = AnswerSettings(
         form=args.form,
         chat=ChatRequest(args.system_prompt) if args.chat else None,
@@ -123,28 +180,36 @@ def _complete(args: argparse.Namespace) -> int:
         "top_p": asked.top_p,
         "max_new_tokens": asked.max_new_tokens,
     }
-    continuer, about = (_opened if args.base_url is None else _served)(args, asked)
-    n = task.n if args.samples is None else args.samples
+    opened = _served if args.base_url is not None else _in_vllm if args.backend == "vllm" else _opened
+    continuer, about = opened(args, asked)
     with tqdm(desc=task.name, unit="sample", disable=None) as bar:
         done = complete_to_file(
             problems,
             continuer,
             args.out,
             settings={**settings, **about},
-            n=n,
+            n=task.n if args.samples is None else args.samples,
             batch_size=args.batch_size,
             seed=args.seed,
-            shard=shard,
+            shard=Shard.parse(args.shard),
             tell=bar.update,
         )
-    if args.json:
-        print(json.dumps({"task": task.name, "form": about["form"], "problems": len(problems), **done}))
-        return 0
-    print(
-        f"step=complete task={task.name} form={about['form']} shard={args.shard} problems={len(problems)} "
-        f"rows={done['rows']} kept={done['kept']} cut_at_length={done['cut']}"
+    return {"form": about["form"], "problems": len(problems), **done}
+
+
+def _in_vllm(args: argparse.Namespace, asked: "AnswerSettings") -> tuple[Any, dict[str, Any]]:
+    from eval_multipl_e.suite.in_vllm import VllmModel
+
+    model = VllmModel(
+        args.model,
+        args.sampling(),
+        asked,
+        revision=args.model_revision,
+        dtype=args.dtype,
+        trust_remote_code=args.trust_remote_code,
     )
-    return 0
+    form = "chat" if asked.chat else model.form.name
+    return model, {"form": form, **_about_chat(asked), "dtype": args.dtype, "backend": "vllm", "vllm": model.version}
 
 
 def _served(args: argparse.Namespace, asked: "AnswerSettings") -> tuple[Any, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from eval_multipl_e.errors import EvalError
 
 TASK_NAMES = (
-    "humaneval-CODE, mbpp-CODE, humanevalplus-py, mbppplus-py, infill, infill-single-line, infill-multi-line, "
+    "humaneval-CODE, mbpp-CODE, humanevalplus-py, mbppplus-py, humanevalpack-CODE, humanevalfix-CODE, infill, infill-single-line, infill-multi-line, "
     "infill-random-span, docstring or docstring-LANGUAGE"
 )
 

@@ -132,7 +132,8 @@ def complete_to_file(
 
 def _prompt(problem: Mapping[str, Any], sample: int, seed: int) -> GapPrompt:
     key = f"{seed}/{problem['language']}/{problem['name']}/{sample}"
-    return GapPrompt(problem["prompt"], problem.get("suffix"), tuple(problem["stop_tokens"]), key, problem)
+    asked = problem.get("context", "") + problem["prompt"]
+    return GapPrompt(asked, problem.get("suffix"), tuple(problem["stop_tokens"]), key, problem)
 
 
 def _row(problem: Mapping[str, Any], sample: int, found: Continued) -> dict[str, Any]:

@@ -135,9 +135,10 @@ def _run(
 
 def _program(kind: str, problem: Mapping[str, Any], text: str) -> str:
     """What runs before the tests: the prompt with its completion, unless that stands for both."""
+    prelude = str(problem.get("prelude", ""))
     if isinstance(text, WholeProgram):
-        return text
-    return str(problem["prompt"]) + (infilled_program(problem, text) if kind == "infill" else text)
+        return prelude + text
+    return prelude + str(problem["prompt"]) + (infilled_program(problem, text) if kind == "infill" else text)
 
 
 def _infill_rows(problem: Mapping[str, Any], texts: Sequence[str], rows: Rows) -> list[dict[str, Any]]:

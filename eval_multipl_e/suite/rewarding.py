@@ -200,8 +200,9 @@ def _rows(
 
 
 def _program(completion: Completion, row: Mapping[str, Any]) -> str:
+    prelude = row.get("prelude", "")
     if isinstance(completion, str):
-        return f"{row['prompt']}{cut_at_stop(completion, row['stop_tokens'])}\n{row['tests']}"
+        return f"{prelude}{row['prompt']}{cut_at_stop(completion, row['stop_tokens'])}\n{row['tests']}"
     content = completion[-1].get("content") if completion else ""
     found = code_of_answer(content if isinstance(content, str) else "", row)
-    return f"{'' if found.is_program else row['prompt']}{found.text}\n{row['tests']}"
+    return f"{prelude}{'' if found.is_program else row['prompt']}{found.text}\n{row['tests']}"

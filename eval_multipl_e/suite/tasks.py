@@ -1,5 +1,6 @@
 """The tasks by name: where their problems are published, how rows become problems, and the report's settings."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from eval_multipl_e.errors import EvalError
 from eval_multipl_e.languages import ALIASES, LANGUAGES, language_of
 from eval_multipl_e.suite.docstrings import LANGUAGES as DOCSTRING_LANGUAGES
 from eval_multipl_e.suite.docstrings import docstring_problem
+from eval_multipl_e.suite.humanevalpack import CONFIGS as PACK_CONFIGS
+from eval_multipl_e.suite.humanevalpack import pack_problem
 from eval_multipl_e.suite.infilling import infill_problem
 from eval_multipl_e.suite.problems import checked_problems, read_rows
 
@@ -48,6 +51,7 @@ _PLAIN = {  # Python's own sets: data set, configuration, split
     "humanevalplus-py": ("evalplus/humanevalplus", None, "test"),
     "mbppplus-py": ("evalplus/mbppplus", None, "test"),
 }
+_PACK = ("humanevalpack", "humanevalfix")  # completed from docstrings, or mended by tests
 _CONFIGS = {"ada": "adb"}  # where MultiPL-E's configuration has another name than our code
 
 
@@ -68,6 +72,8 @@ def task_of(name: str) -> Task:
         config = rest or "python"
         return Task(name, "docstring", "google/code_x_glue_ct_code_to_text", config, "test", 1, 0.0, 128)
     code = ALIASES.get(rest, rest)
+    if benchmark in _PACK and code in PACK_CONFIGS:
+        return Task(f"{benchmark}-{code}", "program", "bigcode/humanevalpack", PACK_CONFIGS[code], "test", 1)
     if f"{benchmark}-{code}" in _PLAIN:
         return Task(f"{benchmark}-{code}", "program", *_PLAIN[f"{benchmark}-{code}"])
     if benchmark in ("humaneval", "mbpp") and code in LANGUAGES:
@@ -75,7 +81,7 @@ def task_of(name: str) -> Task:
         return Task(f"{benchmark}-{code}", "program", "nuprl/MultiPL-E", config, "test")
     raise EvalError(
         f"task {name!r} is unknown. Use humaneval-CODE or mbpp-CODE with a code of {', '.join(LANGUAGES)}; "
-        f"humanevalplus-py or mbppplus-py; infill, {', '.join(_INFILLING)}; docstring; or docstring-LANGUAGE with one of "
+        f"humanevalplus-py or mbppplus-py; {' or '.join(f'{name}-CODE' for name in _PACK)} with {', '.join(PACK_CONFIGS)}; infill, {', '.join(_INFILLING)}; docstring; or docstring-LANGUAGE with one of "
         f"{', '.join(DOCSTRING_LANGUAGES)}."
     )
 
@@ -86,8 +92,12 @@ def read_task(
     """Return the checked problems of a task: from a JSON-lines file, or from a data set on the Hub or in a folder."""
     rows = read_rows(path) if path is not None else _from_dataset(task, dataset or task.dataset, revision)
     where = str(path or dataset or task.dataset)
-    problems = checked_problems([_MAKERS[task.kind](row, number) for number, row in enumerate(rows, 1)], where)
-    code = task.name.partition("-")[2] if task.kind == "program" and "-" in task.name else ""
+    benchmark, _, rest = task.name.partition("-")
+    code = rest if task.kind == "program" else ""
+    make = _MAKERS[task.kind]
+    if benchmark in _PACK:
+        make = functools.partial(pack_problem, code=code, is_fix=benchmark == "humanevalfix")
+    problems = checked_problems([make(row, number) for number, row in enumerate(rows, 1)], where)
     wrong = next((row["language"] for row in problems if code and language_of(row["language"]).code != code), None)
     if wrong is not None:
         raise EvalError(
