@@ -11,9 +11,8 @@ floor, a bare forward pass of one token with the whole prompt cached, as a share
 With one thread the times are seconds of the processor, which other programs change little.
 
 With `--llama PYTHON`, an interpreter that has llama-cpp-python and gguf, llama.cpp reads what its server's /infill would
-with cache_prompt: prefix before suffix, the sides cut to 1,536 and 510 tokens, and what the last prompt shares kept. The
-server itself does not run: its library does, in the same shape, with q8_0 weights; a share is of llama.cpp's own fresh
-prompt.
+with cache_prompt: prefix before suffix, the sides cut to 1,536 and 510 tokens, and what the last prompt shares kept, in the
+same shape, with q8_0 weights; a share is of llama.cpp's own fresh prompt. The server itself: llama_server.py.
 """
 
 import argparse

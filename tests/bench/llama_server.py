@@ -1,0 +1,149 @@
+"""Runs a real llama-server on an exported GGUF file: its /infill beside ours.
+
+Three figures: how many texts of ten contexts on either side get an answer that is not empty; how many greedy middles are
+the text that `model.infill` writes, for each type of file; and, over keystrokes with `cache_prompt`, the milliseconds the
+server reports for the prompt as a share of those without its cache.
+
+    python tests/bench/llama_server.py SERVER FOLDER [--types f32 q8_0] [--gaps 100] [--keys 60]
+
+The server is built from llama-cpp-python's source distribution, in about an hour of two busy cores:
+
+    pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36
+    tar xf llama_cpp_python-0.3.36.tar.gz
+    cmake -G Ninja -S llama_cpp_python-0.3.36/vendor/llama.cpp -B build -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF
+        -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+    ninja -C build llama-server        # build/bin/llama-server is the SERVER
+"""
+
+import argparse
+import json
+import random
+import shlex
+import socket
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from modeling_santa.editor_config import editor_config
+from modeling_santa.gguf_export import export_gguf
+from modeling_santa.modeling_santa import SantaForCausalLM
+
+ANSWER = 64
+EXACT_CACHE = ["-ctk", "f32", "-ctv", "f32", "-fa", "off"]  # its cache is float16 otherwise
+
+
+def gaps(count: int, near: int) -> Iterator[tuple[str, str]]:
+    """Yield texts of the standard library around a gap, `near` characters before it at most, and a third behind it.
+
+    A token has a character or more, so the server, which keeps a quarter of its batch for what follows, cuts nothing of it.
+    """
+    draw, folder = random.Random(1), Path(sysconfig.get_path("stdlib"))
+    texts = [path.read_text(encoding="utf-8", errors="ignore") for path in sorted(folder.glob("*.py"))]
+    texts = [text for text in texts if len(text) > 1000]
+    for _ in range(count):
+        text = draw.choice(texts)
+        at = draw.randrange(200, len(text) - 200)
+        size = draw.randrange(1, 60)
+        yield text[max(0, at - near) : at], text[at + size : at + size + near // 3]
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def infill(self, prefix: str, suffix: str, **settings: object) -> dict[str, object]:
+        """Return the server's whole answer."""
+        asked = {"input_prefix": prefix, "input_suffix": suffix, "temperature": 0, "n_predict": ANSWER, **settings}
+        request = urllib.request.Request(
+            f"{self.url}/infill", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def serving(binary: str, folder: Path, file: Path) -> Iterator[Server]:
+    """Run the server on a file with the flags that `model editor-config` prints, until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = shlex.split(editor_config(folder, "llama-server", max_new_tokens=ANSWER))[1:]
+    flags[flags.index("-m") + 1], flags[flags.index("--port") + 1] = str(file), str(port)
+    threads = ["-t", str(torch.get_num_threads())]
+    process = subprocess.Popen(
+        [binary, *flags, *threads, *EXACT_CACHE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.2)
+        yield Server(port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def keystroke_shares(server: Server, keys: int) -> list[float]:
+    """Return the prompt's milliseconds with the cache as a share of those without, for each character typed."""
+    (prefix, suffix), shares = next(gaps(1, 600)), []
+    for size in range(len(prefix) - keys, len(prefix)):
+        with_cache, without = (
+            server.infill(prefix[:size], suffix, n_predict=1, cache_prompt=is_kept)["timings"]["prompt_ms"]
+            for is_kept in (True, False)
+        )
+        server.infill(prefix[:size], suffix, n_predict=1, cache_prompt=True)  # what was read without is not kept
+        shares.append(with_cache / without)
+    return shares[1:]
+
+
+def main() -> int:
+    """Run the server on every type of file."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("server", metavar="SERVER")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a model folder, as of `hf-santa demo`")
+    parser.add_argument("--types", nargs="+", default=["f32", "q8_0"])
+    parser.add_argument("--gaps", type=int, default=100)
+    parser.add_argument("--keys", type=int, default=60)
+    arguments = parser.parse_args()
+    model = SantaForCausalLM.from_pretrained(arguments.folder).float().eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.folder)
+    context = model.config.n_positions
+    near = list(gaps(arguments.gaps, context // 2))
+    ours = [model.infill(tokenizer, *gap, max_new_tokens=ANSWER, allow_truncated=True) for gap in near]
+    far = [(prefix * 99, suffix * 99) for prefix, suffix in near[:20]]
+    far = [(prefix[-40 * context :], suffix[: 40 * context]) for prefix, suffix in far]
+    for kind in arguments.types:
+        with tempfile.TemporaryDirectory() as place:
+            file = Path(place, "model.gguf")
+            export_gguf(arguments.folder, file, type=kind)
+            with serving(arguments.server, arguments.folder, file) as server:
+                answered = sum(bool(server.infill(*gap)["content"]) for gap in far)
+                theirs = [server.infill(*gap)["content"] for gap in near]
+                shares = keystroke_shares(server, arguments.keys)
+        equal = sum(a == b for a, b in zip(ours, theirs, strict=True))
+        high = statistics.quantiles(shares, n=20)[-1]
+        print(f"{kind}: {answered} of {len(far)} texts of ten contexts answered; {equal} of {len(near)} middles equal")
+        print(f"{kind}: keystrokes, with its cache: median {statistics.median(shares):.1%}, 95th percentile {high:.1%}")
+        for found, expected in [pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]][:3]:
+            print(f"  {found[:60]!r} in place of {str(expected)[:60]!r}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
