@@ -30,7 +30,7 @@ from presidio_analyzer.predefined_recognizers import EmailRecognizer, IpRecogniz
 from data_recipes.pii.presidio import pii_registry
 
 DETECTORS = Path(__file__).with_name("detectors")
-sys.path.insert(0, str(DETECTORS))
+sys.path[:0] = [str(DETECTORS), str(DETECTORS.parents[2])]
 
 import framework_secrets  # noqa: E402  # beside this file, not installed
 import framework_secrets_second  # noqa: E402  # likewise
@@ -38,7 +38,7 @@ import framework_secrets_third  # noqa: E402  # likewise
 from gitleaks_rules import gitleaks  # noqa: E402  # likewise
 from pii_cases import Case, all_cases  # noqa: E402  # likewise
 
-from tests.fixtures.key_samples import sample  # noqa: E402  # the root of the project is on the path since pii_cases
+from tests.fixtures.key_samples import sample  # noqa: E402  # the root of the project is on the path
 
 Spans = list[tuple[int, int, str]]
 Batch = Callable[[Sequence[str]], tuple[list[Spans], float]]
