@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from data_recipes.pii.redaction_key import RedactionKey
     from data_recipes.pii.rows import Redactor
     from data_recipes.pipeline import run
-    from data_recipes.recipes import RECIPES
+    from data_recipes.recipes import RECIPES, Recipe
     from data_recipes.settings import RunSettings
 
 __all__ = [
     "RECIPES",
     "DataError",
+    "Recipe",
     "RedactionKey",
     "Redactor",
     "RunSettings",
@@ -40,6 +41,7 @@ __all__ = [
 _HOME = {
     "DataError": "errors",
     "RECIPES": "recipes",
+    "Recipe": "recipes",
     "RedactionKey": "pii.redaction_key",
     "Redactor": "pii.rows",
     "RunSettings": "settings",

@@ -81,6 +81,8 @@ class Annotator:
             "filters": self.filters,
             "thresholds": config.thresholds(self.steps),
             "compat": config.compat,
+            "paths": config.paths().about(),
+            "filter_modules": config.filter_module_sums(),
             "scores": self.scores,
             "provenance": self.provenance,
             "licenses": config.permissions.license_settings(),
@@ -121,7 +123,8 @@ class Annotator:
 
     def _passing(self, source: Iterable[Row | Reject], reject: Callable[[Reject], None]) -> Iterator[Row]:
         """Yield the rows that have the licences and pass the filters. Opt-outs are a matter of the languages' stage."""
-        deciders = [_decider(made, self.config.compat) for made in self._store_filters]
+        paths, thresholds = self.config.paths(), self.config.every_threshold()
+        deciders = [paths.drop, *(_decider(made, thresholds) for made in self._store_filters)]
         for item in source:
             if isinstance(item, Reject):
                 reject(item)
@@ -157,9 +160,9 @@ class Annotator:
         return replace(reject_of(row, "decontaminated", reason, detail), matched=matched)
 
 
-def _decider(made: Filter, compat: str) -> Callable[[Row], Drop | None]:
+def _decider(made: Filter, thresholds: Mapping[str, Any]) -> Callable[[Row], Drop | None]:
     """Return a function that says why a filter drops a row, or None."""
-    thresholds, names = made.thresholds_for(compat), made.columns
+    names = made.columns
     read = attrgetter(*names)
 
     def decide(row: Row) -> Drop | None:

@@ -1,4 +1,4 @@
-"""`hf-santa data …`: rows, run, stats, explain, load, am-i-in, index and redact."""
+"""`hf-santa data …`: rows, run, recipes, stats, explain, load, am-i-in, index and redact."""
 
 import argparse
 import json
@@ -26,6 +26,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
     _add_rows(command("rows", "read source code into rows, the first step of a dataset"))
     _add_run(command("run", "filter, redact, decontaminate and deduplicate rows into a dataset folder"))
+    _add_recipes(command("recipes", "show the recipes that there are, and the filters and numbers of their steps"))
     _add_stats(command("stats", "show how many files each step kept and dropped"))
     _add_explain(command("explain", "say why a file was kept or left out"))
     _add_load(command("load", "show or export the rows of a recipe, as load_dataset gives them"))
@@ -68,10 +69,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME",
-        choices=[*RECIPES, ALL],
         action="append",
-        help=f"a recipe of the store; may be repeated, the first is the default: {', '.join(RECIPES)}, or {ALL} "
-        "(default: near_dedup)",
+        help=f"a recipe of the store; may be repeated, the first is the default: {', '.join(RECIPES)}, a YAML file with "
+        f"your own, or {ALL} (default: near_dedup)",
     )
     parser.add_argument("--threads", metavar="N", type=_at_least(1), help="threads (default: all cores)")
     parser.add_argument(
@@ -96,10 +96,35 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--filter",
-        choices=list(filters("store")),
+        metavar="NAME",
         action="append",
         default=[],
-        help="apply this filter, too, and drop what it rejects; may be repeated",
+        help="apply this filter, too, and drop what it rejects; may be repeated: "
+        f"{', '.join(filters('store'))}, or one of your own",
+    )
+    parser.add_argument(
+        "--filter-module",
+        metavar="PY",
+        action="append",
+        default=[],
+        help="a Python file that defines filters of your own, which is run; may be repeated",
+    )
+    parser.add_argument(
+        "--languages", metavar="NAME", nargs="+", default=[], help="take only files of these languages, in any case"
+    )
+    parser.add_argument(
+        "--include",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="take only files whose path matches, written as in a .gitignore; may be repeated",
+    )
+    parser.add_argument(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="leave out files whose path matches, written as in a .gitignore; may be repeated",
     )
     parser.add_argument("--opt-outs", metavar="TXT", help="owners and owner/repository names to leave out, one a line")
     parser.add_argument("--licenses", metavar="TXT", help="the licences that a file may have, one a line")
@@ -140,6 +165,21 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", metavar="STORE", help="a folder that `data run` wrote")
     _add_json(parser)
     parser.set_defaults(func=_stats)
+
+
+def _add_recipes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", help="YAML files with recipes of your own, to check and show"
+    )
+    parser.add_argument(
+        "--filter-module",
+        metavar="PY",
+        action="append",
+        default=[],
+        help="a Python file that defines filters of your own, which is run; may be repeated",
+    )
+    _add_json(parser)
+    parser.set_defaults(func=_recipes)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +265,10 @@ def _run(args: argparse.Namespace) -> int:
         threads=args.threads,
         benchmarks=tuple(args.benchmark),
         filters=tuple(args.filter),
+        filter_modules=tuple(args.filter_module),
+        languages=tuple(args.languages),
+        include=tuple(args.include),
+        exclude=tuple(args.exclude),
         permissions=Permissions(args.opt_outs or (), args.licenses, args.keep_unlicensed),
         tokenizer=args.tokenizer,
         compat=args.compat,
@@ -248,6 +292,17 @@ def _run(args: argparse.Namespace) -> int:
         )
     cluster = Cluster(args.executor, args.parts, args.parts_at_once, args.partition, args.time)
     run_at_scale(args.source, args.out, cluster=cluster, settings=settings)
+    return 0
+
+
+def _recipes(args: argparse.Namespace) -> int:
+    from data_recipes.recipe_table import recipe_facts, recipe_lines
+
+    facts = recipe_facts(args.files, args.filter_module)
+    if args.json:
+        _print_json(facts)
+        return 0
+    print("\n".join(recipe_lines(facts)))
     return 0
 
 

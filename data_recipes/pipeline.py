@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,10 +28,9 @@ from data_recipes.disk.files import PathLike, checksum, moved, remove, write_gro
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done, read_marker
 from data_recipes.engine.threads import ranges
 from data_recipes.errors import DataError
-from data_recipes.filters.registry import thresholds_for
 from data_recipes.progress import Progress, reporter
-from data_recipes.recipes import CONTENT_DIGITS, NEAR_DEDUP_MODES, Recipe, chosen_recipes, slug, steps_of, stored_steps
-from data_recipes.settings import RunSettings
+from data_recipes.recipes import CONTENT_DIGITS, Recipe, chosen_recipes, mode_of, slug, steps_of, stored_steps
+from data_recipes.settings import RecipeNames, RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.git_address import git_address
 from data_recipes.sources.opening import needs_rows_first
@@ -42,7 +42,7 @@ from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
 from data_recipes.store.summary import store_funnel
 from data_recipes.store.tables import unmeasured_lines
-from data_recipes.store.views import combinations, row_filter
+from data_recipes.store.views import combinations, row_filter, steps_mask
 
 __all__ = ["run", "write_rows"]
 
@@ -50,7 +50,7 @@ __all__ = ["run", "write_rows"]
 def run(
     source: Any,
     out: PathLike,
-    recipe: str | Sequence[str] | None = None,
+    recipe: RecipeNames | None = None,
     threads: int | None = None,
     *,
     settings: RunSettings | None = None,
@@ -69,7 +69,8 @@ def run(
         source: Parquet files; or a git repository (a folder, or `git+https://…@COMMIT`), a source tree, the name of
             a dataset on the Hub, or what `load_dataset` gave, whose rows are kept in `.OUT.rows` beside `out`.
         out: The folder to write.
-        recipe: A recipe's name, several, or "all"; the first one is the default of `load_dataset(out)`.
+        recipe: A recipe's name, a `Recipe`, the path of a YAML file with one, several of these, or "all"; the first one
+            is the default of `load_dataset(out)`.
         threads: Threads to work with (default: one a core).
         settings: The settings to begin with (default: `RunSettings()`).
         data_dir: The part of a dataset to read, for example "data/python".
@@ -125,7 +126,7 @@ def planned(
             return missing if settings.tokenizer is None else None
         return fields.lacking(need, "recipe '{recipe}'")
 
-    recipes, unavailable = chosen_recipes(settings.recipe, lacking)
+    recipes, unavailable = chosen_recipes(settings.chosen(), lacking)
     annotator = Annotator(settings, tuple(steps_of(recipes)), fields.provenance, bars)
     return Run(source, out, tuple(recipes), unavailable, inputs, annotator, settings, reporter(progress))
 
@@ -195,7 +196,7 @@ class Run:
 
     def _layout(self) -> list[Any]:
         opt_outs = self.settings.permissions.settings()["opt_outs"]
-        return [[recipe.name for recipe in self.recipes], self.settings.shard_bytes, opt_outs]
+        return [[[each.name, each.about()] for each in self.recipes], self.settings.shard_bytes, opt_outs]
 
     def is_done(self) -> bool:
         """Whether the output is that of this very run, undamaged."""
@@ -283,6 +284,8 @@ class Run:
             "filters": made.filters,
             "compat": settings.compat,
             "permissions": settings.permissions.about(),
+            "paths": settings.paths().about(),
+            "modes": settings.modes(),
             "provenance": list(made.provenance),
             "scores": made.scores,
             "redaction": {"types": list(settings.detector().types), "style": settings.style},
@@ -322,11 +325,12 @@ class Run:
         """The decisions of all steps about one language's rows, then its data and rejects."""
         dropped, masks = [rejects, rows.opted_out, rows.repeated], dict[str, Any]()
         for step in steps_of(self.recipes):
-            if step in NEAR_DEDUP_MODES:
-                left_out = self._near_dedup(rows, step)
-                masks[step] = rows.table[f"{step}_keep"]
+            if mode_of(step):
+                before = next(recipe.before(step) for recipe in self.recipes if step in recipe.steps)
+                left_out = self._near_dedup(rows, step, steps_mask(before, masks, rows.table.num_rows))
+                masks[step] = pc.fill_null(rows.table[f"{step}_keep"].combine_chunks(), False)
             else:
-                masks[step], left_out = row_filter(rows.table, step, self.settings.compat)
+                masks[step], left_out = row_filter(rows.table, step, self.settings.every_threshold())
             dropped.append(left_out)
         rejected = pa.concat_tables(dropped).sort_by(
             [("stage", "ascending"), ("path", "ascending"), ("hexsha", "ascending")]
@@ -339,7 +343,7 @@ class Run:
             rows.table,
             rejected,
             masks,
-            thresholds=thresholds_for(self.settings.compat),
+            thresholds=self.settings.every_threshold(),
             contents=rows.contents,
         )
         return {"lang": lang, "digest": content, **entry}, [*outputs, *shards]
@@ -360,10 +364,17 @@ class Run:
         places = [path.relative_to(self.work).with_name(f"{path.stem}-{content}.parquet") for path in written]
         return content, [moved(path, self.out / place) for path, place in zip(written, places, strict=True)]
 
-    def _near_dedup(self, rows: LanguageRows, mode: str) -> pa.Table:
-        """The rejects of the rows that the mode leaves out; the mode's two columns are added to the table."""
-        table = rows.table
-        found = near_duplicates_of_texts(rows.texts, table, mode, self.settings.threads, folder=self.work)
+    def _near_dedup(self, rows: LanguageRows, step: str, among: Any) -> pa.Table:
+        """The rejects of the rows that a mode leaves out `among` some; its two columns are added to the table.
+
+        Both are null for the other rows.
+        """
+        looked_at = np.flatnonzero(np.asarray(among))
+        table, texts = rows.table.take(looked_at), rows.texts.take(looked_at)
+        name = mode_of(step) or step
+        found = near_duplicates_of_texts(
+            texts, table, name, self.settings.threads, folder=self.work, changed=self.settings.modes()[name]
+        )
         is_kept, kept_row = found["is_kept"], found["kept_row"]
         kept_sha = table["hexsha"].take(kept_row)
         in_cluster = pc.is_in(kept_row, value_set=pc.unique(kept_row.filter(pc.invert(is_kept))))
@@ -371,10 +382,14 @@ class Run:
         removed = table.select(["path", "hexsha", "lang", "size"]).append_column("jaccard", found["jaccard"])
         removed = removed.append_column("kept_hexsha", kept_sha).filter(pc.invert(is_kept))
         records = [
-            {**record, "stage": mode, "reason": mode, "detail": "", "cluster": record["kept_hexsha"]}
+            {**record, "stage": step, "reason": mode_of(step), "detail": "", "cluster": record["kept_hexsha"]}
             for record in removed.to_pylist()
         ]
-        rows.table = table.append_column(f"{mode}_keep", is_kept).append_column(f"{mode}_cluster", cluster)
+        place = np.full(rows.table.num_rows, -1)
+        place[looked_at] = np.arange(len(looked_at))
+        at = pa.array(place, mask=place < 0)
+        for column, values in ((f"{step}_keep", is_kept), (f"{step}_cluster", cluster)):
+            rows.table = rows.table.append_column(column, values.take(at))
         return pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
 
 

@@ -5,7 +5,7 @@ The store's files and configs, the builder's configs, the card, the docs and the
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from data_recipes.errors import DataError
@@ -14,25 +14,77 @@ from data_recipes.filters.registry import filters
 NEAR_DEDUP_MODES = ("near_dedup", "near_dedup_alt", "near_dedup_verified")
 """The steps of a recipe that are modes of near-deduplication; the others are filters."""
 
+_AFTER, _AND = "_after_", "_and_"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A subset of the base rows: those that pass each of its steps, filters and modes of near-deduplication."""
+    """A subset of the base rows: those that pass each of its steps, filters and modes of near-deduplication.
+
+    The order of the steps counts. A mode that comes first looks at all base rows; one that comes after other steps looks
+    at the rows that passed them, and is named for it: `near_dedup_alt_after_comments`.
+
+    >>> Recipe("mine", "Commented files, each once.", ("comments", "near_dedup_alt"), "me").steps
+    ('comments', 'near_dedup_alt_after_comments')
+
+    Attributes:
+        name: The name by which `load_dataset` takes it.
+        summary: The sentence that the dataset card says of it.
+        steps: Its steps in order.
+        source: Where it is described.
+        thresholds: Thresholds of its filters by name, in place of the filters' own.
+        near_dedup: For a mode what differs from `MODES`: `threshold`, `ngram`, `bands`, `is_verified`.
+        settings: Settings of the run (`RunSettings`) that it comes with, where the run is not told otherwise.
+    """
 
     name: str
     summary: str
     steps: tuple[str, ...]
     source: str
+    thresholds: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    near_dedup: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        named: list[str] = []
+        for step in self.steps:
+            is_later = step in NEAR_DEDUP_MODES and named
+            named.append(f"{step}{_AFTER}{_AND.join(named)}" if is_later else step)
+        object.__setattr__(self, "steps", tuple(named))
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The modes of near-deduplication among the steps."""
-        return tuple(step for step in self.steps if step in NEAR_DEDUP_MODES)
+        """The steps that are modes of near-deduplication."""
+        return tuple(step for step in self.steps if mode_of(step))
 
     @property
     def filters(self) -> tuple[str, ...]:
         """The filters among the steps."""
-        return tuple(step for step in self.steps if step not in NEAR_DEDUP_MODES)
+        return tuple(step for step in self.steps if not mode_of(step))
+
+    def before(self, step: str) -> tuple[str, ...]:
+        """Return the steps whose rows a step looks at: none for a filter, and for a mode that comes first."""
+        return self.steps[: self.steps.index(step)] if mode_of(step) else ()
+
+    def about(self) -> dict[str, Any]:
+        """Return all that the recipe decides, as JSON values."""
+        settings = {name: list(made) if isinstance(made, tuple) else made for name, made in self.settings.items()}
+        return {
+            "steps": list(self.steps),
+            "thresholds": dict(self.thresholds),
+            "near_dedup": {mode: dict(made) for mode, made in self.near_dedup.items()},
+            "settings": settings,
+        }
+
+
+def mode_of(step: str) -> str | None:
+    """Return the mode of near-deduplication that a step is; None for a filter.
+
+    >>> mode_of("near_dedup_alt_after_comments"), mode_of("comments")
+    ('near_dedup_alt', None)
+    """
+    mode = step.partition(_AFTER)[0]
+    return mode if mode in NEAR_DEDUP_MODES else None
 
 
 _BASE = Recipe(
@@ -66,6 +118,12 @@ _DEDUPLICATED = (
         ("near_dedup_alt", "comments"),
         "report, section 6.2",
     ),
+    Recipe(
+        "final_filtered_first",
+        "As final, but near-duplicates are looked for among the files that pass comments, so that no cluster is lost.",
+        ("comments", "near_dedup_alt"),
+        "this project",
+    ),
 )
 
 
@@ -98,11 +156,45 @@ ALL = "all"
 DEFAULT_OF_ALL = "near_dedup_verified"
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str | Recipe) -> Recipe:
     """The recipe of this name; an unknown name is an error that lists the known ones."""
+    if isinstance(name, Recipe):
+        if RECIPES.get(name.name) != name:
+            check_name(name.name)
+            _check_steps(name)
+        return name
     if name not in RECIPES:
-        raise DataError(f"recipe={name!r} is unknown. Choose one of {', '.join(RECIPES)}.")
+        advice = "or the path of a file that ends in .yaml."
+        raise DataError(f"recipe={name!r} is unknown. Choose one of {', '.join(RECIPES)}, {advice}")
     return RECIPES[name]
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def check_name(name: str) -> None:
+    """Raise where a recipe of one's own can't have this name, which is one of `load_dataset`'s, too."""
+    if not _NAME.fullmatch(name):
+        raise DataError(f"recipe name {name!r}: expected a-z, 0-9, - and _, a letter first, 64 characters at most.")
+    taken = next((known for known in (ALL, *RECIPES) if name == known or name.endswith(f"-{known}")), None)
+    if taken is not None:
+        raise DataError(
+            f"recipe name {name!r} is, or ends like, that of a built-in one ({taken}). Choose another name."
+        )
+
+
+def _check_steps(recipe: Recipe) -> None:
+    known = filters("recipe")
+    for step in recipe.filters:
+        if step not in known:
+            choices = ", ".join([*known, *NEAR_DEDUP_MODES])
+            raise DataError(f"recipe {recipe.name!r}: step {step!r} is unknown. Choose of {choices}.")
+
+
+def in_order(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """Return some recipes in the order of the table, one's own after them."""
+    names = list(RECIPES)
+    return sorted(recipes, key=lambda recipe: names.index(recipe.name) if recipe.name in names else len(names))
 
 
 def needs(recipe: Recipe) -> tuple[str, ...]:
@@ -116,13 +208,13 @@ def needs(recipe: Recipe) -> tuple[str, ...]:
 
 
 def chosen_recipes(
-    wanted: str | Sequence[str], lacking: Callable[[str], str | None]
+    wanted: str | Recipe | Sequence[str | Recipe], lacking: Callable[[str], str | None]
 ) -> tuple[list[Recipe], dict[str, str]]:
     """The recipes of a store, base among them and the default first, and those of `all` that it can't have, with why.
 
     `lacking` says why a need is not met, or None. A recipe asked for by its name whose need is not met is an error.
     """
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [wanted] if isinstance(wanted, str | Recipe) else list(wanted)
     if names == [ALL]:
         reasons = {name: lacking_reason(RECIPES[name], lacking) for name in RECIPES}
         missing = {name: reason for name, reason in reasons.items() if reason}
@@ -168,8 +260,8 @@ def stored_steps(recipes: Iterable[Recipe]) -> list[str]:
     >>> stored_steps([RECIPES["final"], RECIPES["stars"]])
     ['stars', 'comments', 'near_dedup_alt']
     """
-    chosen = steps_of(recipes)
-    return [step for step in steps_of(RECIPES.values()) if step in chosen]
+    chosen, known = steps_of(recipes), steps_of(RECIPES.values())
+    return [step for step in [*known, *(step for step in chosen if step not in known)] if step in chosen]
 
 
 def folders_of(recipe: Recipe, steps: Sequence[str]) -> str:
@@ -205,7 +297,7 @@ def configs(
     entries: list[dict[str, Any]] = []
     default = next((recipe for recipe in recipes if rows[recipe.name]), None)
     steps = stored_steps(recipes)
-    for recipe in [recipe for recipe in RECIPES.values() if recipe in recipes]:
+    for recipe in in_order(recipes):
         for lang in (None, *languages):
             prefix = "" if lang is None else f"{slug(lang)}-"
             name = "*" if lang is None else f"{prefix}[0-9]*-{languages[lang]}"

@@ -26,7 +26,8 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
         recipe_table=_markdown([[cell.replace(" ", NBSP) for cell in row] for row in recipe_rows(funnel)]),
         layout=_layout(funnel),
         recipe_list="\n".join(
-            f"- `{name}`: {recipe['summary']} ({recipe['source']})" for name, recipe in funnel["definitions"].items()
+            f"- `{name}`: {recipe['summary']} ({recipe['source']}){_own(recipe)}"
+            for name, recipe in funnel["definitions"].items()
         ),
         unavailable=_unavailable(funnel),
         funnel_table=_markdown(funnel_rows(funnel)),
@@ -46,6 +47,15 @@ _SIZES = (  # from 10**3 rows on; a thousand, a million, a billion, as the Hub s
     *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"),
     *("1B<n<10B", "10B<n<100B", "100B<n<1T"),
 )
+
+
+def _own(recipe: Mapping[str, Any]) -> str:
+    """Return the steps, numbers and settings of a recipe of one's own."""
+    if not (own := recipe["own"]):
+        return ""
+    text = yaml.safe_dump({"steps": recipe["steps"], **own}, sort_keys=False, allow_unicode=True)
+    lines = ["```yaml", f"# digest {recipe['digest']}", *text.splitlines(), "```"]
+    return "\n".join(["", "", *(f"  {line}" for line in lines), ""])
 
 
 def _decontamination(funnel: Mapping[str, Any]) -> str:

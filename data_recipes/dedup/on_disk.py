@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data_recipes.dedup.modes import MODES, content_hashes, decide, find_mode, near_duplicates, preference
+from data_recipes.dedup.modes import content_hashes, decide, find_mode, near_duplicates, preference
 from data_recipes.dedup.signatures import Mode, Signatures, SpilledSignatures, scratches, sign_alone
 from data_recipes.disk.files import PathLike
 from data_recipes.disk.spill import Spill
@@ -84,14 +84,20 @@ def near_duplicates_of_files(
 
 
 def near_duplicates_of_texts(
-    texts: FileTexts, table: pa.Table, mode: str, threads: int | None = None, *, folder: Path | None = None
+    texts: FileTexts,
+    table: pa.Table,
+    mode: str,
+    threads: int | None = None,
+    *,
+    folder: Path | None = None,
+    changed: Mode | None = None,
 ) -> pa.Table:
     """Return the table of `near_duplicates` for texts on disk; `table` has their hexsha and what may be of `PRIORITY`.
 
     Signatures go to a temporary file in `folder`, so that memory is needed for some tens of bytes a row, and for a
-    sketch of 256 more where the mode is verified.
+    sketch of 256 more where the mode is verified. `changed` is the mode with other numbers.
     """
-    chosen, jobs = find_mode(mode), list(enumerate(ranges(texts.sizes, _SIGNED_BYTES)))
+    chosen, jobs = changed or find_mode(mode), list(enumerate(ranges(texts.sizes, _SIGNED_BYTES)))
     made: list[Signatures | None] = [None] * len(jobs)
     with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
 
@@ -100,13 +106,13 @@ def near_duplicates_of_texts(
             made[number] = SpilledSignatures.of(signed, spill)
 
         crew.each(work, jobs, scratches(crew.count))
-        order = preference(*_with_priority(table, chosen))
+        order = preference(*_with_priority(table, mode))
         return decide(texts, [part for part in made if part is not None], order, chosen, crew)
 
 
-def _with_priority(table: pa.Table, mode: Mode) -> tuple[pa.Table, list[str]]:
+def _with_priority(table: pa.Table, mode: str) -> tuple[pa.Table, list[str]]:
     """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
-    if mode is not MODES["near_dedup_verified"]:
+    if mode != "near_dedup_verified":
         return table.select(["hexsha"]), []
     chosen = with_priority(table)
     names = [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]

@@ -24,11 +24,12 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """What a measure may use besides the texts: a tokenizer, the semantics to follow and the number of threads."""
+    """What a measure may use besides the texts: a tokenizer, the semantics to follow, threads, and all thresholds."""
 
     tokenizer: str | None = None
     compat: str = "report"
     threads: int = 1
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

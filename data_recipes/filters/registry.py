@@ -1,11 +1,12 @@
-"""The filters by name: every `FILTER` of the modules in `rules/`, and those that were registered.
+"""The filters by name: every `FILTER` of the modules in `rules/`, those of one's own, and those that were registered.
 
 A new filter is one module in `rules/` that defines `FILTER`. Its recipe, its view, its histogram, its sentences on the
 card and its place among the choices of the command line all come from that object.
 """
 
 import pkgutil
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -14,7 +15,9 @@ from typing import Any
 from data_recipes.errors import DataError
 from data_recipes.filters.filter import Filter, Histogram
 
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _registered: dict[str, Filter] = {}
+_own: dict[str, tuple[Filter, str]] = {}
 
 
 @cache
@@ -27,9 +30,31 @@ def _built_in() -> Mapping[str, Filter]:
 
 def filters(stage: str | None = None) -> dict[str, Filter]:
     """Return the filters by name in their order: all, or those of one stage (`base`, `store` or `recipe`)."""
-    every = [*_built_in().values(), *_registered.values()]
+    every = [*_built_in().values(), *(made for made, _ in _own.values()), *_registered.values()]
     ordered = sorted(every, key=lambda made: (made.position, made.name))
     return {made.name: made for made in ordered if stage in {None, made.stage}}
+
+
+def add(made: Filter, where: str) -> None:
+    """Add a filter of one's own for good; the same name from the same place (`where`) replaces it.
+
+    Raises:
+        DataError: Another filter has the name, or measures the same column.
+    """
+    if made.name in _own and _own[made.name][1] != where:
+        raise DataError(f"{where}: filter {made.name!r} is already defined by {_own[made.name][1]}. Rename one.")
+    _check_new(made, [other for other in filters().values() if other.name not in _own or other.name != made.name])
+    _own[made.name] = (made, where)
+
+
+def _check_new(made: Filter, others: Iterable[Filter]) -> None:
+    if not _NAME.fullmatch(made.name):
+        raise DataError(f"filter {made.name!r}: expected a name of a-z, 0-9 and _ that begins with a letter.")
+    for other in others:
+        if made.name == other.name or (made.measures and made.measures == other.measures):
+            raise DataError(f"filter {made.name!r}: {other.name!r} has the same name or measures the same column.")
+        if shared := made.thresholds.keys() & other.thresholds.keys():
+            raise DataError(f"filter {made.name!r}: {other.name!r} has a threshold {min(shared)!r}, too. Rename it.")
 
 
 @contextmanager
@@ -39,9 +64,7 @@ def registered(made: Filter) -> Iterator[Filter]:
     Raises:
         DataError: There is already a filter of this name, or one that measures the same column.
     """
-    for other in filters().values():
-        if made.name == other.name or (made.measures and made.measures == other.measures):
-            raise DataError(f"filter {made.name!r}: {other.name!r} has the same name or measures the same column.")
+    _check_new(made, filters().values())
     _registered[made.name] = made
     try:
         yield made

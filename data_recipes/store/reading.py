@@ -14,7 +14,7 @@ _FUNNEL = {
     "recipe": str,
     "recipes": [str],
     "steps": [str],
-    "definitions": {...: {"summary": str, "source": str, "steps": [str], "files": str}},
+    "definitions": {...: {"summary": str, "source": str, "steps": [str], "files": str, "digest": str, "own": dict}},
     "unavailable": {...: str},
     "unmeasured": {...: {...: int}},
     "order": [str],

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from data_recipes.dedup.modes import MODES
 from data_recipes.dedup.signatures import MIN_TOKENS
+from data_recipes.disk.markers import digest
 from data_recipes.filters.registry import about_columns
 from data_recipes.pii.rows import PII_COLUMNS, column_of
-from data_recipes.recipes import RECIPES, Recipe, configs, folders_of, slug, steps_of, stored_steps
+from data_recipes.recipes import Recipe, configs, folders_of, in_order, mode_of, slug, stored_steps
 
 _ABOUT_PROVENANCE = {
     "repo": "repository",
@@ -32,16 +32,17 @@ def store_funnel(
     """Return what funnel.json holds of a store with these recipes and these entries of its languages.
 
     `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction,
-    redaction_key, benchmarks, not_searched.
+    redaction_key, benchmarks, not_searched, paths, and the modes of near-deduplication by name.
     `recipes` are named in the order that they were asked for; the first is the default.
     """
     redactions: Counter[str] = Counter()
     for entry in entries:
         redactions.update(entry["redactions"])
-    ordered = [recipe for recipe in RECIPES.values() if recipe in recipes]
+    ordered = in_order(recipes)
     steps = stored_steps(recipes)
     modes = [mode for recipe in ordered for mode in recipe.modes]
-    values = {**thresholds, **{f"{mode}_jaccard": MODES[mode].threshold for mode in steps_of(ordered) if mode in modes}}
+    used = dict.fromkeys(mode for step in modes if (mode := mode_of(step)))
+    values = {**thresholds, **{f"{mode}_jaccard": about["modes"][mode].threshold for mode in used}}
     if modes:
         values["min_tokens"] = MIN_TOKENS
     present = [entry for entry in entries if entry["stages"][2]["files"]]
@@ -56,13 +57,15 @@ def store_funnel(
                 "source": recipe.source,
                 "steps": list(recipe.steps),
                 "files": f"data/{folders_of(recipe, steps)}/*.parquet",
+                "digest": digest(recipe.about()),
+                "own": {name: made for name, made in recipe.about().items() if name != "steps" and made},
             }
             for recipe in ordered
         },
         "unavailable": dict(unavailable),
         "unmeasured": _unmeasured(entries),
         "order": ["base filter", "redaction", *(["decontamination"] if about["benchmarks"] else []), *recipes[0].steps],
-        **{name: about[name] for name in ("filters", "compat", "permissions", "provenance", "scores")},
+        **{name: about[name] for name in ("filters", "compat", "permissions", "paths", "provenance", "scores")},
         "columns": dict(_columns(about, modes)),
         "thresholds": values,
         **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks", "not_searched")},
@@ -100,7 +103,10 @@ def _columns(about: Mapping[str, Any], modes: Sequence[str]) -> Iterator[tuple[s
     kinds = dict.fromkeys((*PII_COLUMNS, *about["redaction"]["types"]))
     yield from ((column_of(kind), f"redactions of {kind}") for kind in kinds)
     for mode in dict.fromkeys(modes):
-        yield f"{mode}_keep", f"whether the row is in the recipe `{mode}`"
+        yield (
+            f"{mode}_keep",
+            f"whether the step `{mode}` keeps the row; null for a row that the steps before it left out",
+        )
         yield (
             f"{mode}_cluster",
             "the `hexsha` of the row that is kept for its cluster of near-duplicates, null for a row without any",

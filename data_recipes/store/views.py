@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,9 @@ from data_recipes.sources.row import REJECT_SCHEMA
 _ABOUT = ("path", "size", "lang", "hexsha")
 
 
-def row_filter(store: pa.Table, step: str, compat: str) -> tuple[pa.BooleanArray, pa.Table]:
+def row_filter(store: pa.Table, step: str, thresholds: Mapping[str, Any]) -> tuple[pa.BooleanArray, pa.Table]:
     """Return which rows pass a filter, and the rejects of the others; these stay in the store, outside of some recipes."""
     made, kept, rejects = find_filter(step), [], []
-    thresholds = made.thresholds_for(compat)
     read = dict.fromkeys([*_ABOUT, *made.columns])
     for record in store.select([name for name in read if name in store.column_names]).to_pylist():
         drop = made.keep(record, thresholds)

@@ -29,7 +29,7 @@ from data_recipes.engine.line_scan import line_statistics
 from data_recipes.filters.comments import COMMENT_LANGUAGES, comment_shares
 from data_recipes.filters.comments_oracle import comment_share_reference
 from data_recipes.filters.fertility import chars_per_token
-from data_recipes.filters.registry import find_filter
+from data_recipes.filters.registry import find_filter, thresholds_for
 from data_recipes.settings import RunSettings
 from data_recipes.sources.parquet import read_parquet
 from data_recipes.sources.row import Row, rows_table
@@ -164,7 +164,7 @@ def decide(file: Path) -> None:
     kept = list(annotator.filtered(file, []))
     store = rows_table(kept, ("stars",), ("comment_share",))
     for step in ("stars", "comments"):
-        row_filter(store, step, "report")
+        row_filter(store, step, thresholds_for("report"))
 
 
 def all_filters(table: pa.Table) -> None:

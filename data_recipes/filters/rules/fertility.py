@@ -26,9 +26,10 @@ def measure(texts: Sequence[str], langs: Sequence[str], use: Measuring) -> list[
 
     if use.tokenizer is None:
         raise DataError("recipe 'fertility' counts tokens. Pass tokenizer=PATH of a tokenizer.json.")
-    counted = [text for text, lang in zip(texts, langs, strict=True) if lang in _LEAST]
+    known = use.thresholds.get("min_chars_per_token", _LEAST)
+    counted = [text for text, lang in zip(texts, langs, strict=True) if lang in known]
     ratios = iter(chars_per_token(counted, use.tokenizer))
-    return [next(ratios) if lang in _LEAST else None for lang in langs]
+    return [next(ratios) if lang in known else None for lang in langs]
 
 
 FILTER = Filter(

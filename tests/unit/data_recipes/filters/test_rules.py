@@ -122,7 +122,7 @@ def test_rejects_of_a_view_say_why():
     store = pa.table(
         {"path": ["a", "b"], "size": [1, 2], "lang": ["Java", "Java"], "hexsha": ["0", "1"], "stars": [None, 7]}
     )
-    mask, rejects = row_filter(store, "stars", "report")
+    mask, rejects = row_filter(store, "stars", thresholds_for("report"))
     assert mask.to_pylist() == [False, True]
     assert [(r["path"], r["stage"], r["reason"], r["detail"]) for r in rejects.to_pylist()] == [
         ("a", "stars", "stars", "0 < 5")

@@ -157,8 +157,8 @@ def test_run_takes_lists_filters_and_recipes(store, tmp_path, capsys):
     assert files_of_user(out, "octocat") == {}
     assert set(files_of_user(out, "hubot")) != set()
     for wrong, message in (
-        (("--recipe", "star"), "argument --recipe: invalid choice: 'star' (choose from"),
-        (("--filter", "csv"), "argument --filter: invalid choice: 'csv' (choose from"),
+        (("--recipe", "star"), "recipe='star' is unknown. Choose one of base, stars"),
+        (("--filter", "csv"), "names ['csv']. Choose of xml, html"),
         (("--compat", "big"), "argument --compat: invalid choice: 'big' (choose from"),
         (("--recipe", "fertility", "--tokenizer", str(tmp_path)), "tokenizer.json does not exist"),
         (("--executor", "dask"), "argument --executor: invalid choice: 'dask' (choose from"),
@@ -199,6 +199,6 @@ def test_stats_is_the_reports_table_3(store, capsys):
     assert _command("stats", store) == 0
     out = capsys.readouterr().out
     header = next(line for line in out.splitlines() if line.split()[:2] == ["base", "stars"])
-    assert header.split()[-1] == "final"
+    assert header.split()[-2:] == ["final", "final_filtered_first"]
     assert "fertility is not in this store: recipe 'fertility' counts tokens." in out
     assert all(line.split()[0] in out for line in ("JavaScript", "Python", "total"))
