@@ -23,8 +23,16 @@ def measure(texts: Sequence[str], langs: Sequence[str], use: Measuring) -> list[
     from data_recipes.filters.comments_oracle import comment_share_reference
 
     if use.compat == "bigcode":
-        pairs = zip(texts, langs, strict=True)
-        return [comment_share_reference(text, lang) if lang in COMMENT_LANGUAGES else None for text, lang in pairs]
+        known = [lang in COMMENT_LANGUAGES for lang in langs]
+        others = measure(
+            texts,
+            ["" if of_the_report else lang for of_the_report, lang in zip(known, langs, strict=True)],
+            Measuring(),
+        )
+        rows = zip(known, texts, langs, others, strict=True)
+        return [
+            comment_share_reference(text, lang) if of_the_report else other for of_the_report, text, lang, other in rows
+        ]
     shares = comment_shares(texts, langs, use.threads).tolist()
     return [share if share == share else None for share in shares]  # noqa: PLR0124 -- NaN is unequal to itself
 

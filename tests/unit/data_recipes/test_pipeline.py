@@ -235,12 +235,12 @@ def test_another_opt_out_list_redoes_no_shard(tmp_path):
 
 def test_languages_that_a_recipe_can_not_measure_are_named(tmp_path):
     """A language without a lexer is left out by `comments`; the last lines, the funnel and the card say so."""
-    langs, contents = ["Python", "COBOL", "COBOL"], ["# one\nx = 1\n", "MOVE A TO B.\n", "ADD 1 TO C.\n"]
+    langs, contents = ["Python", "Brainfuck", "Brainfuck"], ["# one\nx = 1\n", "MOVE A TO B.\n", "ADD 1 TO C.\n"]
     source = _table_of(tmp_path / "in", content=contents, path=["a.py", "b.cob", "c.cob"], lang=langs)
     lines = []
     funnel = run(source, tmp_path / "out", "comments", progress=lines.append, seed=0)
-    sentence = "comments can't be measured for COBOL (2 files): recipes with it leave these files out."
-    assert funnel["unmeasured"] == {"comments": {"COBOL": 2}}
+    sentence = "comments can't be measured for Brainfuck (2 files): recipes with it leave these files out."
+    assert funnel["unmeasured"] == {"comments": {"Brainfuck": 2}}
     assert f"step=store {sentence}" in lines
     assert f"- {sentence}" in (tmp_path / "out" / "README.md").read_text()
 
