@@ -134,7 +134,12 @@ def languages_page() -> str:
         table(["code", "language", "time limit, s", "run", "install (Debian)"], rows),
         "## Of the data recipes",
         "Rows of every language go through the base filter, redaction, decontamination and near-deduplication. Two filters know "
-        f"only some: `comments` has lexers for Python, Java and JavaScript, `fertility` thresholds for {', '.join(known)}.",
+        f"only some: `fertility` has thresholds for {', '.join(known)} (a [recipe](../guides/own-recipe.md) may give others), "
+        f"`comments` lexers for {len(commented)} languages, named as GitHub Linguist names them. What a step can't measure is "
+        "outside of its recipes; `funnel.json`, the card and `data stats` say how many files of which language.",
+        "Python, Java and JavaScript (and TypeScript, TSX, JSX) have lexers of their own, which follow the report's code; the "
+        "others are read by one table of marks: line, block and nested comments, strings, raw strings, here-documents.",
+        ", ".join(f"`{name}`" for name in commented),
     )
 
 

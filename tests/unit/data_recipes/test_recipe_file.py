@@ -129,7 +129,7 @@ def test_a_recipe_of_ones_own_is_run_and_loaded(tmp_path, write_stack):
     funnel = run(source, store, recipe)
     made = funnel["definitions"]["short-one"]
     assert made["own"]["thresholds"] == {"min_comment_share": 0.02}
-    assert made["view"][-1] == ["near_dedup_alt_after_comments_keep", "==", True]
+    assert made["steps"] == ["comments", "near_dedup_alt_after_comments"]
     reasons = {reject["reason"] for entry in funnel["funnel"] for reject in entry["rejects"]}
     assert {"excluded", "other_language"} <= reasons
     rows = load_dataset(str(store), "short-one", split="train", cache_dir=tmp_path / "cache")
@@ -159,7 +159,7 @@ def test_filters_before_near_dedup_lose_no_cluster(tmp_path):
     write_rows(tmp_path / "tree", tmp_path / "rows")
     funnel = run(tmp_path / "rows", tmp_path / "store", ["final", "final_filtered_first"])
     files = {name: made["files"] for name, made in funnel["totals"]["recipes"].items()}
-    kept = pq.read_table(next((tmp_path / "store" / "data").glob("*.parquet"))).to_pylist()
+    kept = [row for file in (tmp_path / "store" / "data").rglob("*.parquet") for row in pq.ParquetFile(file).read().to_pylist()]
     survivor = next(row for row in kept if row["near_dedup_alt_keep"])
     assert files == {"final": int(survivor["path"].endswith("commented.py")), "final_filtered_first": 1, "base": 2}
     by_name = {row["path"].rpartition("/")[2]: row["near_dedup_alt_after_comments_keep"] for row in kept}
