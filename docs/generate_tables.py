@@ -118,8 +118,10 @@ def _numbers(thresholds: Mapping[str, Any]) -> str:
 def languages_page() -> str:
     """Return the languages of the metric and of the filters."""
     from data_recipes.filters import find_filter
+    from data_recipes.filters.comments import known_languages
     from eval_multipl_e import LANGUAGES
 
+    commented = known_languages()
     known = find_filter("fertility").thresholds["min_chars_per_token"]
     rows = [
         [f"`{x.code}`", x.name, f"{x.run_timeout_s:g}", "yes" if x.is_run_here else "no", f"`{x.install}`" if x.install.count(":") == 0 else x.install]

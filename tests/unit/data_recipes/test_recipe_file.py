@@ -55,6 +55,13 @@ BAD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_filters_of_before(monkeypatch):
+    """What a test registers is gone after it."""
+    monkeypatch.setattr("data_recipes.filters.registry._own", {})
+    monkeypatch.setattr("data_recipes.filters.own._loaded", {})
+
+
 def _written(folder, text, name="mine.yaml"):
     path = folder / name
     path.write_text(text)
@@ -159,7 +166,11 @@ def test_filters_before_near_dedup_lose_no_cluster(tmp_path):
     write_rows(tmp_path / "tree", tmp_path / "rows")
     funnel = run(tmp_path / "rows", tmp_path / "store", ["final", "final_filtered_first"])
     files = {name: made["files"] for name, made in funnel["totals"]["recipes"].items()}
-    kept = [row for file in (tmp_path / "store" / "data").rglob("*.parquet") for row in pq.ParquetFile(file).read().to_pylist()]
+    kept = [
+        row
+        for file in (tmp_path / "store" / "data").rglob("*.parquet")
+        for row in pq.ParquetFile(file).read().to_pylist()
+    ]
     survivor = next(row for row in kept if row["near_dedup_alt_keep"])
     assert files == {"final": int(survivor["path"].endswith("commented.py")), "final_filtered_first": 1, "base": 2}
     by_name = {row["path"].rpartition("/")[2]: row["near_dedup_alt_after_comments_keep"] for row in kept}
