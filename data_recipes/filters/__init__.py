@@ -4,13 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from data_recipes.filters.filter import Drop, Filter
     from data_recipes.filters.registry import filters, find_filter
 
 _HOMES = {
+    "Drop": "filter",
+    "Filter": "filter",
     "filters": "registry",
     "find_filter": "registry",
 }
-__all__ = ["filters", "find_filter"]
+__all__ = ["Drop", "Filter", "filters", "find_filter"]
 
 
 def __getattr__(name: str) -> Any:

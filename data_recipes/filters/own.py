@@ -62,7 +62,7 @@ def load_file(path: str) -> str:
     found = {id(value): value for value in vars(module).values() if isinstance(value, Filter)}
     if not found:
         expected = "`FILTER = Filter(name=…, summary=…, source=…, keep=…, columns=(…))`"
-        raise DataError(f"{path} defines no filter. Expected {expected} of data_recipes.filters.filter.")
+        raise DataError(f"{path} defines no filter. Expected {expected} of data_recipes.filters.")
     for made in found.values():
         _take(made, path)
     _loaded[place] = digest
@@ -77,7 +77,7 @@ def load_files(paths: Iterable[str]) -> dict[str, str]:
 def _take(made: Any, where: str) -> None:
     """Register a filter so that its faults are told as its own."""
     if not isinstance(made, Filter):
-        raise DataError(f"{where} is {type(made).__name__}, no Filter. Expected one of data_recipes.filters.filter.")
+        raise DataError(f"{where} is {type(made).__name__}, no Filter. Expected one of data_recipes.filters.")
     measure = None if made.measure is None else _guarded_measure(made.name, made.measure)
     add(replace(made, keep=_guarded_keep(made.name, made.keep), measure=measure), where)
 

@@ -178,7 +178,7 @@ def test_filters_before_near_dedup_lose_no_cluster(tmp_path):
 
 
 FILTER_FILE = """
-from data_recipes.filters.filter import Drop, Filter
+from data_recipes.filters import Drop, Filter
 
 def keep(record, thresholds):
     count = record["content"].count("def")
