@@ -199,8 +199,7 @@ def run_at_scale(
     if made.is_done():
         reporter(progress)(f"step=store recipe={made.recipes[0].name} reused")
         return
-    if where.executor == "ray":
-        _start_ray()
+    start_engine(where)
     stages = executors(plan, where)
     if not made.work.exists():  # the output is not what datatrove's marks of completion speak of
         shutil.rmtree(Path(stages[0].logging_dir.path).parent, ignore_errors=True)
@@ -208,7 +207,14 @@ def run_at_scale(
         stage.run()
 
 
-def _start_ray() -> None:
+def start_engine(cluster: Cluster) -> None:
+    """Start what an executor needs to run: Ray, where it is chosen and not running yet.
+
+    Raises:
+        DataError: Ray is not installed.
+    """
+    if cluster.executor != "ray":
+        return
     try:
         import ray
     except ImportError as error:

@@ -4,8 +4,9 @@ Documents are named by rank, where a smaller one is a better representative. All
 family of any number of copies costs linear time. The compiled twins are in `kernel_pairs.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,18 +48,32 @@ def groups(keys: Sequence[UInt64Array], ranks: NDArray[np.uint32]) -> Iterator[t
     `keys` are the band's keys, in pieces; `ranks` the rank of each document, or the number of documents for one that
     takes no part. Members of a group are in ascending order. Many keys are sorted in parts of equal upper bits.
     """
-    parts = -(-len(ranks) // _SORTED_AT_ONCE)
+    parts = key_ranges(len(ranks))
     for part in range(parts):
-        chosen_keys, chosen_ranks, row = [], [], 0
-        for piece in keys:
-            piece_ranks = ranks[row : row + len(piece)]
-            row += len(piece)
-            takes_part = piece_ranks < len(ranks)
-            if parts > 1:
-                takes_part &= (piece >> np.uint64(32)) % np.uint64(parts) == part
-            chosen_keys.append(piece[takes_part])
-            chosen_ranks.append(piece_ranks[takes_part])
-        yield _grouped(np.concatenate(chosen_keys), np.concatenate(chosen_ranks))
+        yield groups_in_range(keys, ranks, part, parts)
+
+
+def key_ranges(documents: int) -> int:
+    """Return in how many parts the keys of a band are sorted."""
+    return -(-documents // _SORTED_AT_ONCE)
+
+
+def groups_in_range(
+    keys: Iterable[UInt64Array], ranks: NDArray[np.uint32], part: int, parts: int
+) -> tuple[NDArray[np.uint32], IntArray]:
+    """Return the groups of one part of a band's keys; no more than that part and one piece is in memory."""
+    chosen_keys: list[UInt64Array] = [np.zeros(0, dtype=np.uint64)]
+    chosen_ranks: list[NDArray[np.uint32]] = [np.zeros(0, dtype=np.uint32)]
+    row = 0
+    for piece in keys:
+        piece_ranks = ranks[row : row + len(piece)]
+        row += len(piece)
+        takes_part = piece_ranks < len(ranks)
+        if parts > 1:
+            takes_part &= (piece >> np.uint64(32)) % np.uint64(parts) == part
+        chosen_keys.append(piece[takes_part])
+        chosen_ranks.append(piece_ranks[takes_part])
+    return _grouped(np.concatenate(chosen_keys), np.concatenate(chosen_ranks))
 
 
 def _shared(keys: UInt64Array) -> IntArray:
@@ -102,9 +117,14 @@ def bands_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: 
 
 def components(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: Workers, bands: int) -> IntArray:
     """For each rank the smallest member of its connected component of band collisions."""
-    roots = np.arange(len(ranks), dtype=np.int64)
+    return roots_of(bands_of(signatures, ranks, crew, bands), len(ranks))
+
+
+def roots_of(groups_of_bands: Iterable[tuple[NDArray[np.uint32], IntArray]], count: int) -> IntArray:
+    """Return for each of so many ranks the smallest one that groups join it with, over any number of them."""
+    roots = np.arange(count, dtype=np.int64)
     compiled = kernel("pairs")
-    for members, starts in bands_of(signatures, ranks, crew, bands):
+    for members, starts in groups_of_bands:
         heads = np.repeat(members[starts], np.diff(starts, append=len(members)))
         if compiled is None:
             _unite(roots, heads, members)
@@ -132,11 +152,16 @@ def stars_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: 
     for group_members, starts in bands_of(signatures, ranks, crew, bands):
         members.append(group_members)
         sizes.append(np.diff(starts, append=len(group_members)))
+    return stars_from(members, sizes, len(ranks))
+
+
+def stars_from(members: Sequence[NDArray[np.uint32]], sizes: Sequence[IntArray], count: int) -> Stars:
+    """Return the buckets of so many ranks from their members and sizes, in the order of the bands."""
     every = np.concatenate([*members, np.zeros(0, dtype=np.uint32)])
     lengths = np.concatenate([*sizes, np.zeros(0, dtype=np.int64)])
     buckets = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
-    begins = np.zeros(len(ranks) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(every, minlength=len(ranks)), out=begins[1:])
+    begins = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(every, minlength=count), out=begins[1:])
     if (compiled := kernel("pairs")) is None:
         memberships = buckets[np.argsort(every, kind="stable")]
     else:
@@ -180,19 +205,27 @@ def exact_similarity(mode: Mode, left: bytes, right: bytes) -> float:
     return jaccard(mode.shingles(left)[0], mode.shingles(right)[0])
 
 
-def star_pass(data: Comparison, stars: Stars, crew: Workers) -> tuple[IntArray, NDArray[np.float64]]:
+def block_starts(sizes: IntArray) -> IntArray:
+    """Return the first rank of each block of a star pass, from the sizes of the texts by rank."""
+    ends, high = np.cumsum(sizes), 0
+    starts: list[int] = []
+    while high < len(ends):
+        low, before = high, int(ends[high - 1]) if high else 0
+        starts.append(low)
+        high = min(low + _BLOCK, max(low + 1, int(np.searchsorted(ends, before + _BLOCK_BYTES, side="right"))))
+    return np.array(starts, dtype=np.int64)
+
+
+def star_pass(data: Comparison, stars: Stars, crew: Workers, starts: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
     """Return the kept document of each rank and their similarity; a document goes only to one that is near enough.
 
-    Ranks are taken in blocks. A block's documents are first compared with the representatives of earlier blocks, most
+    Ranks are taken in blocks, which begin at `starts`. A block's documents are first compared with the representatives of earlier blocks, most
     similar sketch first; what is left is compared within the block, one after the other, and stays where nothing is
     near enough. So the result depends on neither the number of threads nor the order of rows.
     """
     search = _Search(data, stars, np.arange(len(data.tokens), dtype=np.int64), np.ones(len(data.tokens)))
     arrays = [data.new_arrays() for _ in range(crew.count)]
-    ends, high = np.cumsum(data.texts.sizes), 0
-    while high < len(ends):
-        low, before = high, int(ends[high - 1]) if high else 0
-        high = min(low + _BLOCK, max(low + 1, int(np.searchsorted(ends, before + _BLOCK_BYTES, side="right"))))
+    for low, high in pairwise([*starts.tolist(), len(data.tokens)]):
         if low:
             jobs = ((low + a, low + b) for a, b in ranges(data.texts.sizes[low:high]))
             crew.each(search.assign, jobs, arrays)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_recipes.dedup.clusters import Comparison, IntArray, components, measure, star_pass, stars_of
+from data_recipes.dedup.clusters import Comparison, IntArray, block_starts, components, measure, star_pass, stars_of
 from data_recipes.dedup.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, sign
 from data_recipes.engine.shingles import NGRAM
 from data_recipes.engine.texts import FileTexts, Texts, texts_of
@@ -97,7 +97,7 @@ def decide(
     if mode.is_verified:
         stars = stars_of(signatures, ranks, crew, bands)
         signatures.clear()
-        kept, similarity = star_pass(data, stars, crew)
+        kept, similarity = star_pass(data, stars, crew, block_starts(data.texts.sizes))
     else:
         kept = components(signatures, ranks, crew, bands)
         signatures.clear()

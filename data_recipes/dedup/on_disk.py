@@ -62,12 +62,13 @@ def near_duplicates_of_files(
     chosen = find_mode(mode)
     needs_texts = chosen.is_verified or is_measured
     sources = [source] if isinstance(source, str | os.PathLike) else source
-    jobs = [job for item in sources for path in parquet_files(item) for job in _row_groups(path, priority)]
+    paths = [path for item in sources for path in parquet_files(item)]
+    jobs = [(path, number) for path in paths for number in range(len(row_groups(path, priority)))]
     found: list[list[_Piece]] = [[] for _ in jobs]
     with contextlib.closing(Spill(folder)) as spill, workers(threads) as crew:
 
         def work(number: int, path: Path, group: int, scratch: Any) -> None:
-            for batch in _batches(path, group, priority):
+            for batch in batches_with_content(path, [group], priority):
                 found[number].append(_signed_piece(batch, chosen, spill, scratch, needs_texts=needs_texts))
 
         crew.each(work, ((number, *job) for number, job in enumerate(jobs)), scratches(crew.count))
@@ -127,15 +128,20 @@ def with_priority(table: pa.Table) -> pa.Table:
     return table.append_column("is_licensed", is_licensed.cast(pa.int8()))
 
 
-def _row_groups(path: Path, priority: Sequence[str]) -> list[tuple[Path, int]]:
-    """The file's row groups; raises for what can't be read."""
+def row_groups(path: Path, priority: Sequence[str]) -> list[tuple[int, int]]:
+    """Return rows and unpacked bytes of each row group of a file.
+
+    Raises:
+        DataError: The file is no parquet, or lacks `content` or a column of `priority`.
+    """
     with _readable(path) as file:
         names = file.schema_arrow.names
         for name in ("content", *priority):
             if names.count(name) != 1:
                 seen = "no" if name not in names else "more than one"
                 raise DataError(f"{path} has {seen} {name!r} column, needed here. Columns found: {', '.join(names)}.")
-        return [(path, number) for number in range(file.num_row_groups)]
+        groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+        return [(group.num_rows, group.total_byte_size) for group in groups]
 
 
 @contextlib.contextmanager
@@ -149,13 +155,20 @@ def _readable(path: Path) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
-def _batches(path: Path, group: int, priority: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def batches_with_content(path: Path, groups: Sequence[int], priority: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some row groups of a file in batches, with `content`, `hexsha` where it is there, and `priority`.
+
+    Raises:
+        DataError: The file is damaged, or a row has no content.
+    """
     with _readable(path) as file:
         names = [name for name in file.schema_arrow.names if name in {"content", "hexsha", *priority}]
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names, use_threads=False):
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(groups), columns=names, use_threads=False):
             if batch["content"].null_count:
                 row = batch["content"].is_null().index(True).as_py()
-                raise DataError(f"{path}: row {row} of a batch in row group {group} has no content. Drop such rows.")
+                raise DataError(
+                    f"{path}: row {row} of a batch in row group {', '.join(map(str, groups))} has no content. Drop such rows."
+                )
             yield batch
 
 

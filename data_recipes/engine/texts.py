@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -48,11 +48,18 @@ class Texts:
         return Texts(self.addresses[rows], self.sizes[rows], self.owners)
 
 
+class ReadableAtPlaces(Protocol):
+    """What gives the bytes from a place on: a `Spill`, or files that processes share."""
+
+    def read_into(self, view: memoryview, place: int) -> None:
+        """Fill a view from a place on."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileTexts:
-    """Texts that stay in a spill; a view reads some of them. Mapped memory would count as the process's own."""
+    """Texts that stay on disk; a view reads some of them. Mapped memory would count as the process's own."""
 
-    spill: Spill
+    spill: ReadableAtPlaces
     places: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
