@@ -13,6 +13,8 @@ from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
 from data_recipes.pipeline_at_scale import Cluster, start_engine
 
+__all__ = ["near_duplicates_at_scale"]
+
 
 class NearDedupStage(PipelineStep):
     """Does every world_size-th item of one stage, beginning with the rank's."""

@@ -23,6 +23,8 @@ from data_recipes.pipeline import Run, planned
 from data_recipes.progress import Progress, reporter
 from data_recipes.settings import RunSettings
 
+__all__ = ["Cluster", "run_at_scale"]
+
 EXECUTORS = ("local", "slurm", "ray")
 
 
