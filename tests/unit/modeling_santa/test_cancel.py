@@ -28,8 +28,8 @@ def test_another_thread_stops_a_running_answer(tiny_model, hf_tokenizer):
     def read():
         for piece in tiny_model.stream(hf_tokenizer, "x = ", SUFFIX, max_new_tokens=60, cancel=cancel):
             seen.append(piece)
-            has_begun.set()
             if len(seen) == 2:
+                has_begun.set()
                 assert cancel.wait(60)
 
     reader = threading.Thread(target=read)
