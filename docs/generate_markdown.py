@@ -21,7 +21,7 @@ def page(title: str, *parts: str) -> str:
 def sentence(text: str) -> str:
     """Return a text of help as a sentence; one that begins with a name, such as `humaneval-py`, keeps its small letter."""
     text = prose(text.strip())
-    is_word = re.match(r"[a-z]+[ ,;:.]", text) and not text.startswith(("none ", "auto "))
+    is_word = re.match(r"[a-z]+(-[a-z]+)*[,;:.]?(\s|$)", text) and not text.startswith(("none ", "auto "))
     first = text[:1].upper() + text[1:] if is_word else text
     return first if not first or first.endswith((".", ")", ":", "…")) else first + "."
 

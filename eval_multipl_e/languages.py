@@ -17,6 +17,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
         )
     }
 )
+"""The languages that can be scored, by MultiPL-E's code: how a program is built, run and judged."""
 
 # Other names of the same languages, as MultiPL-E's own files and evaluator use them.
 ALIASES: Mapping[str, str] = MappingProxyType(

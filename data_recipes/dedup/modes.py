@@ -28,6 +28,7 @@ MODES: Mapping[str, Mode] = {
     # Ours: more bands find more pairs (42 x 6 at J=.7: 99.5 %), the exact check removes the false ones.
     "near_dedup_verified": Mode(NGRAM, 0.7, is_verified=True, bands=(42, 6)),
 }
+"""The ways to find near-duplicates, by the name that `near_duplicates` takes."""
 
 
 def near_duplicates(
