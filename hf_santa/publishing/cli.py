@@ -128,6 +128,13 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         const="public",
         help="make new repositories private, and public once their files are there",
     )
+    parser.add_argument(
+        "--gated",
+        choices=("auto", "manual"),
+        help="let nobody read dataset and model who has not asked: let in at once (auto) or by you (manual)",
+    )
+    parser.add_argument("--collection", metavar="TITLE", help="put the repositories into a Collection of this title")
+    parser.add_argument("--project", metavar="URL", help="address of your project, which the cards then link to")
     parser.add_argument("--replace", action="store_true", help="write over a repository that something else made")
     parser.add_argument(
         "--model-revision", metavar="SHA", help="the model's commit (default, for the Space: the published one)"
@@ -226,6 +233,9 @@ def _published(arguments: argparse.Namespace) -> dict[str, Any]:
         may_replace=arguments.replace,
         is_loaded_back=not arguments.no_load,
         message=arguments.message,
+        gated=arguments.gated,
+        collection=arguments.collection,
+        project=arguments.project,
     )
     release.check_request(request)
     say = _say(sys.stderr if arguments.json else sys.stdout)

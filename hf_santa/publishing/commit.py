@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_santa.publishing.plan import Content, Plan, Visibility, check_is_ours, check_visibility, make_plan
+from hf_santa.publishing.plan import Content, Gated, Plan, Visibility, check_is_ours, check_visibility, make_plan
 from hf_santa.repositories.kinds import Kind, ReleaseError, split_card
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Target:
     visibility: Visibility | None = None
     by_pull_request: bool = False
     may_replace: bool = False
+    gated: Gated | None = None
 
 
 @dataclass(frozen=True)
@@ -190,11 +191,18 @@ def _make_sure_it_exists(api: "HfApi", target: Target) -> None:
         api.create_repo(
             target.repo_id, repo_type=kind.repo_type, private=private, space_sdk=_sdk(target), exist_ok=True
         )
+    if target.gated and _gate_of(api, target) != target.gated:  # before the files are there
+        api.update_repo_settings(target.repo_id, repo_type=kind.repo_type, gated=target.gated)
     if target.revision != "main":
         try:
             api.repo_info(target.repo_id, repo_type=kind.repo_type, revision=target.revision)
         except RevisionNotFoundError:
             api.create_branch(target.repo_id, repo_type=kind.repo_type, branch=target.revision, exist_ok=True)
+
+
+def _gate_of(api: "HfApi", target: Target) -> object:
+    """Return how the Hub lets people into a repository: "auto", "manual", or False for everybody."""
+    return api.repo_info(target.repo_id, repo_type=target.kind.repo_type).gated
 
 
 def _sdk(target: Target) -> str | None:

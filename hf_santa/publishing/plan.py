@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Content = Path | bytes
 Visibility = Literal["private", "public"]
+Gated = Literal["auto", "manual"]
 _ON_CREATION = {"README.md"}  # what the Hub itself puts into a new repository
 
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from hf_santa.errors import IncompleteError
 from hf_santa.files import write_json
+from hf_santa.publishing.card_on_hub import remote_card, together, with_kept
+from hf_santa.publishing.collection import check_title, collect
 from hf_santa.publishing.commit import CommitOutcome, RefusedByHubError, Retry, Target, address, bring, tagged_commit
 from hf_santa.publishing.plan import (
     Content,
+    Gated,
     Plan,
     Visibility,
     check_is_ours,
@@ -72,6 +75,9 @@ class Publication:
     may_replace: bool = False
     is_loaded_back: bool = True
     message: str = "Publish with hf-santa"
+    gated: Gated | None = None  # of the dataset and the model: who may read asks first
+    collection: str | None = None  # the title of a Collection to put all into
+    project: str | None = None  # an address that the cards link to
 
     @property
     def ids(self) -> dict[str, str]:
@@ -120,6 +126,10 @@ def check_request(request: Publication) -> None:
             raise ReleaseError(f"{flag}={value!r} is no name on the Hub. Use letters, digits, '-', '_' and '.'.")
     if unknown := set(request.names) - set(KINDS):
         raise ReleaseError(f"--name {unknown.pop()}: there is no such kind. Choose from {', '.join(KINDS)}.")
+    if request.collection is not None:
+        check_title(request.collection)
+    if request.project is not None and not re.fullmatch(r"https://[^\s()<>\[\]]+", request.project):
+        raise ReleaseError(f"--project {request.project!r} is no address. Give one that begins with https://.")
     if FULL_SHA.fullmatch(request.revision):
         raise ReleaseError("--branch is a commit; commits are made on a branch. Name a branch, such as main.")
     pinned = request.model_revision
@@ -142,9 +152,8 @@ def plan_all(hub: Hub, request: Publication) -> list[Plan]:
         if kind.name == "space":
             model_plan = next((plan for plan in plans if plan.kind.name == "model"), None)
             model_sha = None if model_plan and model_plan.todo else _model_sha(hub, request, model_plan)
-        files = local_files(kind, request.folder / kind.folder, request.ids, model_sha)
+        files = _files(hub, request, kind, model_sha)
         repo_id = request.ids[kind.name]
-
         plan = hub.ask(repo_id, partial(_planned, hub.api, request, kind, files))
         check_visibility(plan, request.visibility)
         check_is_ours(plan, may_replace=request.may_replace)
@@ -159,6 +168,21 @@ def plan_all(hub: Hub, request: Publication) -> list[Plan]:
             )
         plans.append(plan)
     return plans
+
+
+def _files(hub: Hub, request: Publication, kind: Kind, model_sha: str | None) -> dict[str, Content]:
+    """The files of a repository as they will be, the card with its links and with what was written on the Hub by hand."""
+    files = local_files(kind, request.folder / kind.folder, request.ids, model_sha)
+    if isinstance(card := files.get("README.md"), bytes):
+        beside = [other.name for other in KINDS.values() if (request.folder / other.folder).is_dir()]
+        text = card.decode().rstrip() + "\n" + together(kind, request.ids, beside, request.project)
+        repo_id = request.ids[kind.name]
+        remote = hub.ask(repo_id, partial(remote_card, hub.api, kind, repo_id, request.revision))
+        text, kept = with_kept(text, remote)
+        if kept:
+            hub.say(f"kept={kind.name} README.md: {kept} section{'' if kept == 1 else 's'} written on the Hub")
+        files["README.md"] = text.encode()
+    return files
 
 
 def _planned(api: "HfApi", request: Publication, kind: Kind, files: Mapping[str, Content]) -> Plan:
@@ -219,6 +243,11 @@ def publish(hub: Hub, request: Publication) -> dict[str, Any]:
                 sha = report["repos"][plan.kind.name]["sha"]
                 hub.ask(plan.repo_id, partial(_tag, hub.api, plan, request.tag, sha))
                 hub.say(f"tagged={plan.kind.name} {request.tag} {sha}")
+    if request.collection and report["repos"]:
+        done = [plan for plan in plans if plan.kind.name in report["repos"]]
+        report["collection"] = collect(hub, request.collection, request.namespace, done, request.visibility)
+        write_json(request.folder / PUBLISHED, report)
+        hub.say(f"collected={len(done)} {report['collection']}")
     _raise_refusals(list(refused.values()), published=len(report["repos"]), planned=len(plans))
     return report
 
@@ -266,7 +295,7 @@ def _apply(
         sha = report["repos"].get("model", {}).get("sha")
         if not sha or request.model_revision:
             sha = _model_sha(hub, request, None)
-        files = local_files(kind, request.folder / kind.folder, request.ids, sha)
+        files = _files(hub, request, kind, sha)
     target = Target(
         kind,
         plan.repo_id,
@@ -275,6 +304,7 @@ def _apply(
         visibility=request.visibility,
         by_pull_request=request.by_pull_request,
         may_replace=request.may_replace,
+        gated=request.gated if kind.name in {"dataset", "model"} else None,
     )
     return files, bring(hub.api, target, request.message, hub.retry, hub.say)
 

@@ -44,6 +44,7 @@ class Hub:
         self.hooks: list[list] = []
         self.refused_kinds: set[str] = set()  # what no account may create, as a free one may not create Spaces
         self.private_by_default: set[str] = set()  # namespaces whose new repositories are private unless asked
+        self.collections: dict[str, dict] = {}
         self.visibility_asked: dict[str, str | None] = {}  # what each creation asked for
 
     def fail(self, pattern, status=503, times=1):
@@ -221,10 +222,39 @@ class Handler(BaseHTTPRequestHandler):
         self._send(200, {"url": url, "name": name, "id": name})
 
     def settings(self, kinds, name):
-        """PUT settings: the visibility."""
+        """PUT settings: the visibility, and who is let in."""
         self._may_write(name.split("/")[0])
-        self._repo(kinds, name).private = self.json()["visibility"] == "private"
+        repo, asked = self._repo(kinds, name), self.json()
+        repo.private = asked.get("visibility", "private" if repo.private else "public") == "private"
+        repo.gated = asked.get("gated", repo.gated)
         self._send(200, {})
+
+    def make_collection(self):
+        """POST collections: one of a title in a namespace, which may be there already."""
+        asked = self.json()
+        self._may_write(asked["namespace"])
+        slug = f"{asked['namespace']}/{asked['title'].lower().replace(' ', '-')}-{len(asked['title']):024x}"
+        if slug in self.hub.collections:
+            self._send(409, {"error": "You already have a collection of this title", "slug": slug})
+            return
+        about = {"slug": slug, "title": asked["title"], "owner": {"name": asked["namespace"]}, "items": []}
+        about |= {"lastUpdated": "2026-01-01T00:00:00.000Z", "position": 0, "theme": "green", "upvotes": 0}
+        self.hub.collections[slug] = {**about, "private": asked["private"]}
+        self._send(200, self.hub.collections[slug])
+
+    def collection(self, slug):
+        """GET a collection."""
+        self._send(200, self.hub.collections[slug])
+
+    def collect(self, slug):
+        """POST an item of a collection, a repository that is there."""
+        self._may_write(slug.split("/")[0])
+        asked, items = self.json()["item"], self.hub.collections[slug]["items"]
+        self._repo(asked["type"], asked["id"])
+        if any((item["type"], item["id"]) == (asked["type"], asked["id"]) for item in items):
+            raise RefusedError(409, "already in the collection")
+        items.append({**asked, "_id": f"{len(items):024x}", "position": len(items)})
+        self._send(200, self.hub.collections[slug])
 
     def info(self, kinds, name, revision=None):
         """GET a repository, at a revision."""
@@ -369,6 +399,9 @@ ROUTES = (
     (("GET",), "/api/whoami-v2", Handler.whoami),
     (("POST",), "/api/validate-yaml", Handler.validate),
     (("POST",), "/api/repos/create", Handler.create),
+    (("POST",), "/api/collections", Handler.make_collection),
+    (("GET",), f"/api/collections/{REPO}", Handler.collection),
+    (("POST",), f"/api/collections/{REPO}/items", Handler.collect),
     (("GET",), f"/api/{KINDS}/{REPO}", Handler.info),
     (("GET",), f"/api/{KINDS}/{REPO}/revision/(.+)", Handler.info),
     (("GET",), f"/api/{KINDS}/{REPO}/tree/{REVISION}(/.*)?", Handler.tree),

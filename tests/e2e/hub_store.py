@@ -42,6 +42,7 @@ class Repo:
     refs: dict[str, str]
     commits: dict[str, Commit]
     tags: dict[str, str] = field(default_factory=dict)
+    gated: str | bool = False
 
     def find(self, revision):
         """The commit that a branch, tag, pull request or full sha names; None if there is none."""
@@ -135,7 +136,7 @@ class Store:
             "author": repo.name.split("/")[0],
             "sha": commit.oid,
             "private": repo.private,
-            "gated": False,
+            "gated": repo.gated,
             "disabled": False,
             "tags": [],
             "downloads": 0,
