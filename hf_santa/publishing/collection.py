@@ -1,7 +1,6 @@
 """A Collection of the published repositories on the Hub: one page with all of them."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_santa.publishing.plan import Plan, Visibility
@@ -9,8 +8,6 @@ from hf_santa.repositories.kinds import ReleaseError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-    from hf_santa.publishing.publish import Hub
 
 MAX_TITLE = 59  # characters; the Hub refuses more
 
@@ -25,12 +22,8 @@ def check_title(title: str) -> None:
         raise ReleaseError(f"--collection has {len(title.strip())} characters. Give a title of 1 to {MAX_TITLE}.")
 
 
-def collect(hub: "Hub", title: str, namespace: str, plans: Sequence[Plan], visibility: Visibility | None) -> str:
+def collect(api: "HfApi", title: str, namespace: str, plans: Sequence[Plan], visibility: Visibility | None) -> str:
     """Put the repositories into the namespace's Collection of this title, which is made if need be; return its address."""
-    return str(hub.ask(f"collection {title!r}", partial(_collected, hub.api, title, namespace, plans, visibility)))
-
-
-def _collected(api: "HfApi", title: str, namespace: str, plans: Sequence[Plan], visibility: Visibility | None) -> str:
     made = api.create_collection(title, namespace=namespace, private=visibility == "private", exists_ok=True)
     there = {(item.item_type, item.item_id) for item in made.items}
     for plan in plans:

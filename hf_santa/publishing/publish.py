@@ -245,7 +245,8 @@ def publish(hub: Hub, request: Publication) -> dict[str, Any]:
                 hub.say(f"tagged={plan.kind.name} {request.tag} {sha}")
     if request.collection and report["repos"]:
         done = [plan for plan in plans if plan.kind.name in report["repos"]]
-        report["collection"] = collect(hub, request.collection, request.namespace, done, request.visibility)
+        work = partial(collect, hub.api, request.collection, request.namespace, done, request.visibility)
+        report["collection"] = hub.ask(f"collection {request.collection!r}", work)
         write_json(request.folder / PUBLISHED, report)
         hub.say(f"collected={len(done)} {report['collection']}")
     _raise_refusals(list(refused.values()), published=len(report["repos"]), planned=len(plans))
