@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_recipes import RECIPES
+from data_recipes.recipes import mode_of
 from data_recipes.sources.row import LANGUAGES as FILE_LANGUAGES
 from eval_multipl_e import LANGUAGES
 from hf_santa.demo.steps import STEP_NAMES
@@ -119,7 +120,7 @@ def unexplained_fields(folder):
         if path.name in _NOT_OURS | _INTERNAL or any(part.startswith(".") or part == "checkpoints" for part in parts):
             continue
         for name in fields_of(json.loads(path.read_text())):
-            is_data = name in _DATA or "/" in name or "." in name or name.rpartition("_")[0] in RECIPES
+            is_data = name in _DATA or "/" in name or "." in name or mode_of(name.rpartition("_")[0])
             if name not in explained and not is_data:
                 found.setdefault("/".join(parts), set()).add(name)
     return found
