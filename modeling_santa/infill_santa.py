@@ -197,6 +197,8 @@ class InfillMixin:
         if cancel is not None:
             criteria.append(StopOnceSet(cancel))
         settings["stopping_criteria"] = criteria
+        if max_new_tokens == 1:
+            settings.pop("assistant_model", None)  # with one, transformers 5.17 writes no token at all
         out = self.generate(input_ids=input_ids, attention_mask=mask, max_new_tokens=max_new_tokens, **settings)
         rows = getattr(out, "sequences", out)[:, longest:].tolist()
         middles = [_middle(tokenizer, row, end_ids, stops, max_new_tokens, cancel) for row in rows]
