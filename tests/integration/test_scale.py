@@ -36,8 +36,7 @@ def _bytes(folder):
 _SCRIPT = """
     import os, signal, sys
     from data_recipes import pipeline_at_scale
-    source, out, tasks, workers, victim = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
-    step, _, rank = victim.partition(":")
+    step, _, rank = "".join(sys.argv[5:]).partition(":")  # from Python 3.13 on the fork server reads this file first, without arguments
     if step:
         stage = getattr(pipeline_at_scale, step)
         plain = stage.run
@@ -48,6 +47,7 @@ _SCRIPT = """
             return data
         stage.run = run
     if __name__ == "__main__":
+        source, out, tasks, workers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
         pipeline_at_scale.run_at_scale(source, out, ["final", "stars"], pipeline_at_scale.Cluster("local", tasks, workers), progress=print, seed=0)
 """
 
