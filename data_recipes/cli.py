@@ -102,13 +102,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="apply this filter, too, and drop what it rejects; may be repeated: "
         f"{', '.join(filters('store'))}, or one of your own",
     )
-    parser.add_argument(
-        "--filter-module",
-        metavar="PY",
-        action="append",
-        default=[],
-        help="a Python file that defines filters of your own, which is run; may be repeated",
-    )
+    _add_filter_module(parser)
     parser.add_argument(
         "--languages", metavar="NAME", nargs="+", default=[], help="take only files of these languages, in any case"
     )
@@ -167,10 +161,7 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(func=_stats)
 
 
-def _add_recipes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files", metavar="FILE", nargs="*", help="YAML files with recipes of your own, to check and show"
-    )
+def _add_filter_module(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--filter-module",
         metavar="PY",
@@ -178,6 +169,13 @@ def _add_recipes(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a Python file that defines filters of your own, which is run; may be repeated",
     )
+
+
+def _add_recipes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", help="YAML files with recipes of your own, to check and show"
+    )
+    _add_filter_module(parser)
     _add_json(parser)
     parser.set_defaults(func=_recipes)
 
