@@ -1,17 +1,31 @@
 r"""StarCoder2's filter of encoded data: long runs of base64, of hexadecimal bytes or of `\u` escapes."""
 
 import re
+from collections.abc import Iterator
 
 from data_recipes.filters.filter import Drop, Filter, Record, Thresholds
 
-# What a run can hold, and its pattern. Look-behinds and possessive repeats keep the time linear: a run is tried once.
 _HEX = "[0-9A-Fa-f]{2}"
-_RUNS = (
-    ("", re.compile(r"(?<![A-Za-z0-9+/=\n])[A-Za-z0-9+/=\n]{64,}+")),
-    ("", re.compile(rf"(?:\b(?:0x)?{_HEX}\b(?:,\s*+|\s++)?+){{8,}}+")),
-    (r"\x", re.compile(rf"(?:\\x{_HEX}){{8,}}+")),
-    (r"\u", re.compile(rf"(?:\\u{_HEX}{_HEX}){{8,}}+")),
-)
+
+# Look-behinds and possessive repeats keep the time linear: a run is tried once.
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=\n])[A-Za-z0-9+/=\n]{64,}+")
+_BYTES = re.compile(rf"(?:\b(?:0x)?{_HEX}\b(?:,\s*+|\s++)?+){{8,}}+")
+_ESCAPES = {r"\x": re.compile(rf"(?:\\x{_HEX}){{8,}}+"), r"\u": re.compile(rf"(?:\\u{_HEX}{_HEX}){{8,}}+")}
+
+# Few texts hold a run: a pass over the bytes finds those that may, faster than the patterns do.
+_IN_BASE64 = bytes(chr(byte).isalnum() or byte in b"+/=\n" if byte < 128 else 0 for byte in range(256))
+_IN_BYTES = bytes(byte in b"0123456789abcdefABCDEFx," for byte in range(256))
+_BETWEEN_BYTES = bytes(byte for byte in range(256) if byte > 127 or chr(byte).isspace())
+
+
+def _patterns(content: str) -> Iterator[re.Pattern[str]]:
+    """Yield the patterns of which a text may hold a run."""
+    data = content.encode("utf-8", "surrogatepass")
+    if bytes([1]) * 64 in data.translate(_IN_BASE64):
+        yield _BASE64
+    if bytes([1]) * 16 in data.translate(None, _BETWEEN_BYTES).translate(_IN_BYTES):
+        yield _BYTES
+    yield from (pattern for mark, pattern in _ESCAPES.items() if mark in content)
 
 
 def encoded_chars(content: str) -> tuple[int, int]:
@@ -20,12 +34,7 @@ def encoded_chars(content: str) -> tuple[int, int]:
     >>> encoded_chars("key = '" + "QUJD" * 20 + "'")
     (80, 80)
     """
-    runs = [
-        found.end() - found.start()
-        for needed, pattern in _RUNS
-        if needed in content
-        for found in pattern.finditer(content)
-    ]
+    runs = [found.end() - found.start() for pattern in _patterns(content) for found in pattern.finditer(content)]
     return sum(runs), max(runs, default=0)
 
 
