@@ -173,3 +173,29 @@ def test_a_machine_without_proc_has_no_fast_bfloat16(monkeypatch, tmp_path):
     """Only speed depends on it: nothing is raised."""
     monkeypatch.setattr(capabilities_santa, "CPU_INFO", tmp_path / "none")
     assert capabilities_santa.has_fast_bf16.__wrapped__() is False
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "is_fast"),
+    [
+        ("AuthenticAMD avx512_bf16", {}, True),
+        ("AuthenticAMD avx512_bf16", {"ONEDNN_MAX_CPU_ISA": "avx512_core_bf16"}, True),
+        ("AuthenticAMD avx512_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, False),
+        ("AuthenticAMD avx512_bf16", {"DNNL_MAX_CPU_ISA": "AVX2"}, False),
+        ("AuthenticAMD avx512_bf16", {"ONEDNN_MAX_CPU_ISA": "ALL", "DNNL_MAX_CPU_ISA": "AVX2"}, True),
+        ("GenuineIntel avx512_bf16", {}, False),
+        ("GenuineIntel avx512_bf16 amx_bf16", {}, True),
+        ("GenuineIntel avx512_bf16 amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
+        ("AuthenticAMD avx2", {}, False),
+    ],
+)
+def test_instructions_that_onednn_may_not_use_make_no_bfloat16_fast(monkeypatch, tmp_path, flags, variables, is_fast):
+    """An emulated lesser machine is treated as one: the CPU's flags count only as far as the environment lets oneDNN go."""
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(capabilities_santa, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(capabilities_santa, "has_kernel", lambda *_: True)
+    for name in capabilities_santa.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert capabilities_santa.has_fast_bf16.__wrapped__() is is_fast
