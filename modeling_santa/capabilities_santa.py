@@ -19,7 +19,10 @@ QUANTISED = ("int8", "int4")
 NARROW_ROWS = 4  # up to here torch's own product of half-precision rows is faster than widening the weight
 MKL_ROWS = 128  # from here on MKL is faster than oneDNN with AVX2
 ROWS = (1, 2, 5)  # a kernel for one row is often another one than that for several
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that forbid oneDNN instructions; the first that is set counts
+LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+)  # variables that forbid oneDNN instructions; the first that is set counts
 WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 WITHOUT_AMX = (*WITHOUT_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
 

@@ -10,7 +10,16 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {  # no user installs them for a command: any version will do that pip takes beside the oldest of the others
-    *("axe-playwright-python", "beautifulsoup4", "duckdb", "hypothesis", "mcp", "mkdocs-material", "mypy", "parameterized"),
+    *(
+        "axe-playwright-python",
+        "beautifulsoup4",
+        "duckdb",
+        "hypothesis",
+        "mcp",
+        "mkdocs-material",
+        "mypy",
+        "parameterized",
+    ),
     *("playwright", "polars", "pytest", "ruff", "setuptools", "types-pyyaml", "types-tqdm"),
 }
 HIGHER = {  # the lower bound is of an install without the package that asks for more
