@@ -1,13 +1,14 @@
-"""Write the pages that come from the code, docs/reference/*.md; only file-formats.md is written by hand.
+"""Write the pages that come from the code, docs/reference/**/*.md; only file-formats.md is written by hand.
 
 `python docs/generate.py` writes them, `--check` only compares and names the pages that are out of date.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from generate_commands import commands_page
-from generate_python_api import python_api_page
+from generate_python_api import package_page, public_packages, python_api_page
 from generate_tables import errors_page, languages_page, recipes_page, variables_page
 
 DOCS = Path(__file__).resolve().parent
@@ -15,6 +16,7 @@ DOCS = Path(__file__).resolve().parent
 PAGES = {
     "reference/commands.md": commands_page,
     "reference/python-api.md": python_api_page,
+    **{f"reference/python/{name}.md": partial(package_page, name) for name in public_packages()},
     "reference/recipes.md": recipes_page,
     "reference/languages.md": languages_page,
     "reference/environment-variables.md": variables_page,

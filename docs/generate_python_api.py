@@ -1,4 +1,4 @@
-"""The page of all public names, from signatures and docstrings."""
+"""The pages of all public names, from signatures and docstrings: a list, and a page for each package."""
 
 import ast
 import importlib
@@ -83,8 +83,22 @@ def _class_signature(node: ast.ClassDef) -> str:
             return f"class {node.name}({_arguments(item.args, is_method=True)})"
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
     if any("dataclass" in ast.unparse(each) for each in node.decorator_list) and fields:
-        return f"class {node.name}({', '.join(map(ast.unparse, fields))})"
+        return f"class {node.name}({', '.join(text for text in map(_field, fields) if text)})"
     return f"class {node.name}" + (f"({', '.join(map(ast.unparse, node.bases))})" if node.bases else "")
+
+
+def _field(item: ast.AnnAssign) -> str:
+    """A field of a dataclass as an argument: `field(default_factory=dict)` is `{}`; one that is no argument is left out."""
+    declared = f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}"
+    if not (isinstance(item.value, ast.Call) and ast.unparse(item.value.func) == "field"):
+        return ast.unparse(item)
+    said = {word.arg: ast.unparse(word.value) for word in item.value.keywords}
+    if said.get("init") == "False":
+        return ""
+    if "default_factory" in said:
+        made = {"dict": "{}", "list": "[]"}.get(said["default_factory"], f"{said['default_factory']}()")
+        return f"{declared} = {made}"
+    return f"{declared} = {said['default']}" if "default" in said else declared
 
 
 def _methods(value: Any) -> str:
@@ -111,6 +125,7 @@ def docstring_markdown(text: str) -> str:
     - `x`: a number, any.
     """
     parts = []
+    text = re.sub(r"\n\s*# (Differs from the report: .*)", r"\n\n\1", text)  # a line with # would be a heading
     for block in re.split(r"\n\s*\n", text.strip()):
         head, _, rest = block.partition("\n")
         if head in {"Args:", "Returns:", "Raises:", "Yields:", "Attributes:"}:
@@ -137,8 +152,13 @@ def _entries(text: str, *, is_list: bool) -> str:
     return "\n".join("- " + re.sub(r"^(\*{0,2}[\w.]+)( \([^)]*\))?: ", r"`\1`: ", prose(line)) for line in lines)
 
 
+def public_packages() -> list[str]:
+    """Return the packages with public names, in themselves or in their sub-packages."""
+    return list(dict.fromkeys(name.split(".")[0] for name, _ in public_modules()))
+
+
 def python_api_page() -> str:
-    """Return every public name with its signature and its docstring."""
+    """Return the list of all public names, each linked to its description."""
     about = (
         "The names that other code may build on; all else can change with any release. Importing a package costs next to "
         "nothing: what a name needs (torch, datasets …) is imported when the name is first used. The packages are typed. "
@@ -146,26 +166,37 @@ def python_api_page() -> str:
         "[errors and exit codes](errors-and-exit-codes.md)."
     )
     parts = [about]
+    for name, module in public_modules():
+        rows = []
+        for public in module.__all__:
+            _, said = _definition(_home(module, public, getattr(module, public)), public)
+            link = f"python/{name.split('.')[0]}.md#{anchor(f'{name}-{public}')}"
+            rows.append([f"[`{public}`]({link})", prose(" ".join(said.split("\n\n")[0].split()))])
+        parts += [f"## {name}", table(["name", "what it is"], rows)]
+    return page("Python API", *parts)
+
+
+def package_page(package: str) -> str:
+    """Return every public name of a package and its sub-packages, with its signature and its docstring."""
+    parts = []
     seen: dict[str, str] = {}
     for name, module in public_modules():
+        if name.split(".")[0] != package:
+            continue
         parts.append(f"## {name}")
         parts.append(docstring_markdown(inspect.cleandoc(module.__doc__ or "")))
         for public in module.__all__:
             value = getattr(module, public)
             home = _home(module, public, value)
-            key = f"{home}.{public}"
+            key, heading = f"{home}.{public}", f"### {public} {{ #{anchor(f'{name}-{public}')} }}"
             if key in seen:
-                parts.append(f"`{name}.{public}` is [`{seen[key]}.{public}`](#{anchor(f'{seen[key]}-{public}')}).")
+                first = f"{seen[key]}-{public}"
+                parts += [heading, f"The same as [`{seen[key]}.{public}`](#{anchor(first)})."]
                 continue
             seen[key] = name
             signature, said = _definition(home, public)
-            parts += [
-                f"### {public} {{ #{anchor(f'{name}-{public}')} }}",
-                f"```python\n{_wrapped(signature)}\n```",
-                docstring_markdown(said),
-                _methods(value),
-            ]
-    return page("Python API", *parts)
+            parts += [heading, f"```python\n{_wrapped(signature)}\n```", docstring_markdown(said), _methods(value)]
+    return page(package, *parts)
 
 
 def _wrapped(signature: str) -> str:
