@@ -50,6 +50,11 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = (room.narrow(-2, 0, start + new) for room in (self.key_room, self.value_room))
         return self.keys, self.values
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the layer's room, filled or not."""
+        return sum(room.nbytes for room in (self.key_room, self.value_room) if room is not None)
+
     def reset(self) -> None:
         """Empty the layer and give its memory back."""
         super().reset()
@@ -62,6 +67,18 @@ class GrowingCache(DynamicCache):
     def __init__(self, config: Any) -> None:
         super().__init__(config=config)
         self.layers = [GrowingLayer() for _ in range(config.num_hidden_layers)]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all layers' rooms."""
+        return sum(layer.nbytes for layer in self.layers)
+
+
+def full_context_bytes(config: Any, element_size: int) -> int:
+    """Return the bytes of one row's cache at the full context: 2 * layers * K * D * tokens * width, tokens in whole steps."""
+    heads = 1 if config.multi_query else config.n_head
+    tokens = -(-int(config.n_positions) // STEP) * STEP
+    return int(2 * config.n_layer * heads * config.head_dim * tokens * element_size)
 
 
 class Cancelled(Exception):  # noqa: N818  # somebody asked for it

@@ -6,10 +6,11 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from .cache_santa import Cancelled
+from .cache_santa import Cancelled, full_context_bytes
 from .errors_santa import ModelError
 from .stream_santa import CachedPrompt, PlannedAnswer, StreamedPiece, plan_answer, read, write
 
+DEFAULT_BYTES = 1 << 30
 WORTH_KEEPING = 4  # a cache that holds less than a fourth of a prompt is another text's
 
 
@@ -22,16 +23,27 @@ class Completer:
     texts and the settings alone, never on what is cached.
 
     Calls from several threads do not wait for each other: each takes the cache that shares most with its prompt, and
-    gives it back when its iterator ends or is closed. Memory: at most `texts` idle caches of at most the context
-    each, and one for each call that is running; an idle one is dropped after `expire_s` seconds.
+    gives it back when its iterator ends or is closed. Memory: at most `texts` idle caches that hold at most `max_bytes`
+    together, the texts and their tokens included, and one cache for each call that is running. The one that was used
+    longest ago goes first; an idle one goes after `expire_s` seconds. Without `max_bytes` that is 1 GiB, or one full
+    context where that needs more.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, texts: int = 4, expire_s: float = 600.0) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, *, texts: int = 4, max_bytes: int | None = None, expire_s: float = 600.0
+    ) -> None:
         if texts < 1 or not expire_s > 0:
             raise ModelError(
                 f"completer: texts={texts} and expire_s={expire_s}. Give at least one text, and some time."
             )
+        context = full_context_bytes(model.config, model.dtype.itemsize)
+        if max_bytes is not None and max_bytes < context:
+            raise ModelError(
+                f"completer: max_bytes={max_bytes} holds no full context, whose cache has {context} bytes for this model. "
+                "Give that much, or leave max_bytes out."
+            )
         self._model, self._tokenizer, self._texts, self._expire_s = model, tokenizer, texts, expire_s
+        self._max_bytes = max(DEFAULT_BYTES, context) if max_bytes is None else max_bytes
         self._idle: list[tuple[float, CachedPrompt]] = []  # when it was given back, in this order
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -70,6 +82,14 @@ class Completer:
         with self._lock:
             return [len(held.ids) for _, held in self._idle]
 
+    def cached_bytes(self) -> int:
+        """Return how many bytes the idle caches hold, with their texts."""
+        with self._lock:
+            return self._bytes()
+
+    def _bytes(self) -> int:
+        return sum(held.nbytes for _, held in self._idle)
+
     def _planned(self, prefix: str, suffix: str | None, settings: dict[str, Any]) -> PlannedAnswer:
         if settings.get("n", 1) != 1:
             raise ModelError("a completion session writes one sample. Call model.stream for several.")
@@ -105,6 +125,10 @@ class Completer:
         with self._lock:
             self._idle.append((time.monotonic(), held))
             del self._idle[: -self._texts]
+            while len(self._idle) > 1 and self._bytes() > self._max_bytes:
+                del self._idle[0]
+            if self._bytes() > self._max_bytes:  # for its texts: they are encoded anew next time
+                held.sides = ()
             self._wake_later()
 
     def _wake_later(self) -> None:

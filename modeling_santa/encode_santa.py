@@ -8,6 +8,7 @@ blocks' tokens are the whole text's, and a block that an edit leaves alone keeps
 import copy
 import json
 import re
+import sys
 import threading
 import warnings
 import weakref
@@ -50,6 +51,11 @@ class EncodedText(Sequence[int]):
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the text and its ids."""
+        return sys.getsizeof(self.text) + sum(map(sys.getsizeof, self.blocks))
 
     @overload
     def __getitem__(self, at: int) -> int: ...

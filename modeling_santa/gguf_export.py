@@ -190,6 +190,10 @@ def _add_tokenizer(writer: "gguf.GGUFWriter", tokenizer: dict[str, Any], config:
                     writer.add_uint32(f"tokenizer.ggml.fim_{key}_token_id", by_name[word])
             if dialect.pad in by_name:
                 writer.add_pad_token_id(by_name[dialect.pad])
+            # llama.cpp ends an answer at these two, as `infill` does; by its own rules it would write on. There is no
+            # third such key, and the prefix token stands behind an end of text alone.
+            writer.add_eot_token_id(by_name[dialect.middle])
+            writer.add_eom_token_id(by_name[dialect.suffix])
             return True
     return False
 

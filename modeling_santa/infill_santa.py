@@ -131,12 +131,15 @@ class InfillMixin:
         """Yield the text for a gap, or after a prefix, as it is written. See `stream_santa.plan_answer` for the settings."""
         return stream(self, tokenizer, prefix, suffix, **settings)
 
-    def completer(self, tokenizer: Any, *, texts: int = 4, expire_s: float = 600.0) -> Completer:
+    def completer(
+        self, tokenizer: Any, *, texts: int = 4, max_bytes: int | None = None, expire_s: float = 600.0
+    ) -> Completer:
         """Return a completion session for texts that are being edited: it reads only what changed since its last call.
 
-        It keeps the caches of up to `texts` texts, each for `expire_s` seconds after its last use.
+        It keeps the caches of up to `texts` texts, of at most `max_bytes` together (1 GiB), each for `expire_s` seconds
+        after its last use.
         """
-        return Completer(self, tokenizer, texts=texts, expire_s=expire_s)
+        return Completer(self, tokenizer, texts=texts, max_bytes=max_bytes, expire_s=expire_s)
 
     @torch.no_grad()
     def infill(

@@ -49,6 +49,11 @@ class CachedPrompt:
     cache: Any = None
     sides: tuple[EncodedText, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the keys and values, of the texts and of their ids."""
+        return (0 if self.cache is None else int(self.cache.nbytes)) + sum(side.nbytes for side in self.sides)
+
     def shared_with(self, ids: Sequence[int]) -> int:
         """Return how many tokens at the start of a prompt need not be read again; the last one always is."""
         return 0 if self.cache is None else min(shared_start(self.ids, list(ids)), len(ids) - 1)

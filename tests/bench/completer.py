@@ -6,7 +6,7 @@ that of a fresh call. Figures: time to the first token as a share of a fresh cal
 floor, a bare forward pass of one token with the whole prompt cached, as a share of the same fresh calls.
 
     OMP_NUM_THREADS=1 python tests/bench/completer.py [--layers 24] [--width 512] [--optimize packed] [--sizes 300 900]
-        [--llama PYTHON]
+        [--places 20] [--llama PYTHON]
 
 With one thread the times are seconds of the processor, which other programs change little.
 
@@ -47,11 +47,11 @@ def sources() -> list[str]:
     return [path.read_text(encoding="utf-8", errors="ignore") for path in sorted(folder.glob("*.py"))]
 
 
-def edits(text: str, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Yield (kind, prefix, suffix): a jump to each place, what is typed there, and changes behind the cursor."""
+def edits(text: str, count: int, seed: int) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, prefix, suffix): a jump to each of the places, what is typed there, and changes behind the cursor."""
     draw = random.Random(seed)
-    places = draw.sample(range(0, len(text) - TYPED, len(text) // (PLACES + 1)), PLACES)
-    changes = set(draw.sample(range(PLACES), BEHIND))
+    places = draw.sample(range(0, len(text) - TYPED, len(text) // (PLACES + 1)), PLACES)[:count]
+    changes = set(draw.sample(range(count), count * BEHIND // PLACES))
     for number, at in enumerate(places):
         typed, before, after = text[at : at + TYPED], text[:at], text[at + TYPED :]
         yield "jump", before, after
@@ -103,11 +103,13 @@ class LlamaInfill:
         return float(self.process.stdout.readline())
 
 
-def replay(model: SantaForCausalLM, tokenizer: object, text: str, llama: LlamaInfill | None) -> dict[str, list[float]]:
+def replay(
+    model: SantaForCausalLM, tokenizer: object, text: str, places: int, llama: LlamaInfill | None
+) -> dict[str, list[float]]:
     """Return the shares of a fresh call's time by kind of edit, and how many texts differed."""
     session, shares = model.completer(tokenizer), {"key": [], "jump": [], "behind": [], "llama": [], "differ": []}
     fresh_settings = {"mode": "spm", "step": CONTEXT // 8, **ANSWER}
-    for kind, prefix, suffix in edits(text, seed=len(text)):
+    for kind, prefix, suffix in edits(text, places, seed=len(text)):
         fresh, expected = first_and_text(stream(model, tokenizer, prefix, suffix, **fresh_settings))
         taken, found = first_and_text(session.stream(prefix, suffix, **ANSWER))
         shares[kind].append(taken / fresh)
@@ -150,6 +152,9 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--optimize", choices=("off", "packed", "int8", "int4"), default="off")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="TOKENS")
+    parser.add_argument(
+        "--places", type=int, default=PLACES, help="of the 20 places, how many are visited (default: 20)"
+    )
     parser.add_argument("--llama", metavar="PYTHON", help="an interpreter with llama-cpp-python and gguf")
     arguments = parser.parse_args()
     texts = sources()
@@ -171,7 +176,7 @@ def main() -> int:
     whole: dict[str, list[float]] = {}
     for tokens in arguments.sizes:
         text = tokenizer.decode(encode_text(tokenizer, max(texts, key=len))[:tokens])
-        shares = replay(model, tokenizer, text, llama)
+        shares = replay(model, tokenizer, text, arguments.places, llama)
         for kind, found in shares.items():
             whole.setdefault(kind, []).extend(found)
         floor = floor_share(model, encode_text(tokenizer, text)[:])

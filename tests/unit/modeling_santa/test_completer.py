@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from modeling_santa.cache_santa import full_context_bytes
 from modeling_santa.completer_santa import Completer
 from modeling_santa.errors_santa import ModelError
 
@@ -102,6 +103,29 @@ def test_memory_is_bounded(tiny_model, hf_tokenizer):
     assert 2 == len(session.cached_tokens())
     session.clear()
     assert [] == session.cached_tokens()
+
+
+def test_memory_is_bounded_by_bytes(tiny_model, hf_tokenizer):
+    """Of four texts only those stay whose caches and texts fit, the last used ones; room for none is refused."""
+    one = full_context_bytes(tiny_model.config, 4)
+    session = tiny_model.completer(hf_tokenizer, max_bytes=2 * one + 9_000)
+    for suffix in TEXTS[:4]:
+        session.complete("x = ", suffix, max_new_tokens=1)
+        assert session.cached_bytes() <= 2 * one + 9_000
+    assert 2 == len(session.cached_tokens())
+    assert session.prepare("x = ", TEXTS[3]) == 1
+    with pytest.raises(ModelError, match=f"holds no full context, whose cache has {one} bytes"):
+        tiny_model.completer(hf_tokenizer, max_bytes=one - 1)
+
+
+def test_a_text_larger_than_the_bound_is_not_kept(tiny_model, hf_tokenizer):
+    """Its cache is, its characters are not; the next answer is a fresh one's."""
+    bound, text = full_context_bytes(tiny_model.config, 4) + 100, "".join(TEXTS) * 9
+    session = tiny_model.completer(hf_tokenizer, max_bytes=bound)
+    for typed in ("a", "ab"):
+        expected = fresh(tiny_model, hf_tokenizer, text + typed, TEXTS[0], max_new_tokens=2)
+        assert expected == session.complete(text + typed, TEXTS[0], max_new_tokens=2)
+        assert 0 < session.cached_bytes() <= bound
 
 
 def test_an_idle_cache_expires(tiny_model, hf_tokenizer):

@@ -94,7 +94,8 @@ def test_the_tokenizer_and_the_special_ids_are_written(folder, tmp_path):
     assert [" ".join(pair) for pair in tokenizer["model"]["merges"]] == fields["tokenizer.ggml.merges"]
     for key, word in (("pre", "<fim-prefix>"), ("suf", "<fim-suffix>"), ("mid", "<fim-middle>"), ("pad", "<fim-pad>")):
         assert by_name[word] == fields[f"tokenizer.ggml.fim_{key}_token_id"]
-    assert by_name["<|endoftext|>"] == fields["tokenizer.ggml.eos_token_id"]
+    for key, word in (("eos", "<|endoftext|>"), ("eot", "<fim-middle>"), ("eom", "<fim-suffix>")):
+        assert by_name[word] == fields[f"tokenizer.ggml.{key}_token_id"]
     assert (32, 1, False) == (
         fields["starcoder.context_length"],
         fields["starcoder.attention.head_count_kv"],
