@@ -24,7 +24,8 @@ _CODE = '"""Module {0}."""\n\n\ndef function_{0}(first, second):\n    total = fi
 _STAR_COUNTS = (None, 3.0, 5.0, 6.0)
 
 
-def _write_stack(folder, *, files=24, shards=2):
+def write_stack_shards(folder, *, files=24, shards=2):
+    """Write shards in The Stack v1's layout; return their folder."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -56,7 +57,7 @@ def _write_stack(folder, *, files=24, shards=2):
 @pytest.fixture(scope="session")
 def write_stack():
     """Write shards of a source in The Stack v1's layout: files of two languages, repositories, stars and licences."""
-    return _write_stack
+    return write_stack_shards
 
 
 @pytest.fixture
