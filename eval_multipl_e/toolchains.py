@@ -101,7 +101,7 @@ def missing_library(language: Language, program: str) -> str | None:
         if text in program and find_jar(jar) is None:
             return (
                 f"eval_multipl_e: the program uses {text!r} and {jar}.jar was not found. "
-                f"Install it ({command}) or name the file in SANTA_{jar.upper()}_JAR. "
+                f"Install it ({command}) or name the file in HF_SANTA_{jar.upper()}_JAR. "
                 "Such a program is never counted as failed."
             )
     return None

@@ -218,7 +218,8 @@ def _served(args: argparse.Namespace, asked: "AnswerSettings") -> tuple[Any, dic
     key = os.environ.get("OPENAI_API_KEY")
     model = ServedModel(args.base_url, args.model, asked, retries=args.retries, api_key=key)
     model.check()
-    return model, {"form": model.form_name, "base_url": args.base_url, **_about_chat(asked)}
+    # Not the address: a run may go on, and shards may run, on other servers of the model, and results are published.
+    return model, {"form": model.form_name, **_about_chat(asked), "backend": "server"}
 
 
 def _opened(args: argparse.Namespace, asked: "AnswerSettings") -> tuple[Any, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Flags that several commands of `hf-santa eval` have, and the checks of what they are given."""
 
 import argparse
-import os
+import tempfile
 from pathlib import Path
 
 from eval_multipl_e.errors import EvalError
@@ -37,5 +37,12 @@ def check_flags(args: argparse.Namespace, **least: float) -> None:
             raise EvalError(f"--{name.replace('_', '-')} is {value}. Give {lowest} or more.")
     out = Path(args.out)
     folder = next(parent for parent in out.absolute().parents if parent.exists())
-    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise EvalError(f"--out {out} can't be written. Name a file in a folder that you may write to.")
+    try:
+        if out.is_dir():
+            raise IsADirectoryError("it is a folder")
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: /proc, a read-only or a full disk
+            pass
+    except OSError as error:
+        raise EvalError(
+            f"--out {out} can't be written ({error.strerror or error}). Name a file in a folder that you may write to."
+        ) from error

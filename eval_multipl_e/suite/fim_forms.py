@@ -136,7 +136,9 @@ def form_of(tokenizer: Any, name: str = "auto") -> FimForm:
         known = (form for form in FORMS.values() if form.name != _MELLUM)
         return next(form for form in known if all(token in vocabulary for token in (*form.sentinels, *form.marks)))
     form = named_form(name)
-    lacking = [token for token in form.sentinels if token not in vocabulary]
+    # A known form's ends are those of several models; in a file of one's own an end that no model can say is a slip.
+    needed = form.sentinels if name in FORMS else (*form.sentinels, *form.ends)
+    lacking = [token for token in dict.fromkeys(needed) if token not in vocabulary]
     if lacking:
         raise EvalError(f"the tokenizer lacks {', '.join(lacking)}, which form {name!r} needs. Use form 'auto'.")
     return form

@@ -106,7 +106,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 def _text_of(path: Path) -> str:
     data = path.read_bytes()
     try:
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     except (EOFError, OSError, zlib.error) as error:
         raise EvalError(f"{path} is a damaged gzip file: {error}. Get it again.") from error
     except UnicodeDecodeError as error:

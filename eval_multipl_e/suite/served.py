@@ -127,8 +127,8 @@ class ServedModel:
     def _continued(self, prompt: GapPrompt, choice: Mapping[str, Any]) -> Continued:
         is_cut = choice.get("finish_reason") == "length"
         if self._chat is not None:
-            return of_answer(str(choice["message"]["content"]), prompt, "length" if is_cut else "token")
-        text = str(choice["text"])
+            return of_answer(_text_of(choice, is_chat=True), prompt, "length" if is_cut else "token")
+        text = _text_of(choice, is_chat=False)
         ends = (*self.form.ends, *self.form.text_ends) if self.form else ()
         kept = cut_at_stop(text, (*prompt.stops, *ends))
         return Continued(kept, "stop" if len(kept) < len(text) else "length" if is_cut else "token", 0)
@@ -141,9 +141,10 @@ class ServedModel:
                 return self._once(path, body)
             except _PassingError as error:
                 if left == 0:
+                    tried = 1 + (self._retries if retries is None else retries)
                     raise EvalError(
-                        f"{self._url}{path} failed {1 + (self._retries if retries is None else retries)} times, last by "
-                        f"{error}. The same command goes on where this one stopped."
+                        f"{self._url}{path} failed {f'{tried} times, last by' if tried > 1 else 'by'} {error}. "
+                        "The same command goes on where this one stopped."
                     ) from error.__cause__
                 # A little disorder, so that requests which failed together do not come back together.
                 self._sleep(
@@ -166,7 +167,7 @@ class ServedModel:
             raise EvalError(
                 f"{self._url}{path} refuses the request with HTTP {error.code}: {said or 'no words'}"
             ) from error
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, RecursionError) as error:
             raise _PassingError(f"{type(error).__name__}: {error}") from error
         if not isinstance(found, dict):
             raise _PassingError(f"an answer that is {type(found).__name__}")
@@ -180,15 +181,19 @@ class ServedModel:
             raise EvalError(
                 f"{self._url} answered as model {name!r}, and {self._model!r} was asked. Give --model that name."
             )
-        field = "message" if self._chat is not None else "text"
         if not isinstance(choices, list) or not choices:
             raise _PassingError("an answer without choices")
-        for choice in choices:
-            text = choice.get(field) if isinstance(choice, dict) else None
-            if self._chat is not None:
-                text = text.get("content") if isinstance(text, dict) else None
-            if not isinstance(text, str):
-                raise _PassingError("a choice without text")
+        if not all(isinstance(_text_of(choice, is_chat=self._chat is not None), str) for choice in choices):
+            raise _PassingError("a choice without text")
+
+
+def _text_of(choice: Any, *, is_chat: bool) -> Any:
+    """The text of a choice; none at all is one where the model was still reasoning at its limit, or a filter stopped it."""
+    if not isinstance(choice, dict):
+        return None
+    holder = choice.get("message") if is_chat else choice
+    text = holder.get("content" if is_chat else "text") if isinstance(holder, dict) else None
+    return "" if text is None and choice.get("finish_reason") in ("length", "content_filter") else text
 
 
 def _is_same(asked: str, answered: object) -> bool:

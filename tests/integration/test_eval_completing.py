@@ -132,6 +132,7 @@ def test_completions_of_other_problems_are_refused(place, tmp_path, capsys):
     [
         (("--task", "humaneval-cobol"), "task 'humaneval-cobol' is unknown"),
         (("--shard", "3/3"), "Write i/n"),
+        (("--out", "/proc/none/c.jsonl"), "--out /proc/none/c.jsonl can't be written"),
         (("--samples", "0"), "--samples is 0"),
         (("--batch-size", "0"), "--batch-size is 0"),
         (("--top-p", "2"), "--top-p is 2"),

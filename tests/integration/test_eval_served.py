@@ -116,7 +116,10 @@ def test_a_server_without_n_is_asked_for_each_sample(serve):
         (200, {}, b'{"model": "m", "choi'),
         (200, {}, b'{"model": "m", "choices": []}'),
         (200, {}, b'{"model": "m", "choices": [{"text": null}]}'),
+        (200, {}, b'{"model": "m", "choices": ["text"]}'),
         (200, {}, b"[]"),
+        (200, {}, b"[" * 100_000),
+        (200, {}, b"<html>busy</html>"),
     ],
 )
 def test_what_fails_once_is_asked_again(serve, fault):
@@ -134,6 +137,7 @@ def test_what_fails_once_is_asked_again(serve, fault):
     ("answer", "said", "requests"),
     [
         (lambda *_: (503, {}, b"busy"), "failed 3 times, last by HTTP 503: busy", 3),
+        (lambda *_: (302, {"Location": "file:///etc/passwd"}, b""), "refuses the request with HTTP 302", 1),
         (lambda *_: (400, {}, b"no such model"), "refuses the request with HTTP 400: no such model", 1),
         (lambda path, body, _: good(path, body, model="other"), "answered as model 'other'", 1),
     ],
@@ -146,12 +150,22 @@ def test_what_fails_for_good_is_one_error(serve, answer, said, requests):
     assert requests == len(server.seen)
 
 
+@pytest.mark.parametrize("chat", [None, ChatRequest()])
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_never_came_to_a_text_is_empty(serve, chat, reason):
+    """A model that reasoned up to its limit, or that a filter stopped, has no text: it is not asked again without end."""
+    choice = {"message": {"content": None, "reasoning_content": "hm"}, "text": None, "finish_reason": reason}
+    server = serve(lambda *_: (200, {}, json.dumps({"model": "m", "choices": [choice]}).encode()))
+    (found,) = ServedModel(server.url, "m", AnswerSettings(chat=chat, temperature=0), retries=0)(prompts(1)[:1])
+    assert ("", reason == "length") == (found.text, found.end == "length")
+
+
 def test_the_server_is_looked_at_before_any_work(serve):
     """No server, another list of models and an address that is none are refused; a server without a list is not."""
     with pytest.raises(EvalError, match="serves other, not 'm'"):
         ServedModel(serve(lambda path, body, _: good(path, body, model="other")).url, "m", GREEDY).check()
     ServedModel(serve(lambda *_: (404, {}, b"")).url, "m", GREEDY).check()
-    with pytest.raises(EvalError, match="failed 1 times, last by URLError"):
+    with pytest.raises(EvalError, match="failed by URLError"):
         ServedModel("http://127.0.0.1:9/v1", "m", GREEDY).check()
     with pytest.raises(EvalError, match="Give the address"):
         ServedModel("localhost:8000", "m", GREEDY)
@@ -206,4 +220,10 @@ def test_the_command_completes_and_scores_by_a_server(serve, tmp_path, monkeypat
     assert 3 == json.loads(capsys.readouterr().out)["rows"]
     assert 0 == command("score", tmp_path / "c.jsonl", *common, "--out", tmp_path / "r.json", "--json")
     assert 1.0 == json.loads(capsys.readouterr().out)["pass@1"]
-    assert "chat" == json.loads((tmp_path / "r.json").read_text())["settings"]["form"]
+    settings = json.loads((tmp_path / "r.json").read_text())["settings"]
+    assert ("chat", "server") == (settings["form"], settings["backend"])
+    # The run goes on with another server of the model, and no address gets into what is published.
+    asked[1] = serve(good).url
+    assert 0 == command("complete", *common, *asked, "--out", tmp_path / "c.jsonl", "--json")
+    assert 3 == json.loads(capsys.readouterr().out)["kept"]
+    assert "127.0.0.1" not in (tmp_path / "r.json").read_text()

@@ -135,6 +135,8 @@ def test_a_form_of_ones_own_comes_from_a_file(tmp_path):
     assert ("own", "<A>cd<B>ab<C>") == (form.name, tokenizer.decode(encode(tokenizer, form, "ab", "cd", fit)[0]))
     with pytest.raises(ValueError, match=r"lacks <B>"):
         form_of(spelling(["<A>", "<C>"]), str(path))
+    with pytest.raises(ValueError, match=r"lacks <E>"):
+        form_of(spelling(["<A>", "<B>", "<C>"]), str(path))
     for text, said in (
         ("order: [<A>]", "needs PREFIX once"),
         ("order: PREFIX", "no list"),

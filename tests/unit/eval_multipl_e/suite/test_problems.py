@@ -87,6 +87,8 @@ def test_gzipped_rows_are_read_and_damaged_ones_refused(tmp_path):
     path = tmp_path / "p.jsonl.gz"
     path.write_bytes(data)
     assert [{"a": 1}] == read_rows(path)
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n')  # an editor's mark
+    assert [{"a": 1}] == read_rows(path)
     path.write_bytes(data[:-6])
     with pytest.raises(ValueError, match="damaged gzip"):
         read_rows(path)
