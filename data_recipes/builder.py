@@ -22,9 +22,8 @@ from data_recipes.errors import DataError
 from data_recipes.filters.fertility import tokenizer_file
 from data_recipes.filters.permissions import Permissions
 from data_recipes.pipeline import run
-from data_recipes.recipes import RECIPES, slug
+from data_recipes.recipes import RECIPES
 from data_recipes.settings import RunSettings
-from data_recipes.sources.row import LANGUAGES
 
 _BATCH_ROWS = 1000
 
@@ -83,7 +82,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
     BUILDER_CONFIGS: ClassVar[list[datasets.BuilderConfig]] = [
         SantaStackConfig(name=prefix + recipe.name, description=recipe.summary)
         for recipe in RECIPES.values()
-        for prefix in ("", *(f"{slug(lang)}-" for lang in sorted(set(LANGUAGES.values()))))
+        for prefix in ("", "java-", "javascript-", "python-")
     ]
     DEFAULT_CONFIG_NAME = "near_dedup_verified"
 

@@ -317,7 +317,7 @@ class Run:
             entry, outputs = self._write_language(lang, rows, _rejects_of(lang, files["rejects"], is_left_out))
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
-        for before, after in pairwise(entry["stages"]):
+        for before, after in pairwise(entry["stages"] if lang else ()):  # without one there are rejects alone
             _line(self.report, f"{after['name']} lang={lang}", before["files"], after["files"], started)
         return entry, outputs
 

@@ -24,7 +24,7 @@ def digest(value: Any) -> str:
 def code_digest() -> str:
     """Return a digest of this package's source files: other code may give other bytes, so its work is not reused."""
     folder = Path(__file__).parents[1]
-    sources = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".md"})
+    sources = sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".toml", ".md", ".json"})
     return digest([[path.relative_to(folder).as_posix(), checksum(path)] for path in sources])
 
 

@@ -84,10 +84,15 @@ def line_statistics(content: str) -> tuple[float, int, float]:
     return sum(lengths) / len(lengths), max(lengths), alphanumeric / len(content)
 
 
+_NO_LETTERS_FROM = 0x40000  # planes 4 to 13 are empty, 14 holds tags, 15 and 16 are private
+
+
 @cache
 def _alphanumeric() -> NDArray[np.bool_]:
-    """For every character whether `str.isalnum` holds."""
-    return np.array([chr(code).isalnum() for code in range(sys.maxunicode + 1)], dtype=np.bool_)
+    """For every character whether `str.isalnum` holds; none does from _NO_LETTERS_FROM on."""
+    found = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
+    found[:_NO_LETTERS_FROM] = np.fromiter(map(str.isalnum, map(chr, range(_NO_LETTERS_FROM))), np.bool_)
+    return found
 
 
 def _scanned(texts: Texts) -> LineScan:

@@ -6,6 +6,7 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.filters.filter import Drop
+from data_recipes.sources.language_names import spelled
 from data_recipes.sources.row import Row
 
 
@@ -30,7 +31,7 @@ class PathChoice:
     _exclude: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_wanted", frozenset(name.lower() for name in self.languages))
+        object.__setattr__(self, "_wanted", frozenset(spelled(name).lower() for name in self.languages))
         object.__setattr__(self, "_include", _patterns("include", self.include))
         object.__setattr__(self, "_exclude", _patterns("exclude", self.exclude))
 

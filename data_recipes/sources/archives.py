@@ -19,9 +19,10 @@ from typing import IO, Any, cast
 from data_recipes.disk.packed import unpacked
 from data_recipes.errors import DataError
 from data_recipes.sources.git_address import repository_name
+from data_recipes.sources.language_names import language_of, unknown_language
 from data_recipes.sources.left_out import by_content, by_path
 from data_recipes.sources.licences import LicencesByFolder, is_licence_file, names_in
-from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
+from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 
 PROVENANCE = ("repo", "revision", "licenses")
 """What a package says of its files: the repository and version that it names, and its licences."""
@@ -85,14 +86,14 @@ class SourcePackage:
         self, member: _Member, label: str, most: int, licences: LicencesByFolder, about: Mapping[str, Any]
     ) -> Row | Reject:
         path, ext = f"{label}/{member.path}", PurePosixPath(member.path).suffix.lower().removeprefix(".")
-        lang = LANGUAGES.get(ext, "")
+        lang = language_of(member.path, member.data)
         reason: tuple[str, str] | None = None
         if not member.is_file:
             reason = "symbolic_link", "links and devices are not followed"
         elif member.path.startswith("/") or ".." in PurePosixPath(member.path).parts:
             reason = "unsafe_path", "it leads out of the archive"
         elif not lang:
-            reason = "unknown_language", f"not read for .{ext}" if ext else "no extension"
+            reason = "unknown_language", unknown_language(member.path)
         elif member.size > most or len(member.data) > most:
             reason = "too_large", f"{max(member.size, len(member.data))} bytes exceed max_file_bytes={most}"
         if reason := reason or by_path(member.path) or by_content(member.data):

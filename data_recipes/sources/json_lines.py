@@ -8,7 +8,7 @@ from typing import IO, Any
 from data_recipes.disk.packed import unpacked
 from data_recipes.errors import DataError
 from data_recipes.sources.layouts import fields_in, layout_of
-from data_recipes.sources.parquet import rows_of_records
+from data_recipes.sources.parquet import holds_programs, rows_of_records
 from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, Reject, Row
 
 _NAMES = (".jsonl", ".ndjson", ".jsonlines")
@@ -23,6 +23,17 @@ def is_json_lines(path: Path) -> bool:
     for packed in _PACKED:
         name = name.removesuffix(packed)
     return path.is_file() and name.endswith(_NAMES)
+
+
+def json_lines_in(folder: Path) -> list[Path]:
+    """Return the files of JSON lines in a folder or its `data/`, sorted; none where it is a source tree.
+
+    A source tree holds a file of a programming language; its JSON lines are files of it, in the language JSON.
+    """
+    if not folder.is_dir():
+        return []
+    found = sorted(path for inside in (folder, folder / "data") for path in inside.glob("*") if is_json_lines(path))
+    return [] if not found or holds_programs(folder) else found
 
 
 class JsonLines:

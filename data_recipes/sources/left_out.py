@@ -7,10 +7,12 @@ _VENDORED = re.compile(
     r"|site-packages|dist-packages|Pods|Carthage|\.yarn)/",
     re.IGNORECASE,
 )
-MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs)$", re.IGNORECASE)
-"""Names of minified files."""
-GENERATED = re.compile(r"_pb2(?:_grpc)?\.py$|\.(?:pb|generated)\.\w+$")
-"""Names of generated files."""
+_MINIFIED = re.compile(r"[.-]min\.(?:js|mjs|cjs|css)$", re.IGNORECASE)
+_GENERATED = re.compile(
+    r"_pb2(?:_grpc)?\.pyi?$|\.(?:pb|generated)\.\w+$|\.(?:js|css)\.map$"
+    r"|(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum"
+    r"|(?:yarn|bun|deno|poetry|uv|pdm|Pipfile|Cargo|Gemfile|composer|flake|mix|pubspec|Podfile)\.lock)$"
+)
 _HEAD_BYTES = 1024
 _MARK = re.compile(
     rb"@generated\b|\bgenerated (?:by|from|using)\b[^\n]{0,200}\bdo not (?:edit|modify)\b", re.IGNORECASE
@@ -26,9 +28,9 @@ def by_path(path: str) -> tuple[str, str] | None:
     """
     if found := _VENDORED.search(path):
         return "vendored", f"in {found[0].lstrip('/')}"
-    if MINIFIED.search(path):
+    if _MINIFIED.search(path):
         return "minified", "by its name"
-    return ("generated", "by its name") if GENERATED.search(path) else None
+    return ("generated", "by its name") if _GENERATED.search(path) else None
 
 
 def by_content(data: bytes) -> tuple[str, str] | None:

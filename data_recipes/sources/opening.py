@@ -14,7 +14,7 @@ from data_recipes.sources.archives import SourcePackage, is_archive
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.git_address import git_address
 from data_recipes.sources.hub import DatasetSource, is_hub_name
-from data_recipes.sources.json_lines import JsonLines, is_json_lines
+from data_recipes.sources.json_lines import JsonLines, is_json_lines, json_lines_in
 from data_recipes.sources.parquet import read_parquet, tables_of
 from data_recipes.sources.repository import PROVENANCE, GitRepository
 from data_recipes.sources.row import PROVENANCE_SCHEMA, Reject, Row
@@ -42,7 +42,7 @@ def needs_rows_first(source: Any) -> bool:
     path = Path(source)
     if is_json_lines(path) or is_archive(path) or (path.is_file() and path.suffix.lower() == ".zip"):
         return True
-    return path.is_dir() and next(path.rglob("*.parquet"), None) is None and any(path.iterdir())
+    return path.is_dir() and any(path.iterdir()) and not tables_of([path])
 
 
 @contextlib.contextmanager
@@ -75,10 +75,13 @@ def opened(
                     lambda: read_tree(trees, limit_bytes_per_language=limits, max_file_bytes=max_file_bytes),
                 )
             )
-        yield found[0] if len(found) == 1 else _joined(found)
+        yield _joined(found)
 
 
 def _joined(sources: Sequence[OpenedSource]) -> OpenedSource:
+    if len(sources) == 1:
+        return sources[0]
+
     def read() -> Rows:
         for source in sources:
             yield from source.read()
@@ -111,9 +114,6 @@ class _Reading:
             repository = self.stack.enter_context(GitRepository(address, self.folder))
             return OpenedSource(repository.key, PROVENANCE, lambda: repository.rows(self.max_file_bytes, self.limits))
         path = Path(root)
-        if is_json_lines(path):
-            lines = JsonLines(path)
-            return OpenedSource(checksum(path), lines.provenance, lambda: lines.rows(self.max_file_bytes))
         if is_archive(path):
             package = SourcePackage(path)
             sums = [[file.name, checksum(file)] for file in package.archives]
@@ -122,4 +122,9 @@ class _Reading:
             provenance = SourceFields.of(tables).provenance
             key = [checksum(path) for path in tables]
             return OpenedSource(key, provenance, lambda: read_parquet(root, max_file_bytes=self.max_file_bytes))
-        return None
+        lines = [path] if is_json_lines(path) else json_lines_in(path)
+        return _joined([self._lines(file) for file in lines]) if lines else None
+
+    def _lines(self, path: Path) -> OpenedSource:
+        lines = JsonLines(path)
+        return OpenedSource(checksum(path), lines.provenance, lambda: lines.rows(self.max_file_bytes))

@@ -12,17 +12,9 @@ import pyarrow.parquet as pq
 from data_recipes.disk.files import PathLike
 from data_recipes.engine.line_scan import scan
 from data_recipes.errors import DataError
+from data_recipes.sources.language_names import is_program, language_of, spelled
 from data_recipes.sources.layouts import Layout, columns_to_read, fields_in, layout_of, records_of
-from data_recipes.sources.row import (
-    LANGUAGES,
-    MAX_FILE_BYTES,
-    PROVENANCE_SCHEMA,
-    SPELLED,
-    STATISTICS,
-    Reject,
-    Row,
-    make_row,
-)
+from data_recipes.sources.row import MAX_FILE_BYTES, PROVENANCE_SCHEMA, STATISTICS, Reject, Row, make_row
 
 _NOT_SCANNED = {"avg_line_length": 0.0, "max_line_length": -1, "alphanum_fraction": 0.0}  # until the batch is scanned
 _PROVENANCE = tuple(PROVENANCE_SCHEMA.names)
@@ -44,17 +36,20 @@ def parquet_files(source: PathLike) -> list[Path]:
 
 
 def tables_of(roots: Sequence[PathLike]) -> list[Path]:
-    """The parquet files, if the one source is such a file or a folder with some in it or in its `data/`.
+    """The parquet files, if the one source is such a file or a folder of them.
 
-    A source tree is none, even where parquet files lie deeper inside it: one with a `data/` of such files and with
-    source files beside that is a tree.
+    A folder with such files deeper inside, as in `data/`, and with files of a programming language is a source tree.
     """
     only = Path(roots[0])
     is_table = only.suffix == ".parquet" or any(only.glob("*.parquet"))
-    if not is_table and any(only.glob("data/*.parquet")):
-        sources = (path for ext in LANGUAGES for path in only.rglob(f"*.{ext}"))
-        is_table = next(sources, None) is None
+    if not is_table and only.is_dir() and next(only.rglob("*.parquet"), None):
+        is_table = not holds_programs(only)
     return parquet_files(only) if len(roots) == 1 and is_table else []
+
+
+def holds_programs(folder: Path) -> bool:
+    """Return whether a folder has a file of a programming language anywhere inside."""
+    return any(is_program(path.name) for path in folder.rglob("*") if not path.name.startswith("."))
 
 
 def read_parquet(
@@ -163,8 +158,9 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
         )
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content or b""
     ext = (record.get("ext") or Path(path).suffix).lower().removeprefix(".")
-    lang = record.get("lang") or LANGUAGES.get(ext)
-    if lang is None:
+    named = path if record.get("path") or not ext else f"{path}.{ext}"
+    lang = spelled(record["lang"]) if record.get("lang") else language_of(named, data)
+    if not lang:
         detail = "neither 'lang' nor a known extension"
         return Reject(path, "", len(data), "read", "unknown_language", detail)
     if len(data) > max_file_bytes:
@@ -173,7 +169,7 @@ def _from_record(record: dict[str, Any], place: str, max_file_bytes: int) -> Row
     given = {name: record[name] for name in ("size", "hexsha", *STATISTICS, *_PROVENANCE) if name in record}
     if not given.keys() & set(STATISTICS):
         given |= _NOT_SCANNED
-    return make_row(data, path, ext=ext, lang=SPELLED.get(lang.lower(), lang), given=given)
+    return make_row(data, path, ext=ext, lang=lang, given=given)
 
 
 def _decoded(content: bytes, encoding: str) -> str | bytes:

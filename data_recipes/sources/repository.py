@@ -10,9 +10,10 @@ from data_recipes.errors import DataError
 from data_recipes.sources.blobs import BlobReader
 from data_recipes.sources.fetch import fetch_commit
 from data_recipes.sources.git_address import GitAddress, repository_name
+from data_recipes.sources.language_names import is_nameless, language_by_name, language_of, unknown_language
 from data_recipes.sources.left_out import by_content, by_path
 from data_recipes.sources.licences import LicencesByFolder, is_licence_file
-from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
+from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 from data_recipes.sources.tree import sampled
 
 PROVENANCE = ("repo", "revision", "licenses", "date")
@@ -34,8 +35,8 @@ class TrackedFile:
 
     @property
     def lang(self) -> str:
-        """The language by the extension; empty where that is unknown."""
-        return LANGUAGES.get(self.ext, "")
+        """The language by the name; empty where that is unknown, or where only the first line tells it."""
+        return language_by_name(self.path)
 
 
 class GitRepository:
@@ -136,8 +137,8 @@ class GitRepository:
             reason = "submodule", f"commit {file.blob} of another repository"
         elif file.mode == "120000":
             reason = "symbolic_link", "links are not followed"
-        elif not file.lang:
-            reason = "unknown_language", f"not read for .{file.ext}" if file.ext else "no extension"
+        elif not file.lang and not is_nameless(file.path):
+            reason = "unknown_language", unknown_language(file.path)
         elif file.size > max_file_bytes:
             reason = "too_large", f"{file.size} bytes exceed max_file_bytes={max_file_bytes}"
         if reason := reason or by_path(file.path):
@@ -150,8 +151,10 @@ class GitRepository:
             reason = "unreadable", "its content is not in this clone"
         elif data.startswith(LFS_POINTER):
             reason = "lfs_pointer", "its content is kept by Git LFS"
+        elif not (lang := language_of(file.path, data)):
+            reason = "unknown_language", unknown_language(file.path)
         if data is None or (reason := reason or by_content(data)):
             return Reject(file.path, file.lang, file.size, "read", *(reason or ("", "")), repo=self.name)
         given = {"repo": self.name, "revision": self.commit, "date": date, "licenses": licences.of(file.path, data)}
-        made = make_row(data, file.path, ext=file.ext, lang=file.lang, given=given)
+        made = make_row(data, file.path, ext=file.ext, lang=lang, given=given)
         return replace(made, repo=self.name) if isinstance(made, Reject) else made

@@ -13,20 +13,7 @@ import pyarrow.parquet as pq
 
 from data_recipes.engine.line_scan import line_statistics
 from data_recipes.errors import DataError
-
-LANGUAGES: Mapping[str, str] = {
-    "py": "Python",
-    "pyw": "Python",
-    "java": "Java",
-    "js": "JavaScript",
-    "cjs": "JavaScript",
-    "jsx": "JavaScript",
-    "mjs": "JavaScript",
-}
-"""Languages by file extension (without the dot, as The Stack writes it)."""
-
-SPELLED: Mapping[str, str] = {lang.lower(): lang for lang in LANGUAGES.values()}
-"""The names of known languages by their lower case: tables spell them in several ways."""
+from data_recipes.sources.language_names import spelled
 
 MAX_FILE_BYTES = 1_000_000
 ROW_SCHEMA = pa.schema(
@@ -210,11 +197,11 @@ def read_rejects(path: Path) -> Iterator[Reject]:
 def spelling_of(spellings: Iterable[str]) -> str:
     """Return the one name for a language that tables spell in several ways: the known one, or the first.
 
-    >>> spelling_of({"python", "PYTHON"}), spelling_of({"zig", "Zig"})
-    ('Python', 'Zig')
+    >>> spelling_of({"python", "PYTHON"}), spelling_of({"klingon", "Klingon"})
+    ('Python', 'Klingon')
     """
     names = sorted(spellings)
-    return next((known for name in names if (known := SPELLED.get(name.lower()))), names[0])
+    return next((known for name in names if (known := spelled(name)) != name), names[0])
 
 
 def first_of_its_bytes(row: Row | Reject, seen: dict[str, str]) -> Row | Reject:

@@ -8,92 +8,41 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 from data_recipes.disk.files import PathLike
 from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 from data_recipes.progress import LOGGER
-from data_recipes.sources.left_out import GENERATED, MINIFIED
-from data_recipes.sources.row import LANGUAGES, MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
-
-SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "dist-packages", "site-packages"})
-"""Folders inside a tree that hold its history or other people's installed packages; as roots they are read."""
-
-
-VENDORED_FOLDERS = frozenset({"node_modules", "bower_components"})
-"""Folders inside a tree that hold other people's packages: their source files are rejects, unless the root is in one."""
-
-UNREAD_LANGUAGES = frozenset(
-    [
-        "asm",
-        "bash",
-        "c",
-        "cc",
-        "clj",
-        "cljs",
-        "coffee",
-        "cpp",
-        "cs",
-        "css",
-        "cu",
-        "cxx",
-        "dart",
-        "ex",
-        "exs",
-        "f90",
-        "go",
-        "groovy",
-        "h",
-        "hh",
-        "hpp",
-        "hs",
-        "html",
-        "hxx",
-        "ipynb",
-        "jl",
-        "kt",
-        "kts",
-        "less",
-        "lua",
-        "m",
-        "ml",
-        "mm",
-        "php",
-        "pl",
-        "pm",
-        "pyi",
-        "pyx",
-        "r",
-        "rb",
-        "rs",
-        "scala",
-        "scss",
-        "sh",
-        "sql",
-        "svelte",
-        "swift",
-        "tex",
-        "ts",
-        "tsx",
-        "vb",
-        "vue",
-        "zig",
-        "zsh",
-    ]
+from data_recipes.sources.language_names import (
+    is_nameless,
+    language_by_name,
+    language_names,
+    language_of,
+    spelled,
+    unknown_language,
 )
-"""Extensions of source code in languages that trees are not read for: each such file is a reject that says so."""
+from data_recipes.sources.left_out import by_content, by_path
+from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
+
+HISTORY_FOLDERS = frozenset({".git", ".hg", ".svn"})
+"""Folders inside a tree that hold its history: what is in them is no file of the tree."""
+
+INSTALLED_FOLDERS = frozenset({"bower_components", "dist-packages", "node_modules", "site-packages"})
+"""Folders of installed packages: inside a tree they are other people's, and a root in one of them is read with all below."""
+
+_UNIX, _MODE_SHIFT = 3, 16  # a zip archive's directory that was made on Unix has a mode in the upper half
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A file that has a known extension; nothing of it was read yet."""
+    """A file of a language that its name says or, with an empty one, its first line may say; nothing of it was read yet."""
 
     path: str
     file: Path
     member: zipfile.ZipInfo | None
-    ext: str
+    lang: str
     size: int
     mtime_ns: int
 
@@ -106,17 +55,17 @@ def read_tree(
 ) -> Iterator[Row | Reject]:
     """Rows and rejects of source trees and `.zip` archives of sources, ordered by path.
 
-    Paths begin with the name of their root. Symbolic links and SKIPPED_FOLDERS are not followed. Source files of other
-    languages, in VENDORED_FOLDERS, ignored by the git repository that the root is, and those whose names say minified or
-    generated are rejects. A file of more than
-    `max_file_bytes` is rejected by its size and never read. The second and further files with the same bytes are rejected as
-    `exact_duplicate`, with the path that was kept as detail.
+    Paths begin with the name of their root. Every file outside of HISTORY_FOLDERS is a row or a reject, once: links,
+    files of no known language, other people's, minified and generated ones, those that the git repository ignores which
+    the root is. A file of more than `max_file_bytes` is rejected by its size and never read. The second and further files
+    with the same bytes are rejected as `exact_duplicate`, with the path that was kept as detail.
 
     `limit_bytes_per_language` takes a sample: files are drawn in the order of the SHA-1 of their path, and a file
-    that no longer fits into its language's budget is passed over (and so is every empty one after it); languages without a limit are read whole. So no
-    folder dominates, and the same tree gives the same rows whatever order the file system lists it in.
+    that no longer fits into its language's budget is passed over (and so is every empty one after it); languages without
+    a limit are read whole. A file's language is then what its name says, and one that only its first line could tell is
+    passed over. So no folder dominates, and the same tree gives the same rows in whatever order the file system lists it.
 
-    Raises `DataError` for a root that does not exist, and where no root holds a file of a known extension.
+    Raises `DataError` for a root that does not exist, and where no root holds a file that may be of a known language.
     """
     candidates, rejects = _candidates(roots)
     yield from rejects
@@ -124,7 +73,7 @@ def read_tree(
     chosen = sampled([c for c in candidates if c.size <= max_file_bytes], limit_bytes_per_language)
     for c in oversize:
         detail = f"{c.size} bytes exceed max_file_bytes={max_file_bytes}"
-        yield Reject(c.path, LANGUAGES[c.ext], c.size, "read", "too_large", detail)
+        yield Reject(c.path, c.lang, c.size, "read", "too_large", detail)
     seen: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         archives: dict[Path, zipfile.ZipFile] = {}
@@ -158,8 +107,10 @@ def fingerprint(roots: PathLike | Iterable[PathLike]) -> str:
 
 def _nothing_found(labelled: Iterable[tuple[str, Path]]) -> DataError:
     names = ", ".join(str(root) for _, root in labelled)
-    wanted = ", ".join(f".{ext}" for ext in LANGUAGES)
-    return DataError(f"{names}: no source file found. Looked for {wanted}. Pass a folder that holds such files.")
+    return DataError(
+        f"{names}: no source file found. Looked for files of {len(language_names())} languages, by name and first line "
+        "(.py, .java, .rs, Makefile, #!/bin/sh …). Pass a folder that holds such files."
+    )
 
 
 def _labelled(roots: PathLike | Iterable[PathLike]) -> list[tuple[str, Path]]:
@@ -186,44 +137,41 @@ def _candidates(roots: PathLike | Iterable[PathLike]) -> tuple[list[_Candidate],
     rejects: list[Reject] = []
     labelled = _labelled(roots)
     for label, root in labelled:
-        found.extend(_walk(label, root, rejects, _ignored_by_git(root)) if root.is_dir() else _members(label, root))
+        found.extend(
+            _walk(label, root, rejects, _ignored_by_git(root)) if root.is_dir() else _members(label, root, rejects)
+        )
     if not found:
         raise _nothing_found(labelled)
     return sorted(found, key=lambda c: c.path), rejects
 
 
-def _walk(
-    label: str, folder: Path, rejects: list[Reject], ignored: frozenset[str], *, is_vendored: bool = False
-) -> Iterator[_Candidate]:
-    """Yield the source files below a folder; what of them is not read goes to the rejects. Links are not followed."""
-    try:
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        rejects.append(Reject(label, "", 0, "read", "unreadable", f"folder: {error.strerror}"))
-        return
-    for entry in entries:
-        path = f"{label}/{_printable(entry.name)}"
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name in SKIPPED_FOLDERS:
+def _walk(label: str, root: Path, rejects: list[Reject], ignored: frozenset[str]) -> Iterator[_Candidate]:
+    """Yield the files below a root that may be read; all others go to the rejects. Links are not followed."""
+    is_installed = not INSTALLED_FOLDERS.isdisjoint(root.resolve().parts)
+    folders = [(root, "")]
+    while folders:
+        folder, inside = folders.pop()
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            rejects.append(Reject(f"{label}/{inside}", "", 0, "read", "unreadable", f"folder: {error.strerror}"))
+            continue
+        for entry in entries:
+            path = inside + _printable(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in HISTORY_FOLDERS:
+                    folders.append((Path(entry.path), f"{path}/"))
                 continue
-            inside = is_vendored or (entry.name in VENDORED_FOLDERS and VENDORED_FOLDERS.isdisjoint(folder.parts))
-            yield from _walk(path, Path(entry.path), rejects, ignored, is_vendored=inside)
-            continue
-        ext = _extension(entry.name)
-        unread = entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
-        if ext is None and unread not in UNREAD_LANGUAGES:
-            continue
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode):
-            continue
-        reason = _left_out(entry.name, ext, unread, is_vendored=is_vendored)
-        if reason is None and ignored and str(Path(entry.path)) in ignored:
-            reason = "git_ignored", "by the repository's .gitignore"
-        if reason:
-            rejects.append(Reject(path, LANGUAGES[ext] if ext else "", status.st_size, "read", *reason))
-        elif ext is not None:
-            yield _Candidate(path, Path(entry.path), None, ext, status.st_size, status.st_mtime_ns)
+            status = entry.stat(follow_symlinks=False)
+            lang = language_by_name(path)
+            reason = _left_out(path, lang, status.st_mode, is_installed=is_installed)
+            if reason is None and ignored and str(Path(entry.path)) in ignored:
+                reason = "git_ignored", "by the repository's .gitignore"
+            if reason:
+                rejects.append(Reject(f"{label}/{path}", lang, status.st_size, "read", *reason))
+            else:
+                yield _Candidate(f"{label}/{path}", Path(entry.path), None, lang, status.st_size, status.st_mtime_ns)
 
 
 def _ignored_by_git(root: Path) -> frozenset[str]:
@@ -238,23 +186,30 @@ def _ignored_by_git(root: Path) -> frozenset[str]:
     return frozenset(str(Path(root, os.fsdecode(name))) for name in listed.split(b"\0") if name)
 
 
-def _left_out(name: str, ext: str | None, unread: str, *, is_vendored: bool) -> tuple[str, str] | None:
-    """Return why a source file of a tree is not read by its name alone: the reason and what was seen; None where it is."""
-    if is_vendored:
-        return "vendored", f"in a folder of {' or '.join(sorted(VENDORED_FOLDERS))}"
-    if ext is None:
-        return "unknown_language", f"trees are not read for .{unread}"
-    if MINIFIED.search(name):
-        return "minified", "by its name"
-    return ("generated", "by its name") if GENERATED.search(name) else None
+def _left_out(path: str, lang: str, mode: int, *, is_installed: bool) -> tuple[str, str] | None:
+    """Return why a file of a tree is not read, by what its folder says of it: the reason and what was seen, or None."""
+    if stat.S_ISLNK(mode):
+        return "symbolic_link", "links are not followed"
+    if not stat.S_ISREG(mode):
+        return "no_file", "a pipe, socket or device"
+    reason = by_path(path)
+    if reason and not (is_installed and reason[0] == "vendored"):
+        return reason
+    return None if lang or is_nameless(path) else ("unknown_language", unknown_language(path))
 
 
-def _members(label: str, archive: Path) -> Iterator[_Candidate]:
+def _members(label: str, archive: Path, rejects: list[Reject]) -> Iterator[_Candidate]:
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
-            ext = _extension(member.filename)
-            if ext is not None and not member.is_dir():
-                yield _Candidate(f"{label}/{_printable(member.filename)}", archive, member, ext, member.file_size, 0)
+            if member.is_dir():
+                continue
+            path = _printable(member.filename)
+            mode = (member.external_attr >> _MODE_SHIFT) if member.create_system == _UNIX else 0
+            lang = language_by_name(path)
+            if reason := _left_out(path, lang, mode if stat.S_IFMT(mode) else stat.S_IFREG, is_installed=False):
+                rejects.append(Reject(f"{label}/{path}", lang, member.file_size, "read", *reason))
+            else:
+                yield _Candidate(f"{label}/{path}", archive, member, lang, member.file_size, 0)
 
 
 class Sized(Protocol):
@@ -269,8 +224,8 @@ class Sized(Protocol):
         """Its bytes."""
 
     @property
-    def ext(self) -> str:
-        """Its extension, which LANGUAGES has."""
+    def lang(self) -> str:
+        """The language that its name says; empty where it says none."""
 
 
 FileT = TypeVar("FileT", bound=Sized)
@@ -280,14 +235,18 @@ def sampled(candidates: list[FileT], limits: Mapping[str, int] | None) -> list[F
     """Return the files that fit into the byte budgets, ordered by path; all of them where there is no budget."""
     if limits is None:
         return candidates
-    known = set(LANGUAGES.values())
-    if unknown := sorted(set(limits) - known):
-        raise DataError(f"limit_bytes_per_language names {unknown}. Known languages: {sorted(known)}.")
-    left = dict(limits)
+    left = {spelled(name): size for name, size in limits.items()}
+    if unknown := sorted(left.keys() - set(language_names())):
+        like = sorted(name for name in language_names() if name[:1].lower() == unknown[0][:1].lower())
+        raise DataError(
+            f"limit_bytes_per_language names {unknown}, which are no languages. Names with that letter: {like}."
+        )
     full: set[str] = set()
     chosen = []
     for candidate in sorted(candidates, key=_draw):
-        lang = LANGUAGES[candidate.ext]
+        lang = candidate.lang
+        if not lang:
+            continue
         if lang in left:
             if candidate.size > left[lang]:
                 full.add(lang)
@@ -303,22 +262,19 @@ def _draw(candidate: Sized) -> bytes:
 
 
 def _read(c: _Candidate, archives: Mapping[Path, zipfile.ZipFile], max_file_bytes: int) -> Row | Reject:
-    lang = LANGUAGES[c.ext]
     try:
         # One byte more than allowed: a file may have grown, and an archive's directory may lie about sizes.
         with archives[c.file].open(c.member) if c.member else c.file.open("rb") as stream:
             data = stream.read(max_file_bytes + 1)
     except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        return Reject(c.path, lang, c.size, "read", "unreadable", f"{type(error).__name__}: {error}"[:200])
+        return Reject(c.path, c.lang, c.size, "read", "unreadable", f"{type(error).__name__}: {error}"[:200])
     if len(data) > max_file_bytes:
         detail = f"more than max_file_bytes={max_file_bytes} bytes"
-        return Reject(c.path, lang, c.size, "read", "too_large", detail)
-    return make_row(data, c.path, ext=c.ext, lang=lang)
-
-
-def _extension(name: str) -> str | None:
-    ext = name.rpartition(".")[2].lower()
-    return ext if ext in LANGUAGES and "." in name else None
+        return Reject(c.path, c.lang, c.size, "read", "too_large", detail)
+    lang = language_of(c.path, data)
+    if reason := by_content(data) if lang else ("unknown_language", unknown_language(c.path)):
+        return Reject(c.path, lang, c.size, "read", *reason)
+    return make_row(data, c.path, ext=PurePosixPath(c.path).suffix.lower().removeprefix("."), lang=lang)
 
 
 def _printable(name: str) -> str:

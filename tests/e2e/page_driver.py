@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_recipes import RECIPES
 from data_recipes.recipes import mode_of
-from data_recipes.sources.row import LANGUAGES as FILE_LANGUAGES
+from data_recipes.sources.language_names import language_names
 from eval_multipl_e import LANGUAGES
 from hf_santa.demo.steps import STEP_NAMES
 
@@ -27,7 +27,7 @@ _STATUSES = {"OK", "AssertionError", "Exception", "SyntaxError", "ReferenceError
 _DATA = {
     *RECIPES,
     *LANGUAGES,
-    *FILE_LANGUAGES.values(),
+    *language_names(),
     *STEP_NAMES,
     *_STATUSES,
     "all",

@@ -210,7 +210,7 @@ def test_spellings_of_a_language_are_one(tmp_path):
     source = _table_of(tmp_path / "in", content=contents, path=[f"f{n}" for n in range(len(langs))], lang=langs)
     funnel = run(source, tmp_path / "out", "base", progress=_quiet, seed=0)
     assert {entry["lang"]: entry["stages"][2]["files"] for entry in funnel["funnel"]} == {
-        "GO": 3,
+        "Go": 3,
         "Python": 2,
         "Zig": 2,
     }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_recipes.dedup import clusters
 from data_recipes.dedup.modes import MODES, near_duplicates
-from data_recipes.dedup.signatures import signature
+from data_recipes.dedup.signatures import Mode, permutations, signature
 from data_recipes.engine.jit import ENGINES
 from data_recipes.engine.shingles import jaccard, ngram_set, unigram_set
 from data_recipes.errors import DataError
@@ -75,8 +75,13 @@ def test_alt_clusters_equal_datasketch_lsh(engine):
 
 
 def test_the_reports_bands():
-    """Datasketch's optimum for .7 and 256 permutations is the report's 25 bands of 10 rows."""
+    """Datasketch's optimum for .7 and 256 permutations is the report's 25 bands of 10 rows; permutations are its own."""
     assert MODES["near_dedup_alt"].layout() == (25, 10)
+    for threshold in (0.7, 0.85, 0.6):
+        index = MinHashLSH(threshold=threshold, num_perm=256)
+        assert Mode(5, threshold, is_verified=False).layout() == (index.b, index.r)
+    theirs = MinHash(num_perm=256, seed=1, scheme="affine32").permutations
+    assert [ours.tolist() for ours in permutations()] == [values.tolist() for values in theirs]
 
 
 @pytest.mark.parametrize(("mode", "found_from"), [("near_dedup", 0.95), ("near_dedup_verified", 0.75)])

@@ -122,7 +122,8 @@ def test_what_this_package_reads_of_a_hostile_repository_runs_nothing(hostile):
     assert sorted(os.path.basename(name) for name in file_names([str(folder)])) == [".gitattributes", "a.py", "b.txt"]  # noqa: PTH119
     assert [source.name.partition(":")[2] for source in since(folder, "HEAD~1")] == ["a.py"]
     assert list(staged(folder)) == []
-    assert [row.path for row in read_tree(folder)] == ["hostile/a.py"]
+    expected = ["hostile/.gitattributes", "hostile/a.py", "hostile/b.txt"]
+    assert [row.path for row in read_tree(folder)] == expected
     assert [] == sorted(mark.name for mark in marks.iterdir())
 
 

@@ -1,5 +1,7 @@
 """The one-pass scan."""
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_recipes.engine.jit import engine_name
-from data_recipes.engine.line_scan import XML_START, line_statistics, scan
+from data_recipes.engine.line_scan import XML_START, _alphanumeric, line_statistics, scan
 
 _PIECES = [
     "ab",
@@ -69,3 +71,9 @@ def test_columns_with_nulls_and_threads(engine):
 def test_no_texts_give_empty_arrays(engine):
     """An empty column gives arrays of no entries."""
     assert [len(values) for values in scan(pa.chunked_array([], pa.string()))] == [0] * 5
+
+
+def test_every_character_counts_as_python_says():
+    """The table of letters and digits, which is filled up to a bound, holds `str.isalnum` of every character."""
+    codes = [code for code in range(sys.maxunicode + 1) if chr(code).isalnum()]
+    assert np.flatnonzero(_alphanumeric()).tolist() == codes

@@ -45,7 +45,7 @@ FILES = {
     "TeX": "50\\% no «% yes»\n",
     "MATLAB": "a = b' «% yes»\nc = '% no'\n",
     "Fortran Free Form": "print *, 'it''s ! no' «! yes»\n",
-    "Vim Script": 'let x = "no"\n«" yes»\n',
+    "Vim script": 'let x = "no"\n«" yes»\n',
     "Visual Basic .NET": "x = \"' no\" «' yes»\n«Rem yes»\nRemove x\n",
     "Batchfile": "«REM yes»\necho REM no\n«:: yes»\n",
     "OCaml": "«(* a (* b *) *)» let c = '\"' and t : 'a = f «(* yes *)»\n",

@@ -58,7 +58,7 @@ INFO = (
 def test_a_source_distribution_says_where_its_files_come_from(tmp_path, ending, pack):
     """Repository, version and licence come from PKG-INFO, in every packing."""
     path = tmp_path / f"tool-1.2.{ending}"
-    path.write_bytes(pack(_tar({"tool-1.2/PKG-INFO": INFO, "tool-1.2/a.py": "a = 1\n", "tool-1.2/_vendor.txt": "x"})))
+    path.write_bytes(pack(_tar({"tool-1.2/PKG-INFO": INFO, "tool-1.2/a.py": "a = 1\n", "tool-1.2/_vendor.bin": "x"})))
     items = list(SourcePackage(path).rows())
     assert _rows(items) == {f"{path.name}/tool-1.2/a.py": ("a = 1\n", "Acme/Tool", "1.2", ["MIT"])}
     assert set(_reasons(items).values()) == {"unknown_language"}
@@ -88,6 +88,8 @@ def test_wheels_and_npm_packages_are_read(tmp_path):
     }
     assert found["left-3.0.0.tgz"] == {
         "left-3.0.0.tgz/package/i.js": ("i();\n", "x/left", "3.0.0", ["ISC"]),
+        "left-3.0.0.tgz/package/lib/LICENSE": ("SPDX-License-Identifier: 0BSD", "x/left", "3.0.0", ["0BSD"]),
+        "left-3.0.0.tgz/package/package.json": (json.dumps(about), "x/left", "3.0.0", ["ISC"]),
         "left-3.0.0.tgz/package/lib/j.js": ("j();\n", "x/left", "3.0.0", ["0BSD"]),
     }
 

@@ -180,9 +180,10 @@ def test_the_stack_v3(tmp_path):
 
 
 def test_lower_case_languages_are_spelled_as_ours(tmp_path):
-    """`python` and `Python` are one language; others keep their spelling."""
-    made, _ = _read(tmp_path, {"content": ["a", "b"], "path": ["a.py", "b.rs"], "lang": ["python", "rust"]})
-    assert [row.lang for row in made] == ["Python", "rust"]
+    """`python` and `Python` are one language, by any name that is known; others keep their spelling."""
+    columns = {"content": ["a", "b", "c"], "path": ["a.py", "b.rs", "c"], "lang": ["python", "rs", "klingon"]}
+    made, _ = _read(tmp_path, columns)
+    assert [row.lang for row in made] == ["Python", "Rust", "klingon"]
 
 
 def test_repeated_columns_are_an_error():

@@ -78,6 +78,8 @@ def test_every_tracked_file_is_a_row_or_a_reject_with_a_reason(repository):
         "lfs.py": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
         "logo.png": "png",
         "Makefile": "all:\n",
+        "run": "#!/usr/bin/env bash\nls\n",
+        "notes": "no language\n",
         "empty.py": "",
     }
     (repository / "loop.py").symlink_to("loop.py")
@@ -86,7 +88,7 @@ def test_every_tracked_file_is_a_row_or_a_reject_with_a_reason(repository):
     _git(repository, "update-index", "--add", "--cacheinfo", f"160000,{blob},sub")
     _git(repository, "commit", "-qm", "submodule")
     items = _read(repository, max_file_bytes=500)
-    assert [item.path for item in items if isinstance(item, Row)] == ["a.py"]
+    assert [item.path for item in items if isinstance(item, Row)] == ["Makefile", "a.py", "run"]
     assert _reasons(items) == {
         "twin.py": "exact_duplicate",
         "big.py": "too_large",
@@ -96,7 +98,7 @@ def test_every_tracked_file_is_a_row_or_a_reject_with_a_reason(repository):
         "gen.js": "generated",
         "lfs.py": "lfs_pointer",
         "logo.png": "unknown_language",
-        "Makefile": "unknown_language",
+        "notes": "unknown_language",
         "empty.py": "empty",
         "loop.py": "symbolic_link",
         "sub": "submodule",
@@ -129,7 +131,10 @@ def test_nothing_that_a_repository_names_is_executed(repository, tmp_path):
     }.items():
         _git(repository, "config", name, value)
     items = _read(repository)
-    assert ([item.path for item in items if isinstance(item, Row)], _reasons(items)["b.py"]) == (["a.py"], "unreadable")
+    assert ([item.path for item in items if isinstance(item, Row)], _reasons(items)["b.py"]) == (
+        [".gitattributes", "a.py"],
+        "unreadable",
+    )
     assert not trace.exists()
 
 

@@ -106,7 +106,7 @@ def test_a_truncated_parquet_file_is_an_error_that_names_it(tmp_path):
 def test_odd_parquet_rows_become_rejects(tmp_path):
     """Null, binary, oversized and unknown-language content is rejected by name, never raised; a copy is a row."""
     values = [None, b"\xff", b"x" * 50, b"ok = 1", b"ok = 1", b"fn main() {}"]
-    paths = ["n.py", "b.py", "l.py", "o.py", "d.py", "m.rs"]
+    paths = ["n.py", "b.py", "l.py", "o.py", "d.py", "m.what"]
     pq.write_table(pa.table({"content": pa.array(values, pa.binary()), "path": paths}), tmp_path / "t.parquet")
     made = list(read_parquet(tmp_path, max_file_bytes=40))
     reasons = [item.reason if isinstance(item, Reject) else "row" for item in made]

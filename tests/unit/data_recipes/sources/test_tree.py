@@ -20,7 +20,7 @@ def tree(tmp_path):
     (root / "pkg" / "b.py").write_text("b = 2\n")
     (root / "pkg" / "c.js").write_text("#!/usr/bin/env node\nlet c = 3;\n")
     (root / "pkg" / "D.java").write_text("class D {}\n")
-    (root / "notes.txt").write_text("not source\n")
+    (root / "notes.bin").write_text("not source\n")
     return root
 
 
@@ -33,7 +33,7 @@ def _paths(items):
 
 
 def test_rows_are_ordered_by_path_and_carry_the_root_name(tree):
-    """Every file of a known extension becomes a row, in path order."""
+    """Every file of a known language becomes a row, in path order."""
     assert _paths(read_tree(tree)) == ["src/a.py", "src/pkg/D.java", "src/pkg/b.py", "src/pkg/c.js"]
 
 
@@ -44,6 +44,7 @@ def test_bad_files_become_rejects(tree):
     (tree / "none.py").write_bytes(b"")
     (tree / "twin.py").write_text("a = 1\n")
     expected = {
+        "src/notes.bin": "unknown_language",
         "src/latin.py": "not_utf8",
         "src/nul.py": "nul_bytes",
         "src/none.py": "empty",
@@ -56,16 +57,18 @@ def test_a_huge_file_is_rejected_by_its_size(tree):
     """A sparse file of a terabyte costs nothing: it is never read."""
     with (tree / "huge.js").open("wb") as stream:
         stream.truncate(1 << 40)
-    assert _reasons(read_tree(tree)) == {"src/huge.js": "too_large"}
+    assert _reasons(read_tree(tree)) == {"src/notes.bin": "unknown_language", "src/huge.js": "too_large"}
 
 
 def test_links_are_not_followed(tree):
-    """A link to a file, a folder or the tree itself adds nothing."""
+    """A link to a file, a folder or the tree itself adds no row, and is named."""
     before = _paths(read_tree(tree))
     (tree / "loop").symlink_to(tree)
     (tree / "link.py").symlink_to(tree / "a.py")
     (tree / "broken.py").symlink_to(tree / "gone.py")
     assert _paths(read_tree(tree)) == before
+    named = [path for path, reason in _reasons(read_tree(tree)).items() if reason == "symbolic_link"]
+    assert sorted(named) == ["src/broken.py", "src/link.py", "src/loop"]
 
 
 def test_a_file_name_that_is_no_text_still_gives_a_row(tree):
@@ -109,9 +112,11 @@ def test_a_sample_fits_its_budget_and_is_repeatable(tree):
 
 
 def test_an_unknown_language_in_the_budget_is_an_error(tree):
-    """A misspelt language is named, with the known ones."""
-    with pytest.raises(DataError, match=r"names \['python'\]\. Known languages: \['Java'"):
-        list(read_tree(tree, limit_bytes_per_language={"python": 1}))
+    """A misspelt language is named, with known ones; another spelling of a known one is understood."""
+    with pytest.raises(
+        DataError, match=r"names \['Pithon'\], which are no languages\. Names with that letter: .*'Python'"
+    ):
+        list(read_tree(tree, limit_bytes_per_language={"Pithon": 1}))
 
 
 @pytest.mark.parametrize("case", ["missing", "empty", "file", "none"])
@@ -122,7 +127,7 @@ def test_unusable_sources_are_errors_that_say_what_to_do(tmp_path, case):
     source = [] if case == "none" else tmp_path / case
     expected = {
         "missing": "no such folder",
-        "empty": r"no source file found\. Looked for \.py, ",
+        "empty": r"no source file found\. Looked for files of \d+ languages",
         "file": "neither a folder nor a zip",
         "none": "no source folder was given",
     }
@@ -149,18 +154,27 @@ def test_roots_of_the_same_name_stay_apart(tmp_path):
 
 
 def test_source_files_that_are_not_read_are_rejects_with_a_reason(tmp_path):
-    """Other languages, other people's packages, minified and generated files are each named once; a picture is not."""
-    for name in ("a.py", "b.ts", "c.go", "lib.min.js", "x_pb2.py", "node_modules/left/pad.js", "logo.png"):
+    """Every file of a tree is a row or is named once, whatever it is; a root of installed packages is read."""
+    rows = ("a.py", "b.ts", "c.go", "e.kt", "f.ipynb", "Dockerfile")
+    left = ("lib.min.js", "x_pb2.py", "node_modules/left/pad.js", "vendor/v.go", "logo.png", "Cargo.lock", "COPYING")
+    for name in (*rows, *left):
         path = tmp_path / "src" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"// {name}\n")
+    (tmp_path / "src" / "script").write_text("#!/usr/bin/python3\n")
+    (tmp_path / "src" / "nothing").write_text("nothing\n")
+    (tmp_path / "src" / "marked.js").write_text("// @generated\n")
     assert _reasons(read_tree(tmp_path / "src")) == {
-        "src/b.ts": "unknown_language",
-        "src/c.go": "unknown_language",
         "src/lib.min.js": "minified",
         "src/x_pb2.py": "generated",
+        "src/Cargo.lock": "generated",
+        "src/marked.js": "generated",
         "src/node_modules/left/pad.js": "vendored",
+        "src/vendor/v.go": "vendored",
+        "src/logo.png": "unknown_language",
+        "src/nothing": "unknown_language",
     }
+    assert _paths(read_tree(tmp_path / "src")) == sorted(f"src/{name}" for name in (*rows, "COPYING", "script"))
     assert _paths(read_tree(tmp_path / "src" / "node_modules")) == ["node_modules/left/pad.js"]
 
 
@@ -194,7 +208,7 @@ def test_what_git_ignores_is_a_reject(tmp_path, monkeypatch):
     before = fingerprint(repository)
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
     assert _reasons(read_tree(repository)) == {"repo/build/made.py": "git_ignored", "repo/local.py": "git_ignored"}
-    assert _paths(read_tree([repository])) == ["repo/a.py"]
+    assert _paths(read_tree([repository])) == ["repo/.gitignore", "repo/a.py"]
     monkeypatch.chdir(repository)
     assert sorted(_reasons(read_tree("."))) == ["repo/build/made.py", "repo/local.py"]
     assert fingerprint(repository) != before
