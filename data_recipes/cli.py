@@ -52,7 +52,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         type=_sample,
         action="append",
         default=[],
-        help="take a sample of at most so many MB of a language; may be repeated",
+        help="take a sample of at most so many MB of a language, and no other languages; may be repeated",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
     parser.set_defaults(func=_rows)

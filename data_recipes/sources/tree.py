@@ -61,9 +61,9 @@ def read_tree(
     with the same bytes are rejected as `exact_duplicate`, with the path that was kept as detail.
 
     `limit_bytes_per_language` takes a sample: files are drawn in the order of the SHA-1 of their path, and a file
-    that no longer fits into its language's budget is passed over (and so is every empty one after it); languages without
-    a limit are read whole. A file's language is then what its name says, and one that only its first line could tell is
-    passed over. So no folder dominates, and the same tree gives the same rows in whatever order the file system lists it.
+    that no longer fits into its language's budget is passed over (and so is every empty one after it), and so is every
+    file of a language without a budget. A file's language is then what its name says. So no folder dominates, and the
+    same tree gives the same rows in whatever order the file system lists it.
 
     Raises `DataError` for a root that does not exist, and where no root holds a file that may be of a known language.
     """
@@ -245,14 +245,13 @@ def sampled(candidates: list[FileT], limits: Mapping[str, int] | None) -> list[F
     chosen = []
     for candidate in sorted(candidates, key=_draw):
         lang = candidate.lang
-        if not lang:
+        if lang not in left:
             continue
-        if lang in left:
-            if candidate.size > left[lang]:
-                full.add(lang)
-            if candidate.size > left[lang] or (lang in full and not candidate.size):
-                continue
-            left[lang] -= candidate.size
+        if candidate.size > left[lang]:
+            full.add(lang)
+        if candidate.size > left[lang] or (lang in full and not candidate.size):
+            continue
+        left[lang] -= candidate.size
         chosen.append(candidate)
     return sorted(chosen, key=lambda c: c.path)
 
