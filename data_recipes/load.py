@@ -7,6 +7,7 @@ from typing import Any
 from data_recipes.disk.files import replacing
 from data_recipes.errors import DataError
 from data_recipes.sources.parquet import parquet_files
+from data_recipes.store.reading import warn_if_guessable
 
 _SHOWN = ("hexsha", "lang", "size", "path")
 
@@ -54,6 +55,7 @@ def _dataset(source: str, recipe: str, *, streaming: bool) -> Any:
     from datasets import load_dataset
 
     opened: dict[str, Any] = {"path": source}
+    warn_if_guessable(source)
     if Path(source).exists() and not (Path(source) / "funnel.json").is_file():
         from data_recipes.builder import register
 

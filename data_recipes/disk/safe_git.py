@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,7 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
+_BARE = re.compile(r"cannot use bare repository '(.*)' \(")
 _DRIVER = re.compile(
     r"filter\..*\.(?:clean|smudge|process|required)\Z|(?:diff\..*\.(?:command|textconv)|merge\..*\.driver)\Z",
     re.IGNORECASE | re.DOTALL,
@@ -64,14 +66,20 @@ class SafeGit:
         """Return what a Git command prints.
 
         Raises:
-            DataError: Git is not installed, the folder is in no repository, or a name is unknown to it.
+            DataError: Git is not installed, the folder is in no repository or a bare one, or a name is unknown to it.
         """
         if not self._is_ready:
             self._environment = _environment(_SETTINGS | self._drivers())
             self._is_ready = True
         done = self._run(command, *arguments)
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            text = done.stderr.decode("utf-8", "replace").strip()
+            if bare := _BARE.search(text):
+                raise DataError(
+                    f"{bare[1]} is a bare repository. It is used only when named, for any folder can be made to look like "
+                    f"one: set GIT_DIR={shlex.quote(bare[1])} for this command, or pass a clone of it."
+                )
+            said = text.splitlines()
             reason = said[-1] if said else f"{arguments[-1] if arguments else command} is not known there"
             raise DataError(f"git {command} failed in {self.folder}: {reason}")
         return done.stdout

@@ -94,6 +94,7 @@ def _is_regular(path: Path) -> bool:
 def staged(folder: Path) -> Iterator[TextSource]:
     """Yield what is staged for the next commit of the repository that holds a folder."""
     git = SafeGit(folder)
+    git.output("rev-parse", "--show-toplevel")  # without a repository `git diff` prints its usage
     names = git.output("diff", "--cached", "--name-only", "-z", "--diff-filter=ACMR", "--ignore-submodules")
     for name in names.decode("utf-8", "surrogateescape").split("\0"):
         if name:

@@ -1,13 +1,17 @@
 """The one reader of funnel.json: what it gives has been checked, so that nobody after it meets a missing field."""
 
 import json
+import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from data_recipes.disk.files import PathLike
 from data_recipes.errors import StoreError
 
+_LOGGER = logging.getLogger("hf_santa.data")
+_SECRET = ("random", "key file")
 _VOLUME = {"files": int, "bytes": int}
 _STAGE = {"name": str, **_VOLUME}
 _FUNNEL = {
@@ -52,6 +56,8 @@ def read_funnel(store: PathLike) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise StoreError(f"{path}: not readable as JSON ({error}). {advice}") from error
+    if is_guessable(found):
+        _warn_of_guesses(str(store))
     if isinstance(found, dict) and "steps" not in found and "definitions" in found:
         raise StoreError(
             f"{path}: a store of an older version, whose recipes were filters; here they are files. Run `hf-santa data "
@@ -62,6 +68,34 @@ def read_funnel(store: PathLike) -> dict[str, Any]:
     if lacking := sorted({"base", found["recipe"], *found["recipes"]} - found["definitions"].keys()):
         raise StoreError(f"{path}: definitions has no {lacking[0]!r}. {advice}")
     return dict(found)
+
+
+def is_guessable(funnel: Any) -> bool:
+    """Tell whether anyone can test guesses against a store: it was redacted by a public seed, as older versions always did.
+
+    >>> is_guessable({"recipe": "base", "seed": 0}), is_guessable({"recipe": "base", "redaction_key": "random"})
+    (True, False)
+    """
+    return isinstance(funnel, dict) and "recipe" in funnel and funnel.get("redaction_key") not in _SECRET
+
+
+def warn_if_guessable(store: PathLike) -> None:
+    """Warn once of a folder whose redaction can be undone by guessing; a folder that is no store is passed over."""
+    try:
+        found = json.loads((Path(store) / "funnel.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return
+    if is_guessable(found):
+        _warn_of_guesses(str(store))
+
+
+@cache  # a command reads a funnel more than once
+def _warn_of_guesses(store: str) -> None:
+    _LOGGER.warning(
+        "%s: redacted by a public seed, or by a version that had no other way: anyone who has it can test guesses of "
+        "what was replaced. Run `hf-santa data run` again from its source, without --seed, before others get it.",
+        store,
+    )
 
 
 def mismatch(value: Any, shape: Any, place: str = "it") -> str | None:

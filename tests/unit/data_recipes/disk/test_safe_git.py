@@ -11,6 +11,7 @@ from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 from data_recipes.pii.sources import file_names, since, staged
 from data_recipes.sources.tree import read_tree
+from hf_santa.cli import main
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 HOOKS = ("post-index-change", "pre-commit", "post-checkout", "fsmonitor-watchman", "reference-transaction")
@@ -140,8 +141,42 @@ def test_a_missing_object_is_not_fetched(hostile):
 def test_a_bare_repository_inside_a_folder_is_not_taken_for_its_own(tmp_path):
     """Files named HEAD, objects and refs make a folder a repository to Git; here they do not."""
     git(tmp_path, "init", "-q", "--bare", "x")
-    with pytest.raises(DataError, match="ls-files failed"):
+    with pytest.raises(DataError, match="x is a bare repository"):
         SafeGit(tmp_path / "x").output("ls-files")
+
+
+@pytest.mark.parametrize("flags", [["--since", "HEAD"], ["--staged"]], ids=" ".join)
+def test_a_bare_repository_is_refused_in_one_line_that_says_how_to_name_it(tmp_path, capsys, flags):
+    """`data redact` names the repository and the two ways to have it checked, with exit code 2; no word of Git's own."""
+    (tmp_path / "a b").mkdir()
+    git(tmp_path / "a b", "init", "-q", "--bare", "x.git")
+    assert main(["data", "redact", *flags, str(tmp_path / "a b" / "x.git")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    place = (tmp_path / "a b" / "x.git").resolve()
+    assert line.startswith(f"hf-santa data redact: {place} is a bare repository. ")
+    assert line.endswith(f"set GIT_DIR='{place}' for this command, or pass a clone of it.")
+
+
+def test_a_bare_repository_that_is_named_is_checked(hostile, tmp_path, capsys, monkeypatch):
+    """With GIT_DIR, as the message says, the history of a bare repository is read, and nothing of it is run."""
+    folder, marks = hostile
+    shutil.copytree(folder / ".git", tmp_path / "x.git")
+    git(tmp_path / "x.git", "config", "core.bare", "true")
+    for mark in marks.iterdir():
+        mark.unlink()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "x.git"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "redact", "--since", "HEAD~1"]) == 1
+    assert ":a.py:1:9: EMAIL_ADDRESS" in capsys.readouterr().out
+    assert [] == sorted(mark.name for mark in marks.iterdir())
+
+
+@pytest.mark.parametrize("flags", [["--since", "HEAD"], ["--staged"]], ids=" ".join)
+def test_a_folder_in_no_repository_is_said_to_be_so(tmp_path, capsys, flags):
+    """Neither way prints the usage of a Git command."""
+    (tmp_path / "plain").mkdir()
+    assert main(["data", "redact", *flags, str(tmp_path / "plain")]) == 2
+    assert "not a git repository" in capsys.readouterr().err
 
 
 def test_settings_of_the_environment_stay(tmp_path, monkeypatch):

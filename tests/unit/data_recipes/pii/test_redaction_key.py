@@ -89,6 +89,45 @@ def test_a_store_can_not_be_searched_with_guesses(tmp_path, write_stack):
     assert ("seed" in funnel, funnel["redaction_key"]) == (False, "random")
 
 
+def _published(store):
+    """All that the files of a store hold: rows, rejects, funnel and card."""
+    import pyarrow.parquet as pq
+
+    files = sorted(path for path in store.rglob("*") if path.is_file() and ".cache" not in path.parts)
+    return "".join(
+        str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text() for path in files
+    )
+
+
+def test_an_old_store_is_redacted_anew_from_its_source(tmp_path, write_stack):
+    """One of 1,024 guesses answers for a store of seed 0; after a run in its place none does, and no old file is left."""
+    source, store = write_stack(tmp_path / "stack"), tmp_path / "store"
+    run(source, store, "base", seed=0)
+    guesses = [f"{name}{number or ''}@corp.io" for name in ("bob", "ann", "cat", "dan") for number in range(256)]
+    mapping = {redact(guess, seed=0).text: guess for guess in guesses}
+    before = _published(store)
+    answered = {mapping[drawn] for drawn in mapping if drawn in before}
+    assert (len(guesses), "bob@corp.io" in answered) == (1024, True)
+    run(source, store, "base")
+    after = _published(store)
+    assert "@example.com" in after
+    assert [guess for drawn, guess in mapping.items() if drawn in after] == []
+    assert json.loads((store / "funnel.json").read_text())["redaction_key"] == "random"
+
+
+def test_a_store_is_redacted_anew_by_a_key_file_alike(tmp_path, write_stack):
+    """A finished store of a random key changes under a key file, and then holds what any other run with it holds."""
+    source, key = write_stack(tmp_path / "stack"), tmp_path / "own.key"
+    key.write_bytes(b"0123456789abcdef" * 2)
+    stores = [tmp_path / "one" / "store", tmp_path / "two" / "store"]
+    run(source, stores[0], "base")
+    random = _published(stores[0])
+    for store in stores:
+        run(source, store, "base", key_file=str(key))
+    one, two = map(_published, stores)
+    assert (one == two, one == random) == (True, False)
+
+
 def test_two_key_files_are_two_runs(tmp_path):
     """What a finished part is known by differs between key files, and is no digest of the secret alone."""
     checks = {RedactionKey(secret, "key file").check() for secret in (b"a" * 32, b"b" * 32)}
