@@ -40,6 +40,7 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 _BARE = re.compile(r"cannot use bare repository '(.*)' \(")
+_OF_ANOTHER = re.compile(r"dubious ownership in repository at '(.+)'")
 _DRIVER = re.compile(
     r"filter\..*\.(?:clean|smudge|process|required)\Z|(?:diff\..*\.(?:command|textconv)|merge\..*\.driver)\Z",
     re.IGNORECASE | re.DOTALL,
@@ -47,6 +48,10 @@ _DRIVER = re.compile(
 _COMPARING = frozenset(
     {"annotate", "blame", "diff", "diff-files", "diff-index", "diff-tree", "format-patch", "log", "show", "whatchanged"}
 )
+
+
+class RefusedRepositoryError(DataError):
+    """Git does not read a repository: it is a bare one that was not named, or belongs to somebody else."""
 
 
 class SafeGit:
@@ -66,7 +71,8 @@ class SafeGit:
         """Return what a Git command prints.
 
         Raises:
-            DataError: Git is not installed, the folder is in no repository or a bare one, or a name is unknown to it.
+            RefusedRepositoryError: the folder is in a bare repository or in one that belongs to another user.
+            DataError: Git is not installed, the folder is in no repository, or a name is unknown to it.
         """
         if not self._is_ready:
             self._environment = _environment(_SETTINGS | self._drivers())
@@ -74,8 +80,13 @@ class SafeGit:
         done = self._run(command, *arguments)
         if done.returncode:
             text = done.stderr.decode("utf-8", "replace").strip()
+            if owned := _OF_ANOTHER.search(text):
+                raise RefusedRepositoryError(
+                    f"{owned[1]} belongs to another user, so Git does not read it. If you trust it, run "
+                    f"git config --global --add safe.directory {shlex.quote(owned[1])}"
+                )
             if bare := _BARE.search(text):
-                raise DataError(
+                raise RefusedRepositoryError(
                     f"{bare[1]} is a bare repository. It is used only when named, for any folder can be made to look like "
                     f"one: set GIT_DIR={shlex.quote(bare[1])} for this command, or pass a clone of it."
                 )

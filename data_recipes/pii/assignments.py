@@ -23,6 +23,8 @@ _DSN = re.compile(rb"[^\s:@/\"'`]+")
 _ELEMENT = re.compile(rb"[^<\r\n\]]*")
 _SEPARATED = re.compile(rb",[ \t]*[\r\n][ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
+_GOES_ON = re.compile(rb"[\"'`],[ \t]*\r?\n[ \t]*[bruBRU]?[\"'`]")
+_OF_CALL = re.compile(rb"[A-Za-z0-9_]\)+[ \t]*[=!:]")  # hash(key) == "..."
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
 _PAIR = re.compile(
@@ -55,11 +57,15 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         stop = _END_OF[place](data, start)
     if stop is None or not start < stop <= start + _MAX_VALUE or (place == "element" and _is_closing(data, begin)):
         return None
+    if opened and _OF_CALL.search(matched):
+        return None
     # `("name", "value")` is a name with its value; in `"a", "name", "value"` nobody knows.
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(
         _BEFORE_NAME
     ).endswith(b"(")
     is_listed = is_listed or _PROSE.search(matched) is not None  # a sentence: pass `name`
+    is_separated = _SEPARATED.search(matched) is not None
+    is_listed = is_listed or (is_separated and _GOES_ON.match(data, stop) is not None)
     return Assignment(
         data[start:stop].decode("utf-8", "replace"),
         start,
@@ -67,7 +73,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         opened is not None,
         b"(" in matched,
         is_listed,
-        _SEPARATED.search(matched) is not None,
+        is_separated,
     )
 
 

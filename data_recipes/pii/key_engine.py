@@ -33,6 +33,9 @@ _BODY = re.compile(rb"(?:(?:[\s\"'+,;*#|>]|\\+[nrt]){0,40}[A-Za-z0-9+/=]{20,})+"
 _DIGIT = re.compile(rb"[0-9]")
 _IDENTIFIER = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTINUATION, _LETTER = re.compile(rb"[\x80-\xbf]"), re.compile(rb"[\x80-\xff]")
+# Of so many characters of base64 beside a value some are "+" or "/": it is a part of theirs.
+_RUN, _BASE64_MARKS = 48, frozenset({b"+", b"/"})
+_RUN_BEFORE, _RUN_AFTER = re.compile(rb"[A-Za-z0-9+/]{%d}\Z" % _RUN), re.compile(rb"[A-Za-z0-9+/]{%d}" % _RUN)
 _Search = Callable[..., Any]  # of a text, from a place on, up to another
 
 
@@ -128,7 +131,11 @@ class KeyEngine:
                 at = max(start, found.start() + 1)
             elif not _begins(rule, data, start, found.start()):
                 at = _after_word(rule, data, start)  # whatever begins in the rest of the word begins inside it, too
-            elif not _goes_on(rule, data, end) and is_key(rule, data, start, end):
+            elif (
+                not _goes_on(rule, data, end)
+                and is_key(rule, data, start, end)
+                and not _is_amid_base64(data, start, end)
+            ):
                 yield start, end
                 at = end
             else:
@@ -200,6 +207,14 @@ def _goes_on(rule: Rule, data: bytes, end: int) -> bool:
     """Whether a value goes on at `end`; a password has letters of any script, and no value ends inside a character."""
     more = _LETTER if rule.kind == "password" else _CONTINUATION
     return rule.inside.match(data, end) is not None or more.match(data, end) is not None
+
+
+def _is_amid_base64(data: bytes, start: int, end: int) -> bool:
+    """Return whether a value is part of a long run of base64, such as a picture or a font."""
+    before, after = data[start - 1 : start], data[end : end + 1]
+    return (before in _BASE64_MARKS and _RUN_BEFORE.search(data, max(0, start - _RUN), start) is not None) or (
+        after in _BASE64_MARKS and _RUN_AFTER.match(data, end) is not None
+    )
 
 
 def _after_word(rule: Rule, data: bytes, start: int) -> int:

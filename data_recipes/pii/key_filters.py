@@ -31,13 +31,24 @@ _HASH_WORD = re.compile(
 _SECRET_NAME = re.compile(r"(?:api|access|auth|secret|client|private|app)[_.-]?(?:key|token|secret)", re.IGNORECASE)
 _INTEGRITY = re.compile(r"sha(?:1|256|384|512)-", re.IGNORECASE)
 _NUMBERS = re.compile(r"[0-9.:,_-]+\Z")
-_PUBLIC_WORD = re.compile(r"public[_-]?key|ssh-|websocket-|(?<![a-z])pub(?:[_-]?key)?(?![a-z])", re.IGNORECASE)
-_NO_PASSWORD = re.compile(r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z", re.IGNORECASE)
+_PUBLIC_WORD = re.compile(
+    r"public[_-]?key|ssh-|websocket-|(?<![a-z])(?:pub(?:[_-]?key)?(?![a-z])|[gp][gp][gp][ _-]?key)", re.IGNORECASE
+)
+_NO_PASSWORD = re.compile(
+    r"pass(?:word|wd|phrase)|pwd|secret|\A(?:\W*\w)?\W*\Z|%[sd(]|\A[A-Z_]+\Z|\A[a-z_-]*(?:token|api_?key)[a-z_-]*\Z"
+    r"|\A\$(?-i:[A-Z_][A-Z0-9_]*|[a-z_]+)\Z",
+    re.IGNORECASE,
+)
+_NO_HOST = re.compile(
+    rb"@(?i:host|hostname|server|address|ip)(?::(?i:port))?(?![A-Za-z0-9._-])|@[A-Za-z_-]+:(?i:port)\b"
+)
 _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _WORD_OF_NAME = re.compile(r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_SIGNATURE = re.compile(r"sig(?:nature)?=\Z", re.IGNORECASE)
 _SHORT_HEX = 16
+_FEW_DIGITS, _FEWEST = 8, 3  # of a random UUID's 32 digits some fourteen are different
 _NAME_CHARS = 48
 _RANDOM_A_CHAR = -0.25  # random characters have -1.2 each
 _LONG = 20
@@ -68,7 +79,7 @@ def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
     if rule.kind == "token" or rule.charset == "digits":
         return not _CAPITALS.fullmatch(value) or looks_random(value)
     if rule.kind == "password":
-        return _is_password(value)
+        return _is_password(value) and _NO_HOST.match(data, end) is None
     if rule.kind == "named" and value.isalpha() and not is_certain(value):
         return False
     return _is_secret(value, _name_before(data, start), is_generic=rule.kind == "generic")
@@ -98,6 +109,18 @@ def is_block_of_key(block: bytes, header_length: int) -> bool:
 def is_placeholder(value: str) -> bool:
     """Whether a value says that it is none, repeats one character, or runs through an alphabet."""
     return _PLACEHOLDER.search(value) is not None or _REPEATED.search(value) is not None or _has_alphabet(value)
+
+
+def is_sequence(value: str) -> bool:
+    """Return whether a value counts or spells on (`Abc123Abc123`), or has few different characters.
+
+    >>> is_sequence("12345678-1234-1234-1234-123456789abc"), is_sequence("8c2f0b3e-51d7-4f0a-9b6e-2d7c1e9a4f38")
+    (True, False)
+    """
+    plain = value.lower().replace("-", "")
+    steps = sum(ord(b) - ord(a) == 1 for a, b in pairwise(plain))
+    least = _FEW_DIGITS if _UUID.match(value) else _FEWEST if len(plain) >= _SHORT_HEX else 0
+    return 3 * steps > len(plain) or len(set(plain)) <= least
 
 
 def entropy(value: str) -> float:
@@ -159,6 +182,8 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
         return False
     if _UUID.match(value):
         return _SECRET_NAME.search(before) is not None
+    if len(value) in HASH_LENGTHS and _HEX.match(value) and _SIGNATURE.search(before):
+        return False  # of one request
     return _is_secret_hex(value, before) if _HEX.match(value) else _is_far_from_words(value)
 
 

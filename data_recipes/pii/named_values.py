@@ -4,6 +4,7 @@ Words, identifiers, paths, versions, hashes that are called hashes, public keys 
 are called.
 """
 
+import base64
 import re
 
 from data_recipes.pii.assignments import Assignment
@@ -13,6 +14,7 @@ from data_recipes.pii.key_filters import (
     is_certain,
     is_of_words,
     is_placeholder,
+    is_sequence,
     likeness_to_words,
     looks_random,
 )
@@ -26,6 +28,7 @@ _NOBODY = re.compile(
 )
 _WRAPPER = re.compile(r"(?:base64:|hex2bin:|hex:|\{noop\}|django-insecure-|[Bb]earer |[Bb]asic |[Tt]oken )")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+\Z")
+_ACCOUNT = re.compile(r"0x[0-9a-fA-F]{40}\Z")  # on a blockchain; its key has 64 digits
 _NUMBER = re.compile(r"0x[0-9a-fA-F]{1,16}[uUlL]{0,3}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z|[\x20-\x7e]{40,}\Z")
@@ -44,13 +47,15 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*\Z")
 _NUMBERS = re.compile(r"[0-9.:,_/ -]+\Z")
 _SOFT, _OF_CODE = frozenset("-_./:+=,~ "), frozenset("(){}[]<>;|\"'")
 _SAYS_NONE = re.compile(
-    r"pass(?:word|wd|phrase)|pwd|secret|change.?me|your|example|placeholder|redacted|\*{3}|\.{3}|x{5}|%[sd(]|insert|here"
+    r"pass(?:word|wd|phrase)|pwd|secret|change.?me|your|example|placeholder|redacted|\*{3}|\.{3}|x{5}|%(?:[sd](?![A-Za-z0-9])|\()|insert|here"
     r"|dummy",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\)\(|\),|\}\)|=>|===|&&|\|\||\(0,|[a-z]\(")  # minified
 _OPERATION = re.compile(r"\*\*|[+*/%|-](?:self|this|[A-Za-z_]\w*\.[A-Za-z_])|\A[0-9]+(?:\.[0-9]*)?[*/+-]+[A-Za-z_]")
 _CONSTANT = re.compile(r"[A-Z_]+\Z")
+_EXCLAIMED = re.compile(r"[A-Za-z0-9]{3,}(?:![A-Za-z0-9]+)*!?\Z")  # `sommer!nacht`; no operator has this form
+_MADE_UP = re.compile(r"(?=.*[0-9]{3})(?=.*[!@#^&*])(?!.*(?i:your|example|change))[\x21-\x7e]{10,}\Z")
 _TYPE_NAME = re.compile(
     r"(?:u?int|float|utf|str|string|varchar|char|text|sha|md|aes|base|vec|bool)[0-9]{1,3}\Z", re.IGNORECASE
 )
@@ -64,6 +69,8 @@ _NO_VALUE = re.compile(
     r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[0-9a-fA-F-]{8}"
     r"|(?:ENC|NACL|PKCS7|GPG)[\[(]|/[0-9a-fA-F]{8}-|(?i:aes|sha|hmac|rsa|des|ecdsa)[-_]?[0-9]{2,5}[-_A-Za-z0-9]{0,12}\Z"
 )
+_SENTENCE = re.compile(r"[A-Za-z,.!?'{}\":]+(?: [A-Za-z0-9,.!?'{}\":-]+)+\s*\Z")
+_OF_THING = re.compile(r"(?<![Ss]ecret)(?:I[dD]|[_.-]id)\Z")  # credentialsId; Vault's secret_id is a secret
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _LONG, _SHORT = 20, 16
 # Random letters and digits have about -1.2 each.
@@ -96,13 +103,17 @@ def _is_of_bytes(value: str) -> bool:
 def is_surely_random(value: str) -> bool:
     """Return whether a password was drawn by a machine: it is then a key to whoever looks for keys alone."""
     is_long = len(value) >= 10 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
-    return is_long and likeness_to_words(value) < -0.25 * len(value)
+    return is_long and not is_sequence(value) and likeness_to_words(value) < -0.25 * len(value)
 
 
 def _is_secret(value: str, name: str, found: Assignment, *, is_strong: bool) -> bool:
     """Return whether a value is random: beyond doubt where its name is weak, or where it may be an identifier."""
     core = _WRAPPER.sub("", value, count=1)
     if len(core) < 8 or any(shape.search(core) for shape in (_URL, _DATE)) or _is_plain(core):
+        return False
+    if is_sequence(core) or _is_sentence_in_base64(core) or _NUMBER.match(core) or _ACCOUNT.match(core):
+        return False
+    if _OF_THING.search(name) and (_UUID.match(core) or _HEX.match(core)):
         return False
     if _UUID.match(core):  # behind a comma it begins the next line of a table of numbers and names
         return is_strong and not found.is_separated
@@ -112,6 +123,15 @@ def _is_secret(value: str, name: str, found: Assignment, *, is_strong: bool) -> 
     if len(hard) >= (2 if is_strong and " " not in core else 3) and found.is_quoted:
         return _is_symbolic(core, hard, is_strong=is_strong)
     return not (hard & _OF_CODE or " " in core or is_placeholder(core)) and _is_random(core, found, is_strong=is_strong)
+
+
+def _is_sentence_in_base64(core: str) -> bool:
+    """Return whether a value is base64 of words with spaces between."""
+    try:
+        text = base64.b64decode(core + "=" * (-len(core) % 4), validate=True).decode("ascii")
+    except ValueError:
+        return False
+    return _SENTENCE.match(text) is not None
 
 
 def _is_plain(core: str) -> bool:
@@ -154,7 +174,9 @@ def _is_symbolic(core: str, hard: set[str], *, is_strong: bool) -> bool:
 
 def _is_password(value: str, *, is_sure: bool) -> bool:
     """Return whether a value can be somebody's password; `is_sure` where it is a literal and no word of a program."""
-    if not 4 <= len(value) <= 128 or " " in value or _SAYS_NONE.search(value) or is_placeholder(value):
+    if not 4 <= len(value) <= 128 or " " in value or is_placeholder(value):
+        return False
+    if _SAYS_NONE.search(value) and not _MADE_UP.match(value):
         return False
     if any(shape.search(value) for shape in (_URL, _INTERPOLATED, _ESCAPED_LETTER, _FORMAT)) or not re.search(
         r"\w\W*\w", value
@@ -175,7 +197,7 @@ def _is_literal_password(value: str) -> bool:
 
 def _is_bare_password(value: str) -> bool:
     """Return whether a value without quotes is more likely a password than a part of a program."""
-    has_both = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    has_both = (any(map(str.isdigit, value)) and any(map(str.isalpha, value))) or _EXCLAIMED.match(value) is not None
     if len(value) < 6 or not has_both or _PATH.match(value) or _OF_CODE & set(value) or _OPERATION.search(value):
         return False
     if not _IDENTIFIER.match(value):

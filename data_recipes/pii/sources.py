@@ -1,6 +1,8 @@
 """The texts that `data redact` looks at: files, folders, standard input, and what Git has staged or committed."""
 
+import logging
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,11 +10,13 @@ from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
 
-from data_recipes.disk.safe_git import SafeGit
+from data_recipes.disk.safe_git import RefusedRepositoryError, SafeGit
 from data_recipes.errors import DataError
 
+_LOG = logging.getLogger("hf_santa.data")
 STDIN = "-"
 _WIDE = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_BARE_PARTS = ("HEAD", "objects", "refs")
 _SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"})
 
 
@@ -74,7 +78,14 @@ def file_names(paths: Sequence[str]) -> Iterator[str]:
 def _files_of(folder: Path) -> Iterator[str]:
     try:
         listed = SafeGit(folder).output("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    except DataError:
+    except DataError as error:
+        if all((folder / part).exists() for part in _BARE_PARTS):
+            raise DataError(
+                f"{folder} is a bare repository: its files are compressed, and nothing would be found in them. Pass a clone of "
+                f"it, or check its history: set GIT_DIR={shlex.quote(str(folder))} and pass --since COMMIT."
+            ) from error
+        if isinstance(error, RefusedRepositoryError):
+            _LOG.warning("%s. Until then files that it ignores are read, too.", error)
         for root, folders, files in os.walk(folder):
             folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
             yield from (str(path) for name in sorted(files) if _is_regular(path := Path(root, name)))

@@ -26,7 +26,7 @@ _ABOUT = re.compile(
 _PUBLIC = re.compile(
     r"public|pub|primary|foreign|cache|sort|partition|row|column|i18n|locale|translation|checksum|digest|sha[0-9]{0,3}"
     r"|md5|integrity|etag|commit|revision|fingerprint|page|next|cursor|continuation|placeholder|dummy|css|style|query"
-    r"|react|websocket|tree|object|lookup|shortcut|keyboard|hot"
+    r"|react|websocket|tree|object|lookup|shortcut|keyboard|hot|fuzz|rng|noise"
 )
 # An identifier that everyone sees, or a number by which a request is told from its repetition.
 _IDENTIFIES = re.compile(

@@ -157,6 +157,33 @@ def test_a_bare_repository_is_refused_in_one_line_that_says_how_to_name_it(tmp_p
     assert line.endswith(f"set GIT_DIR='{place}' for this command, or pass a clone of it.")
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_the_folder_of_a_bare_repository_is_not_said_to_be_clean(tmp_path, capsys, monkeypatch, named):
+    """`--check` of it is an error, whether GIT_DIR names it or not; a folder that holds one is read as ever."""
+    git(tmp_path, "init", "-q", "--bare", "x.git")
+    if named:
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "x.git"))
+    assert main(["data", "redact", "--check", str(tmp_path / "x.git")]) == 2
+    assert "x.git is a bare repository: its files are compressed" in capsys.readouterr().err
+    (tmp_path / "a.py").write_text("who = 'bob@corp.io'\n")
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    assert main(["data", "redact", "--check", str(tmp_path)]) == 1
+
+
+def test_a_repository_of_somebody_else_is_said_to_be_one(tmp_path, capsys, monkeypatch):
+    """The message has the command that makes Git trust it; its folder is read without Git."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "a.py").write_text("who = 'bob@corp.io'\n")
+    assert main(["data", "redact", "--staged", str(folder)]) == 2
+    assert f"run git config --global --add safe.directory '{folder.resolve()}'" in capsys.readouterr().err
+    assert main(["data", "redact", "--check", str(folder)]) == 1
+    assert "belongs to another user" in capsys.readouterr().err
+
+
 def test_a_bare_repository_that_is_named_is_checked(hostile, tmp_path, capsys, monkeypatch):
     """With GIT_DIR, as the message says, the history of a bare repository is read, and nothing of it is run."""
     folder, marks = hostile

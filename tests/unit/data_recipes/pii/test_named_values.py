@@ -157,3 +157,46 @@ def test_user_names_are_found_where_they_are_asked_for():
 def test_translations_formats_and_paths_are_no_keys(text):
     """What stands under key-like names in packages and is none: translated words, expressions, constants, paths, versions."""
     assert find_pii(text, ("KEY", "PASSWORD")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SECRET = '1234abcd-1234-abcd-1234-abcd1234adcd'",
+        "private_key = '" + 32 * "1a" + "'",
+        "options['secret'] = '" + 43 * "A" + "='",
+        f"if hash(privateKey) === '0x{HEX}':",
+        '"auth_data": "dGhpcyBzaG91bGQgYWN0dWFsbHkgYmUgZW5jcnlwdGVkIGpzb24K"',
+        f'"collateralToken": "0x{HEX[:40]}"',
+        f'"tokenId": "0x{HEX[:32]}"',
+        "credentialsId: '8c2f0b3e-51d7-4f0a-9b6e-2d7c1e9a4f38'",
+        'const nonce = "0xe0df4bd14ab39a71";',
+        f'DEFAULT_FUZZ_SEED = "0x{HEX}"',
+        f"Release GPG key: {HEX[:40].upper()}",
+        f"https://x.corp.io/a?side=BUY&signature={HEX}",
+        "dialekt+sterownik://nazwa:has%C5%82o@host:port/baza",
+        "https://oauth2:my-token@gitlab.com/x.git",
+        "https://some_user:$SOME_BASH_VARIABLE@some.website.com",
+        f"data:font/woff2;base64,{64 * 'aB3d'}/EAABTSgAAAADFAgAABAAUHAAABAFSEgAAHQArCwAAJHcAA{64 * 'aB3d'}",
+        'FORBIDDEN = (\n    "password",\n    "argon2",\n    "pbkdf2",\n)',
+    ],
+)
+def test_placeholders_accounts_and_parts_of_pictures_are_no_secrets(text):
+    """Kinds that were found in packages nobody had looked at before, each by another writing of it."""
+    assert [] == values(text, ALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("password=asdferver!wdfa\n", "asdferver!wdfa"),
+        ("POSTGRES_PASSWORD: SomeSuperStrongPassword1123!\n", "SomeSuperStrongPassword1123!"),
+        ('"Password": "czsdsdfaereSDFC$FFSD"', "czsdsdfaereSDFC$FFSD"),
+        ("password = 8ThyF#1*@96%dYt!xWHDxdYf\n", "8ThyF#1*@96%dYt!xWHDxdYf"),
+        ("secret_id: 8c2f0b3e-51d7-4f0a-9b6e-2d7c1e9a4f38\n", "8c2f0b3e-51d7-4f0a-9b6e-2d7c1e9a4f38"),
+        (f"default,AKIA{'Q4NACSIJMDDNSEDT'},{BODY[:40]}\n", BODY[:40]),
+    ],
+)
+def test_passwords_that_other_tools_were_reported_to_miss_are_found(text, value):
+    """Each is one of a public report on another tool, or of the same kind."""
+    assert value in values(text, ALL)
