@@ -109,11 +109,7 @@ def is_surely_random(value: str) -> bool:
 def _is_secret(value: str, name: str, found: Assignment, *, is_strong: bool) -> bool:
     """Return whether a value is random: beyond doubt where its name is weak, or where it may be an identifier."""
     core = _WRAPPER.sub("", value, count=1)
-    if len(core) < 8 or any(shape.search(core) for shape in (_URL, _DATE)) or _is_plain(core):
-        return False
-    if is_sequence(core) or _is_sentence_in_base64(core) or _NUMBER.match(core) or _ACCOUNT.match(core):
-        return False
-    if _OF_THING.search(name) and (_UUID.match(core) or _HEX.match(core)):
+    if len(core) < 8 or _is_something_else(core, name):
         return False
     if _UUID.match(core):  # behind a comma it begins the next line of a table of numbers and names
         return is_strong and not found.is_separated
@@ -134,9 +130,15 @@ def _is_sentence_in_base64(core: str) -> bool:
     return _SENTENCE.match(text) is not None
 
 
-def _is_plain(core: str) -> bool:
-    """Return whether a value is of digits alone, or of words."""
-    return _NUMBERS.match(core) is not None or _WORDS.match(core) is not None
+def _is_something_else(core: str, name: str) -> bool:
+    """Return whether a value is of digits or of words, counts on, or is the number of a thing or of an account."""
+    if any(shape.search(core) for shape in (_URL, _DATE)):
+        return True
+    if any(shape.match(core) for shape in (_NUMBERS, _WORDS, _NUMBER, _ACCOUNT)) or is_sequence(core):
+        return True
+    if _OF_THING.search(name) and (_UUID.match(core) or _HEX.match(core)):
+        return True
+    return _is_sentence_in_base64(core)
 
 
 def _is_random(core: str, found: Assignment, *, is_strong: bool) -> bool:
