@@ -35,10 +35,23 @@ model: setup
 demo: setup
 	@$(BIN)/hf-santa demo $(ARGS)
 
-# make space MODEL=folder-or-repo-id; alone, it takes the demo's model and an index of the demo's data.
+# make space MODEL=folder-or-repo-id; alone, it takes the demo's model and an index of the demo's data. With STATIC=1 the page that runs the
+# model in the browser (MODEL is a folder then).
+PORT ?= 7860
 SPACE := cd spaces/santa_demo && ../../$(BIN)/python app.py $(ARGS)
 space: setup
+ifdef STATIC
 ifdef MODEL
+	@$(BIN)/hf-santa stage model out/static --model $(MODEL)
+	@$(BIN)/hf-santa stage space out/static --model $(MODEL) --static $(ARGS)
+else
+	@$(BIN)/hf-santa demo
+	@$(BIN)/hf-santa stage model out/static
+	@$(BIN)/hf-santa stage space out/static --static $(ARGS)
+endif
+	@echo "static Space http://127.0.0.1:$(PORT)/"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory out/static/space $(PORT)
+else ifdef MODEL
 	@export HF_SANTA_MODEL="$(or $(realpath $(MODEL)),$(MODEL))"; $(SPACE)
 else
 	@$(BIN)/hf-santa demo

@@ -80,6 +80,11 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="the Space as a page that runs the model in the browser, free for every account (needs npm and the extra gguf)",
     )
     stage.add_argument(
+        "--suggested-hardware",
+        metavar="NAME",
+        help="the machine that the Space's card suggests to whoever duplicates it, such as t4-small",
+    )
+    stage.add_argument(
         "--start-limit-s",
         type=float,
         default=90,
@@ -135,6 +140,11 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--collection", metavar="TITLE", help="put the repositories into a Collection of this title")
     parser.add_argument("--project", metavar="URL", help="address of your project, which the cards then link to")
+    parser.add_argument(
+        "--preload",
+        action="store_true",
+        help="have the Hub put the model's files into the Space when it builds it, so that it starts sooner (public models)",
+    )
     parser.add_argument("--replace", action="store_true", help="write over a repository that something else made")
     parser.add_argument(
         "--model-revision", metavar="SHA", help="the model's commit (default, for the Space: the published one)"
@@ -184,6 +194,7 @@ def _stage(arguments: argparse.Namespace) -> int:
         CardWords(arguments.title or NAME, arguments.license, arguments.license_link, arguments.base_model),
         arguments.gguf,
         arguments.static,
+        arguments.suggested_hardware,
     )
     # The model before the Space, which is tried with it.
     stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout), start_limit_s=arguments.start_limit_s)
@@ -236,6 +247,7 @@ def _published(arguments: argparse.Namespace) -> dict[str, Any]:
         gated=arguments.gated,
         collection=arguments.collection,
         project=arguments.project,
+        is_preloaded=arguments.preload,
     )
     release.check_request(request)
     say = _say(sys.stderr if arguments.json else sys.stdout)

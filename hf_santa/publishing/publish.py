@@ -27,7 +27,7 @@ from hf_santa.publishing.plan import (
     make_plan,
     sha256_of,
 )
-from hf_santa.repositories.kinds import KINDS, PINNED, Kind, ReleaseError, repo_ids
+from hf_santa.repositories.kinds import KINDS, PINNED, Kind, ReleaseError, repo_ids, split_card, with_header
 from hf_santa.repositories.staging import checked
 from hf_santa.repositories.verify import hub_environment, verify_on_hub
 from hf_santa.repositories.write import StageError
@@ -78,6 +78,7 @@ class Publication:
     gated: Gated | None = None  # of the dataset and the model: who may read asks first
     collection: str | None = None  # the title of a Collection to put all into
     project: str | None = None  # an address that the cards link to
+    is_preloaded: bool = False  # the Space is built with the model's files in it
 
     @property
     def ids(self) -> dict[str, str]:
@@ -175,7 +176,10 @@ def _files(hub: Hub, request: Publication, kind: Kind, model_sha: str | None) ->
     files = local_files(kind, request.folder / kind.folder, request.ids, model_sha)
     if isinstance(card := files.get("README.md"), bytes):
         beside = [other.name for other in KINDS.values() if (request.folder / other.folder).is_dir()]
-        text = card.decode().rstrip() + "\n" + together(kind, request.ids, beside, request.project)
+        told = card.decode()
+        if request.is_preloaded and kind.name == "space" and model_sha:
+            told = hub.ask(request.ids["model"], partial(_preloading, hub.api, told, request.ids["model"], model_sha))
+        text = told.rstrip() + "\n" + together(kind, request.ids, beside, request.project)
         repo_id = request.ids[kind.name]
         remote = hub.ask(repo_id, partial(remote_card, hub.api, kind, repo_id, request.revision))
         text, kept = with_kept(text, remote)
@@ -183,6 +187,18 @@ def _files(hub: Hub, request: Publication, kind: Kind, model_sha: str | None) ->
             hub.say(f"kept={kind.name} README.md: {kept} section{'' if kept == 1 else 's'} written on the Hub")
         files["README.md"] = text.encode()
     return files
+
+
+def _preloading(api: "HfApi", card: str, model: str, sha: str) -> str:
+    """The Space's card with the model's files of this commit, which the Hub puts into the Space when it builds it."""
+    if split_card(card)[0].get("sdk") == "static":
+        raise ReleaseError("--preload is for a Space with a machine, and this one is static. Leave it out.")
+    loaded = [
+        name
+        for name in api.list_repo_files(model, revision=sha)
+        if not name.startswith(".") and not name.endswith(".gguf")
+    ]
+    return with_header(card, {"preload_from_hub": [f"{model} {','.join(sorted(loaded))} {sha}"]})
 
 
 def _planned(api: "HfApi", request: Publication, kind: Kind, files: Mapping[str, Content]) -> Plan:

@@ -161,7 +161,21 @@ def card_for_hub(text: str, kind: Kind, ids: Mapping[str, str]) -> str:
         header["datasets"] = [ids["dataset"]]
     elif kind.name == "space":
         header["models"] = [ids["model"]]
-    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)}---\n{for_hub(body, ids)}"
+    return _card(header, for_hub(body, ids))
+
+
+def with_header(text: str, more: Mapping[str, Any]) -> str:
+    r"""Return the card with more keys in its front matter.
+
+    >>> with_header("---\ntitle: A\n---\n# A\n", {"suggested_hardware": "t4-small"})
+    '---\ntitle: A\nsuggested_hardware: t4-small\n---\n# A\n'
+    """
+    header, body = split_card(text)
+    return _card({**header, **more}, body)
+
+
+def _card(header: Mapping[str, Any], body: str) -> str:
+    return f"---\n{yaml.safe_dump(dict(header), sort_keys=False, allow_unicode=True, width=120)}---\n{body}"
 
 
 def data_files_of(config: Mapping[str, Any]) -> list[str]:

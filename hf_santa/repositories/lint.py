@@ -10,6 +10,7 @@ from hf_santa.repositories.hub_words import COLORS, LICENSES, SDKS, SIZES, is_la
 from hf_santa.repositories.kinds import Kind, ReleaseError, data_files_of, files_of, split_card
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
+_PRELOADED = re.compile(r"[\w.-]+/[\w.-]+( [^\s,]+(,[^\s,]+)*( [0-9a-f]{40})?)?")
 
 
 class CardError(ReleaseError):
@@ -185,6 +186,22 @@ def _space(header: dict[str, Any], folder: Path) -> Iterator[str]:
     for name in header.get("models", []):
         if not _REPO.fullmatch(str(name)):
             yield f"models names {name!r}, expected NAMESPACE/NAME."
+    yield from _machine(header)
+
+
+def _machine(header: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the machine that a Space asks for, and with what is to lie on it before it starts."""
+    from huggingface_hub import SpaceHardware
+
+    hardware, known = header.get("suggested_hardware"), [machine.value for machine in SpaceHardware]
+    if hardware is not None and hardware not in known:
+        yield f"suggested_hardware is {hardware!r}. Expected one of {', '.join(known)}."
+    loaded = header.get("preload_from_hub")
+    if header.get("sdk") == "static" and (hardware or loaded):
+        yield "a static Space runs on no machine. Take out suggested_hardware and preload_from_hub."
+    for item in loaded if isinstance(loaded, list) else [] if loaded is None else [loaded]:
+        if not _PRELOADED.fullmatch(str(item)):
+            yield f"preload_from_hub has {str(item)[:80]!r}. Expected NAMESPACE/NAME, then FILE,FILE and a full commit if need be."
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any], Path], Iterator[str]]] = {

@@ -35,11 +35,18 @@ class Sources:
     words: CardWords = field(default_factory=CardWords)
     gguf: GgufType | None = None  # the type of a GGUF file beside the weights
     is_static: bool = False  # the Space is the page that runs in the browser
+    hardware: str | None = None  # the machine that the Space's card suggests
 
     @property
     def store(self) -> Path:
         """The dataset that `hf-santa data run` wrote."""
         return self.dataset or self.run / "dataset"
+
+    @property
+    def training_data(self) -> Path | None:
+        """The store that the model is known to have been trained on: of a model of one's own, only the one that was named."""
+        is_known = self.model is None or self.dataset
+        return self.store if is_known and (self.store / "funnel.json").is_file() else None
 
 
 def stage(
@@ -56,6 +63,10 @@ def stage(
         ReleaseError: a folder must not be published; the message names the file.
         StageError: an artefact is missing, or a folder does not open.
     """
+    if sources.is_static and sources.hardware:
+        raise ReleaseError(
+            "--suggested-hardware names a machine, and a --static Space needs none. Leave out one of the two."
+        )
     if out.resolve() == sources.run.resolve():
         raise ReleaseError(f"{out} holds the artefacts themselves. Name another folder for the repositories.")
     for kind in kinds:
@@ -102,11 +113,12 @@ def _write(kind: Kind, sources: Sources, out: Path) -> None:
     elif kind.name == "metric":
         stage_metric(folder)
     elif kind.name == "space" and sources.is_static:
-        stage_static_space(out / KINDS["model"].folder, folder, type=sources.gguf or "q8_0")
+        model = out / KINDS["model"].folder
+        stage_static_space(model, folder, type=sources.gguf or "q8_0", store=sources.training_data)
     elif kind.name == "space":
-        stage_space(folder)
-        if (sources.store / "funnel.json").is_file():
-            write_seen_index(sources.store, folder / "training.index")
+        stage_space(folder, sources.hardware)
+        if sources.training_data:
+            write_seen_index(sources.training_data, folder / "training.index")
     else:
         _write_model(sources, folder)
 
@@ -119,7 +131,7 @@ def _write_model(sources: Sources, folder: Path) -> None:
     if sources.gguf:
         export_gguf(folder, folder / f"model-{sources.gguf}.gguf", type=sources.gguf)
     measures = sources.measures or trained / "measures.json"
-    funnel = sources.store / "funnel.json" if is_demo or sources.dataset else None
+    funnel = sources.training_data / "funnel.json" if sources.training_data else None
     demo = sources.run / "results.json" if is_demo else None
     write_model_card(
         folder,

@@ -4,30 +4,49 @@ import base64
 import hashlib
 import io
 import json
+import logging
+import math
+import runpy
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from data_recipes.errors import DataError
+from data_recipes.store.training_index import write_seen_index
 from hf_santa.files import write_json
+from hf_santa.repositories.kinds import split_card
 from hf_santa.repositories.write import StageError, fresh_folder, move_into_place, space_source
 from modeling_santa.gguf_export import GgufType, export_gguf
+
+logger = logging.getLogger("hf_santa.repositories")
 
 ENGINE = "@wllama/wllama@3.13.0"
 ENGINE_SHA512 = "ZvoRdQAn+E+18EvQ9qS036gudiI9rbZRBJgG/qNICPPwrA0Y6SMMdbziz/j7K/0WxcbJlhaRraVIYsnEy732NA=="
 ENGINE_FILES = {"wllama.js": "package/esm/index.min.js", "wllama.wasm": "package/esm/wasm/wllama.wasm"}
 MAX_BYTES = 2_000_000_000  # what a browser holds in one piece
+MAX_INDEX_MB = 4  # what a visitor loads after the first result
+SHARED = ("colours.js",)  # of the other Space
 
 
-def stage_static_space(model: Path, out: Path, *, type: GgufType = "q8_0", engine: Path | None = None) -> None:  # noqa: A002 - the flag's name
-    """Write the static Space: page, engine and the model as one GGUF file.
+def stage_static_space(
+    model: Path,
+    out: Path,
+    *,
+    type: GgufType = "q8_0",  # noqa: A002 - the flag's name
+    engine: Path | None = None,
+    store: Path | None = None,
+) -> None:
+    """Write the static Space: page, engine, the model as one GGUF file, and an index of its training data where that is small.
 
     Args:
         model: A staged model folder.
         out: The folder to write.
         type: How the file holds the weights.
         engine: The npm package's archive; None fetches the pinned one by `npm pack`.
+        store: The model's training data, for the comparison of results with it.
 
     Raises:
         StageError: the engine can't be had or is not the pinned one, or the model is too large for a browser.
@@ -37,6 +56,8 @@ def stage_static_space(model: Path, out: Path, *, type: GgufType = "q8_0", engin
     for source in sorted((space_source().parent / "santa_static").iterdir()):
         if source.is_file():
             shutil.copyfile(source, partial / source.name)
+    for name in SHARED:
+        shutil.copyfile(space_source() / name, partial / name)
     write_engine(engine, partial)
     done = export_gguf(model, partial / "model.gguf", type=type)
     if done.size > MAX_BYTES:
@@ -46,9 +67,50 @@ def stage_static_space(model: Path, out: Path, *, type: GgufType = "q8_0", engin
     if not done.can_infill:
         raise StageError(f"space: the tokenizer of {model} has no fill-in-the-middle tokens, and the page fills gaps.")
     context = json.loads((model / "config.json").read_text("utf-8"))["n_positions"]
-    about = {"name": _title(model), "context": context, "type": type, "megabytes": round(done.size / 1e6, 1)}
-    write_json(partial / "page.json", {**about, "engine": ENGINE})
+    card = (model / "README.md").read_text("utf-8") if (model / "README.md").is_file() else ""
+    about = {
+        "name": next((line[2:] for line in card.splitlines() if line.startswith("# ")), model.resolve().name),
+        "parameters": _parameters(model),
+        "context": context,
+        "type": type,
+        "megabytes": round(done.size / 1e6, 1),
+        "licence": split_card(card)[0].get("license") if card.startswith("---") else None,
+        "index": store is not None and _is_indexed(store, partial / "training.index"),
+        "examples": _examples(),
+        "engine": ENGINE,
+    }
+    write_json(partial / "page.json", about)
     move_into_place(partial, out)
+
+
+def _parameters(model: Path) -> int:
+    from safetensors import safe_open
+
+    count = 0
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "numpy") as tensors:
+            count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118 - no mapping
+    return count
+
+
+def _is_indexed(store: Path, out: Path) -> bool:
+    """Write the index of a store's text; a text that is too large for a page leaves it without one."""
+    try:
+        write_seen_index(store, out, max_mb=MAX_INDEX_MB)
+    except DataError as error:
+        logger.info("the page does not compare with the training data: %s", error)
+        return False
+    return True
+
+
+def _examples() -> list[dict[str, str]]:
+    """The other Space's examples, those with a gap and those without in one list."""
+    found: dict[tuple[str, str], Any] = runpy.run_path(str(space_source() / "examples.py"))["EXAMPLES"]
+    return [
+        {"language": language, "label": example.label, "text": example.text}
+        for (_, language), examples in found.items()
+        for example in examples
+    ]
 
 
 def write_engine(archive: Path | None, folder: Path) -> None:
@@ -79,7 +141,7 @@ def check_static_space(folder: Path) -> str:
     """
     from gguf import GGUFReader
 
-    needed = ["index.html", "page.js", "style.css", "page.json", "model.gguf", *ENGINE_FILES]
+    needed = ["index.html", "page.js", "seen.js", "style.css", "page.json", "model.gguf", *SHARED, *ENGINE_FILES]
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise StageError(f"space: {folder} lacks {', '.join(missing)}. Stage it again.")
@@ -106,9 +168,3 @@ def _fetched(folder: Path) -> Path:
         reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         raise StageError(f"space: npm could not fetch {ENGINE} ({reason}). Check the connection and stage again.")
     return found
-
-
-def _title(model: Path) -> str:
-    card = model / "README.md"
-    lines = card.read_text("utf-8").splitlines() if card.is_file() else []
-    return next((line[2:] for line in lines if line.startswith("# ")), model.resolve().name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.repositories.clean_process import START_LIMIT_S, open_in_clean_process, open_space, run_lines
+from hf_santa.repositories.gguf_check import compared_gguf
 from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, data_files_of, split_card
 from hf_santa.repositories.static_space import check_static_space, is_static
 
@@ -30,7 +31,7 @@ def verify(kind: Kind, out: Path, *, start_limit_s: float = START_LIMIT_S) -> st
     """
     folder = (out / kind.folder).resolve()
     if kind.name == "model":
-        return _same_logits(folder, open_in_clean_process("model", {"name": str(folder)}))
+        return _same_logits(folder, open_in_clean_process("model", {"name": str(folder)})) + compared_gguf(folder)
     if kind.name == "dataset":
         asked = {"name": str(folder), "configs": checked_configs(folder)}
         return _same_rows(folder, open_in_clean_process("dataset", asked))

@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
+from hf_santa.repositories.kinds import with_header
 
 PACKAGES = Path(__file__).resolve().parents[2]
 MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
@@ -106,12 +107,15 @@ def stage_metric(out: Path) -> None:
     move_into_place(partial, out)
 
 
-def stage_space(out: Path) -> None:
-    """Write the demo Space."""
+def stage_space(out: Path, hardware: str | None = None) -> None:
+    """Write the demo Space; its card suggests the machine `hardware` to whoever duplicates it."""
     partial = fresh_folder(out)
     for source in sorted(space_source().iterdir()):
         if source.is_file():
             _copy(source, partial / source.name)
+    if hardware:
+        card = partial / "README.md"
+        card.write_text(with_header(card.read_text("utf-8"), {"suggested_hardware": hardware}), "utf-8")
     move_into_place(partial, out)
 
 

@@ -10,9 +10,10 @@ from seen import WIDTH, SeenIndex
 CARET = '<i class="caret"></i>'
 FINISHED = {
     "end": "done",
-    "length": "length limit reached, the text may be cut: raise Max new tokens",
-    "time": "time limit reached, the text may be cut",
+    "length": "length limit reached",
+    "time": "time limit reached",
 }
+CUT = {"length": "the text may be cut: raise Max new tokens", "time": "the text may be cut"}
 
 
 def view(prompt: Prompt, chunk: Chunk | None) -> str:
@@ -38,6 +39,8 @@ def progress(chunk: Chunk) -> str:
         f"{chunk.seconds:.1f} s",
         f"{chunk.tokens_per_second:.1f} tokens/s",
     ]
+    if chunk.finish in CUT:
+        words.append(CUT[chunk.finish])
     if chunk.seen_tokens < chunk.prompt_tokens:
         words.append(
             f"the model saw {chunk.seen_tokens:,} of {chunk.prompt_tokens:,} prompt tokens, those next to the gap"

@@ -1,5 +1,4 @@
-// Runs once in the visitor's browser, after the page has loaded.
-() => {
+// Runs once in the visitor's browser, after the page has loaded; the functions of colours.js stand before it.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -8,14 +7,17 @@
     }
   }, true);
 
-  // On a phone the result is below the editor: it comes into view when its making begins.
+  // Where the result is below the editor, it comes into view with Stop and the status when its making begins.
   document.querySelector("#run").addEventListener("click", () => {
-    const result = document.querySelector("#view"), {top, bottom} = result.getBoundingClientRect();
-    if (top < 0 || bottom > innerHeight) {
-      const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      result.scrollIntoView({block: "start", behavior: isStill ? "auto" : "smooth"});
-    }
+    const row = document.querySelector("#act"), isBelow = document.querySelector("#status").getBoundingClientRect().top
+      > row.getBoundingClientRect().top;
+    if (!isBelow) return;
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    row.scrollIntoView({block: "start", behavior: isStill ? "auto" : "smooth"});
   });
+
+  const paint = () => colour(document.querySelector("#view pre"), document.querySelector("#language input:checked")?.value);
+  new MutationObserver(paint).observe(document.querySelector("#view"), {childList: true, subtree: true, characterData: true});
 
   // Screen readers hear how a request ended, not each of its chunks.
   const heard = document.createElement("div");
@@ -34,6 +36,7 @@
     line.className = "status refusal";
     line.replaceChildren(Object.assign(document.createElement("b"), {textContent: "Not run:"}), words);
     heard.textContent = line.textContent;
+    document.querySelector("#refused").click();
     document.querySelector("[data-testid=toast-close]").click();
   }).observe(document.body, {childList: true, subtree: true});
 
@@ -57,4 +60,3 @@
   mend();
   new MutationObserver(mend).observe(document.head, {childList: true, subtree: true});
   new MutationObserver(mend).observe(document.querySelector("#editor"), {childList: true, subtree: true});
-}

@@ -1,5 +1,6 @@
 """The page: what visitors see."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,18 @@ ENDED_JS = f"""(shown, line) => {{
   document.querySelector('#heard').textContent = new DOMParser().parseFromString(ended, 'text/html').body.textContent;
   return [shown.replace('{CARET}', ''), ended];
 }}"""
-START_JS = Path(__file__).with_name("page.js").read_text("utf-8").partition("\n")[2]
+_HERE = Path(__file__).parent
+START_JS = "() => {\n" + "".join((_HERE / name).read_text("utf-8") for name in ("colours.js", "page.js")) + "}"
+_UPDATE_JS = 'const update = (props) => ({__type__: "update", ...props});'
+RUNNING_JS = f"""() => {{
+  {_UPDATE_JS}
+  return [update({{value: "Generating …", interactive: false}}), update({{interactive: true}})];
+}}"""
+REFUSED_JS = f"""() => {{
+  {_UPDATE_JS}
+  const off = update({{interactive: false}});
+  return [{json.dumps(view(Prompt(""), None))}, "", "", "", update({{value: "Generate", interactive: true}}), off, off, off, off];
+}}"""
 
 
 def build_page(writer: Writer, index: SeenIndex | None = None, concurrency: int = 1) -> gr.Blocks:
@@ -53,8 +65,18 @@ def _editor_column(longest: int) -> dict[str, Any]:
     first = EXAMPLES[COMPLETE, "Python"]
     with gr.Row():
         mode = gr.Radio(MODES, value=COMPLETE, label="Mode", min_width=150, scale=2)
-        language = gr.Radio(list(EDITOR_LANGUAGE), value="Python", label="Language", min_width=220, scale=3)
+        language = gr.Radio(
+            list(EDITOR_LANGUAGE), value="Python", label="Language", min_width=220, scale=3, elem_id="language"
+        )
     hint = gr.Markdown(_hint(COMPLETE), elem_id="hint")
+    examples = gr.Dataset(
+        label="Examples",
+        components=["textbox"],
+        samples=[[example.text] for example in first],
+        sample_labels=[example.label for example in first],
+        type="index",
+        elem_id="examples",
+    )
     editor = gr.Code(
         first[0].text,
         language="python",
@@ -66,18 +88,10 @@ def _editor_column(longest: int) -> dict[str, Any]:
         buttons=[],
         elem_id="editor",
     )
-    with gr.Row():
+    settings = _sampling_controls(longest)
+    with gr.Row(elem_id="act"):
         run = gr.Button("Generate", variant="primary", elem_id="run", min_width=140)
         halt = gr.Button("Stop", variant="stop", elem_id="halt", min_width=90, scale=0, interactive=False)
-    examples = gr.Dataset(
-        label="Examples",
-        components=["textbox"],
-        samples=[[example.text] for example in first],
-        sample_labels=[example.label for example in first],
-        type="index",
-        elem_id="examples",
-    )
-    settings = _sampling_controls(longest)
     return {
         "mode": mode, "language": language, "hint": hint, "editor": editor, "examples": examples, "run": run,
         "halt": halt, "settings": settings,
@@ -105,8 +119,8 @@ def _sampling_controls(limit: int) -> list[Any]:
 
 
 def _result_column() -> dict[str, Any]:
+    line = gr.HTML(status("ready"), elem_id="status", js_on_load=None)  # first, so that a long result never hides it
     shown = gr.HTML(view(Prompt(""), None), elem_id="view", js_on_load=None)
-    line = gr.HTML(status("ready"), elem_id="status", js_on_load=None)
     seen = gr.HTML("", elem_id="seen", js_on_load=None)
     # Exact carriers for copying: HTML and gr.Code would lose carriage returns and outer white space.
     whole = gr.Textbox(visible="hidden", label="Whole text", elem_id="whole")
@@ -147,6 +161,8 @@ def _connect(
             # In the line of the page's own: a toast would render HTML, vanish, and tell screen readers nothing.
             yield view(Prompt(""), None), refusal(str(error)), "", "", "", *acting
 
+    # In the browser: the first chunk comes only after the queue and the reading of the prompt.
+    inputs["run"].click(fn=None, outputs=buttons[:2], js=RUNNING_JS)
     run = inputs["run"].click(
         generate,
         inputs=[mode, editor, *inputs["settings"]],
@@ -158,6 +174,10 @@ def _connect(
         show_progress="minimal",
     )
     inputs["halt"].click(fn=None, cancels=[run])
+    # What gradio itself refuses has no "then": page.js, which sees its words, presses this.
+    refused = gr.Button("Refused", visible="hidden", elem_id="refused")
+    blank = [*(outputs[name] for name in ("view", "whole", "middle", "seen")), *buttons]
+    refused.click(fn=None, outputs=blank, js=REFUSED_JS)
     run.then(
         lambda whole: _buttons(is_running=False, has_result=bool(whole)), inputs=outputs["whole"], outputs=buttons,
         queue=False, api_visibility="private", show_progress="hidden",
@@ -191,7 +211,7 @@ def _connect(
 def _buttons(*, is_running: bool, has_result: bool = False) -> list[Any]:
     """Return Generate, Stop and the three buttons of a result: Generate says that it runs, and what can't act is off."""
     return [
-        gr.Button("Generating …" if is_running else "Generate"),
+        gr.Button("Generating …" if is_running else "Generate", interactive=not is_running),
         gr.Button(interactive=is_running),
         *[gr.Button(interactive=has_result) for _ in range(3)],
     ]

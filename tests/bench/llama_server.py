@@ -16,31 +16,21 @@ The server is built from llama-cpp-python's source distribution, in about an hou
 """
 
 import argparse
-import json
 import random
-import shlex
-import socket
 import statistics
-import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedTokenizerFast
 
-from modeling_santa.editor_config import editor_config
+from hf_santa.repositories.gguf_check import ask_infill, llama_server
 from modeling_santa.gguf_export import export_gguf
 from modeling_santa.modeling_santa import SantaForCausalLM
 
 ANSWER = 64
-EXACT_CACHE = ["-ctk", "f32", "-ctv", "f32", "-fa", "off"]  # its cache is float16 otherwise
 
 
 def gaps(count: int, near: int) -> Iterator[tuple[str, str]]:
@@ -58,56 +48,15 @@ def gaps(count: int, near: int) -> Iterator[tuple[str, str]]:
         yield text[max(0, at - near) : at], text[at + size : at + size + near // 3]
 
 
-class Server:
-    """A running server."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def infill(self, prefix: str, suffix: str, **settings: object) -> dict[str, object]:
-        """Return the server's whole answer."""
-        asked = {"input_prefix": prefix, "input_suffix": suffix, "temperature": 0, "n_predict": ANSWER, **settings}
-        request = urllib.request.Request(
-            f"{self.url}/infill", json.dumps(asked).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            return json.load(answer)
-
-
-@contextmanager
-def serving(binary: str, folder: Path, file: Path) -> Iterator[Server]:
-    """Run the server on a file with the flags that `model editor-config` prints, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = shlex.split(editor_config(folder, "llama-server", max_new_tokens=ANSWER))[1:]
-    flags[flags.index("-m") + 1], flags[flags.index("--port") + 1] = str(file), str(port)
-    threads = ["-t", str(torch.get_num_threads())]
-    process = subprocess.Popen(
-        [binary, *flags, *threads, *EXACT_CACHE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while process.poll() is None:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60)
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.2)
-        yield Server(port)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def keystroke_shares(server: Server, keys: int) -> list[float]:
+def keystroke_shares(port: int, keys: int) -> list[float]:
     """Return the prompt's milliseconds with the cache as a share of those without, for each character typed."""
     (prefix, suffix), shares = next(gaps(1, 600)), []
     for size in range(len(prefix) - keys, len(prefix)):
         with_cache, without = (
-            server.infill(prefix[:size], suffix, n_predict=1, cache_prompt=is_kept)["timings"]["prompt_ms"]
+            ask_infill(port, prefix[:size], suffix, n_predict=1, cache_prompt=is_kept)["timings"]["prompt_ms"]
             for is_kept in (True, False)
         )
-        server.infill(prefix[:size], suffix, n_predict=1, cache_prompt=True)  # what was read without is not kept
+        ask_infill(port, prefix[:size], suffix, n_predict=1, cache_prompt=True)  # what was read without is not kept
         shares.append(with_cache / without)
     return shares[1:]
 
@@ -132,10 +81,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             file = Path(place, "model.gguf")
             export_gguf(arguments.folder, file, type=kind)
-            with serving(arguments.server, arguments.folder, file) as server:
-                answered = sum(bool(server.infill(*gap)["content"]) for gap in far)
-                theirs = [server.infill(*gap)["content"] for gap in near]
-                shares = keystroke_shares(server, arguments.keys)
+            with llama_server(arguments.server, arguments.folder, file, max_new_tokens=ANSWER) as port:
+                answered = sum(bool(ask_infill(port, *gap, n_predict=ANSWER)["content"]) for gap in far)
+                theirs = [ask_infill(port, *gap, n_predict=ANSWER)["content"] for gap in near]
+                shares = keystroke_shares(port, arguments.keys)
         equal = sum(a == b for a, b in zip(ours, theirs, strict=True))
         high = statistics.quantiles(shares, n=20)[-1]
         print(f"{kind}: {answered} of {len(far)} texts of ten contexts answered; {equal} of {len(near)} middles equal")

@@ -141,6 +141,7 @@ def test_a_free_account_gets_all_four_with_the_static_space(hub, staged, tmp_pat
     out = copied(staged, tmp_path / "repos")
     shutil.rmtree(out / "space")
     shutil.copytree(space_source().parent / "santa_static", out / "space")
+    shutil.copy(space_source() / "colours.js", out / "space")
     for name in ("wllama.js", "wllama.wasm"):
         (out / "space" / name).write_text("")
     export_gguf(out / "model", out / "space" / "model.gguf")

@@ -329,7 +329,8 @@ def test_buttons_that_cannot_act_are_off(visit):
     page.click("#run")
     page.locator("#status", has_text="length limit").wait_for()
     page.wait_for_function("document.querySelector('#halt').disabled")
-    page.locator("#run", has_text="Generate").wait_for()
+    page.locator("#run:enabled", has_text="Generate").wait_for()
+    assert page.evaluate("CSS.highlights.get('code-keyword').size") > 0  # `def`, as in the editor
     assert [True] * 3 == [button.is_enabled() for button in results]
     page.get_by_label("Infill", exact=True).check()
     page.get_by_text("Put <FILL_HERE> where code is missing").wait_for()
@@ -342,13 +343,17 @@ def test_buttons_that_cannot_act_are_off(visit):
 
 @pytest.mark.browser
 def test_on_a_phone_the_result_comes_into_view(visit):
-    """After Generate the result is on the screen, and long lines wrap in place of being cut."""
+    """After Generate, Stop, the status and the result are on one screen; long lines wrap in place of being cut."""
     page = visit()
     page.set_viewport_size({"width": 390, "height": 844})
     write(page, "x = '" + "long " * 60 + "'\n")
     page.locator("#run").click()
     page.locator("#status", has_text="length limit").wait_for()
-    page.wait_for_function("document.querySelector('#view').getBoundingClientRect().top < innerHeight / 2")
+    on_screen = """(ids) => ids.every((id) => {
+      const {top, bottom} = document.getElementById(id).getBoundingClientRect();
+      return 0 <= top && bottom <= innerHeight;
+    })"""
+    page.wait_for_function(on_screen, arg=["halt", "status", "view", "copy-row"])
     assert page.evaluate("(([p]) => p.scrollWidth <= p.clientWidth)(document.querySelectorAll('#view pre'))")
 
 
@@ -360,6 +365,8 @@ def test_a_full_queue_is_told_on_the_page(visit, space):
         page.click("#run")
         page.locator("#status", has_text="The queue is full").wait_for()
     assert page.get_by_test_id("toast-text").count() == 0
+    page.wait_for_function("document.querySelector('#halt').disabled && !document.querySelector('#run').disabled")
+    page.locator("#view .blank").wait_for()
 
 
 @pytest.mark.browser
@@ -405,10 +412,12 @@ def test_axe_finds_no_serious_fault(visit, width, scheme):
     found = [serious(page)]
     page.click("#run")
     page.locator("#seen", has_text="no copy of 50 characters").wait_for()
+    page.locator("#run:enabled").wait_for()
     found.append(serious(page))
     write(page, "x = <FILL_HERE>")
     page.click("#run")
     page.locator("#status", has_text="Not run").wait_for()
+    page.locator("#run:enabled").wait_for()
     found.append(serious(page))
     assert found == [[], [], []]
 
