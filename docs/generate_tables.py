@@ -23,6 +23,7 @@ VARIABLES = {
     "HF_SANTA_INDEX": "The Space: a file that `hf-santa data index` wrote, with which output that is in the training data is marked.",
     "HF_SANTA_MCP": "The Space: `1` offers the two endpoints as MCP tools, too.",
     "HF_SANTA_CONCURRENCY": "The Space: how many requests run at the same time (default 1); 20 more may wait.",
+    "HF_SANTA_LLAMA_SERVER": "Path of the `llama-server` that compares a staged GGUF file with its weights. Left out: the one on PATH.",
     "HF_SANTA_NO_SKIPS": "Tests: any value makes a skipped test a failed one. `.ci/run` sets it.",
 }
 INTERNAL = {"HF_SANTA_SCRIPT", "HF_SANTA_WAITS"}  # between the metric and the interpreters that it keeps warm

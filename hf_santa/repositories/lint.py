@@ -193,12 +193,14 @@ def _machine(header: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the machine that a Space asks for, and with what is to lie on it before it starts."""
     from huggingface_hub import SpaceHardware
 
-    hardware, known = header.get("suggested_hardware"), [machine.value for machine in SpaceHardware]
+    hardware, loaded = header.get("suggested_hardware"), header.get("preload_from_hub")
+    if header.get("sdk") == "static":
+        if hardware or loaded:
+            yield "a static Space runs on no machine. Take out suggested_hardware and preload_from_hub."
+        return
+    known = [machine.value for machine in SpaceHardware]
     if hardware is not None and hardware not in known:
         yield f"suggested_hardware is {hardware!r}. Expected one of {', '.join(known)}."
-    loaded = header.get("preload_from_hub")
-    if header.get("sdk") == "static" and (hardware or loaded):
-        yield "a static Space runs on no machine. Take out suggested_hardware and preload_from_hub."
     for item in loaded if isinstance(loaded, list) else [] if loaded is None else [loaded]:
         if not _PRELOADED.fullmatch(str(item)):
             yield f"preload_from_hub has {str(item)[:80]!r}. Expected NAMESPACE/NAME, then FILE,FILE and a full commit if need be."

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hf_santa.repositories.kinds import repo_ids
+from hf_santa.repositories.kinds import repo_ids, split_card
 
 from .release_driver import copied, publish
 
@@ -18,7 +18,7 @@ def _card(hub, kind, repo):
 def test_cards_link_to_each_other_and_to_the_project(hub, staged, tmp_path):
     """Every card names the other three repositories and the project's address; a second run changes nothing."""
     out = copied(staged, tmp_path / "repos")
-    how = ("--project", "https://example.org/mine", "--collection", "My SantaCoder", "--gated", "manual")
+    how = ("--project", "https://example.org/mine", "--collection", "My SantaCoder", "--gated", "manual", "--preload")
     done = publish(hub, "all", out, *how, home=tmp_path / "home")
     assert 0 == done.returncode, done.stderr
     repos = {"dataset": IDS["dataset"], "model": IDS["model"], "space": IDS["space"]}
@@ -27,6 +27,11 @@ def test_cards_link_to_each_other_and_to_the_project(hub, staged, tmp_path):
         others = [other for other in IDS.values() if other != repo]
         assert all(f"]({_address(other)})" in card for other in others), kind
         assert "[https://example.org/mine](https://example.org/mine)" in card
+    (preloaded,) = split_card(_card(hub, "space", IDS["space"]))[0]["preload_from_hub"]
+    model, files, sha = preloaded.split(" ")
+    head = hub.store.repos["model", IDS["model"]].head
+    assert (IDS["model"], head.oid) == (model, sha)
+    assert {name for name in head.tree if not name.startswith(".")} == set(files.split(","))
     (collection,) = hub.collections.values()
     assert set(IDS.values()) == {item["id"] for item in collection["items"]}
     assert json.loads((out / "published.json").read_text())["collection"].endswith(collection["slug"])

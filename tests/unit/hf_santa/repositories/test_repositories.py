@@ -86,6 +86,9 @@ def test_the_metric_as_staged_is_good(metric):
     assert [] == list(lint(metric, METRIC))
 
 
+GRADIO = {"sdk": "gradio", "sdk_version": "6.31.0", "app_file": "index.html"}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -102,6 +105,12 @@ def test_the_metric_as_staged_is_good(metric):
         ({"title": ""}, "title is missing"),
         ({"short_description": "x" * 61}, "short_description has 61 characters"),
         ({"models": ["santa"]}, "models names 'santa', expected NAMESPACE/NAME"),
+        ({**GRADIO, "suggested_hardware": "t4-tiny"}, "suggested_hardware is 't4-tiny'. Expected one of cpu-basic"),
+        ({"suggested_hardware": "t4-small"}, "a static Space runs on no machine"),
+        (
+            {**GRADIO, "preload_from_hub": ["me/santa a.py main"]},
+            "preload_from_hub has 'me/santa a.py main'. Expected NAMESPACE/NAME",
+        ),
     ],
 )
 def test_each_fault_of_a_front_matter_is_told(metric, change, words):

@@ -4,6 +4,9 @@ import pytest
 
 from hf_santa.repositories import write
 from hf_santa.repositories.clean_process import clean_environment
+from hf_santa.repositories.kinds import KINDS, ReleaseError, split_card
+from hf_santa.repositories.lint import lint
+from hf_santa.repositories.staging import Sources, stage
 
 
 def test_the_model_s_code_passes():
@@ -86,6 +89,19 @@ def test_the_space_is_staged_flat(tmp_path):
     names = {path.name for path in (tmp_path / "space").iterdir()}
     assert {"app.py", "README.md", "requirements.txt"} <= names
     assert "__pycache__" not in names
+
+
+def test_a_machine_is_suggested_in_the_space_s_card(tmp_path):
+    """The card has the machine's name, all else of it stays; a static Space, which needs none, refuses one."""
+    write.stage_space(tmp_path / "plain")
+    write.stage_space(tmp_path / "space", "t4-small")
+    header, body = split_card((tmp_path / "space" / "README.md").read_text())
+    plain, same = split_card((tmp_path / "plain" / "README.md").read_text())
+    assert ({**plain, "suggested_hardware": "t4-small"}, same) == (header, body)
+    assert [] == list(lint(tmp_path / "space", KINDS["space"]))
+    both = Sources(tmp_path, is_static=True, hardware="t4-small")
+    with pytest.raises(ReleaseError, match="a --static Space needs none"):
+        stage([KINDS["space"]], both, tmp_path / "out", print)
 
 
 def test_a_clean_environment_has_no_token(monkeypatch, tmp_path):
