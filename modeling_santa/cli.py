@@ -109,6 +109,11 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repo-name", metavar="NAME", help="the repository's name, likewise")
     parser.add_argument(
+        "--heal",
+        action="store_true",
+        help="have the model write the last word before the gap anew: for words cut in two",
+    )
+    parser.add_argument(
         "--optimize",
         choices=("off", "packed", "int8", "int4"),
         default="off",
@@ -225,6 +230,7 @@ def _write(arguments: argparse.Namespace, prefix: str, suffix: str | None) -> st
         seed=arguments.seed,
         file_name=arguments.file_name,
         repo_name=arguments.repo_name,
+        heal=arguments.heal,
     ):
         print(piece.text, end="", flush=True)
         finish = piece.finish

@@ -12,10 +12,12 @@ from .draw_santa import Draw
 from .encode_santa import EncodedText, encode_text, shared_start
 from .errors_santa import ModelError
 from .fim_santa import FimMode, end_ids_of
+from .heal_santa import Healing, last_word_of, token_bytes_of
 from .prompt_santa import ordered_ids, origin_ids, room_for_prompt
 from .stop_santa import Stop
 
 Finish = Literal["end", "stop", "length", "cancelled"]
+SMALLEST_PROMPT = 4  # tokens: the sentinels, and one of text
 CUT_CHARACTER = "\ufffd"  # what decoding gives for a character that still lacks bytes
 
 
@@ -108,6 +110,7 @@ def plan_answer(
     step: int = 1,
     file_name: str | None = None,
     repo_name: str | None = None,
+    heal: bool = False,
     cancel: threading.Event | None = None,
     like: Sequence[tuple[EncodedText, ...]] = (),
 ) -> PlannedAnswer:
@@ -128,6 +131,9 @@ def plan_answer(
         step: Where the text is too long, its ends move by this many tokens at a time. See `fit`.
         file_name: The path of the file, for a model whose vocabulary has a token for it (the StarCoder family).
         repo_name: The repository's name, likewise.
+        heal: Leave the last word or blanks of the prefix out of the prompt and have the model write them first, so that a
+            word cut by the cursor has its usual tokens. They are no part of the answer; the pieces' `tokens` and `score`
+            count them.
         cancel: Once it is set, by any thread, the model stops before its next layer, in the middle of a prompt, too;
             each sample's last piece has then no text, and "cancelled" as its `finish`.
         like: The sides of earlier answers; what they share is not encoded again.
@@ -137,20 +143,33 @@ def plan_answer(
     """
     check_settings(mode=mode, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, n=n)
     stops = Stop(stop, prefix)
-    texts = [prefix] if suffix is None else [prefix, suffix]
+    retold = last_word_of(prefix) if heal else ""
+    if suffix is None and retold == prefix:
+        retold = ""  # there would be no prompt
+    kept = prefix[: len(prefix) - len(retold)]
+    texts = [kept] if suffix is None else [kept, suffix]
     sides = tuple(
         encode_text(tokenizer, text, [earlier[at] for earlier in like if at < len(earlier)])
         for at, text in enumerate(texts)
     )
     before, after = sides[0], None if suffix is None else sides[1]
     origin = origin_ids(tokenizer, file_name, repo_name)
-    whole = sum(map(len, origin)) + len(before) + (0 if after is None else 3 + len(after))
-    room, longest = room_for_prompt(int(model.config.n_positions), max_new_tokens, whole)
+    again = len(encode_text(tokenizer, retold))
+    whole = sum(map(len, origin)) + len(before) + again + (0 if after is None else 3 + len(after))
+    context = int(model.config.n_positions)
+    room, longest = room_for_prompt(context, max_new_tokens, whole)
+    room = max(room - again, min(room, SMALLEST_PROMPT))
+    longest = min(longest + again, context - room)
     ids = ordered_ids(tokenizer, before, after, room, mode=mode, step=min(step, max(1, room // 4)), origin=origin)
     if not ids:
         raise ModelError("the prompt is empty. Give some text to continue.")
     draw = Draw([f"{seed}/{i}" for i in range(n)], temperature=temperature, top_p=top_p, n_tokens=len(tokenizer))
-    samples = [_Sample(tokenizer, i, stops, len(ids), whole - len(ids), longest) for i in range(n)]
+    left_out = whole - again - len(ids)
+    table = token_bytes_of(tokenizer) if retold else None
+    samples = [
+        _Sample(tokenizer, i, stops, len(ids), left_out, longest, Healing(table, retold) if table else None)
+        for i in range(n)
+    ]
     return PlannedAnswer(sides, ids, samples, draw, frozenset(end_ids_of(tokenizer)), cancel)
 
 
@@ -171,7 +190,7 @@ def _write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[Stre
         held.cache.batch_repeat_interleave(len(plan.samples))
         scores = scores.expand(len(plan.samples), -1)
     while True:
-        chosen = plan.draw.choose(scores)
+        chosen = plan.draw.choose(_healed(plan.samples, scores))
         gains = torch.log_softmax(scores.float(), dim=-1).gather(1, chosen[:, None])[:, 0].tolist()
         new = chosen.tolist()
         for sample, token, gain in zip(plan.samples, new, gains, strict=True):
@@ -181,6 +200,14 @@ def _write(model: Any, plan: PlannedAnswer, held: CachedPrompt) -> Iterator[Stre
             return
         scores = _forward(model, chosen[:, None], held)
         held.ids.append(new[0])
+
+
+def _healed(samples: "list[_Sample]", scores: torch.Tensor) -> torch.Tensor:
+    """Return the scores (N, V) of tokens that go on with what each sample has to write."""
+    if not any(sample.healing for sample in samples):
+        return scores
+    rows = zip(samples, scores, strict=True)
+    return torch.stack([row if sample.healing is None else sample.healing.allowed(row) for sample, row in rows])
 
 
 def read(model: Any, ids: list[int], held: CachedPrompt, *, cancel: threading.Event | None = None) -> torch.Tensor:
@@ -235,8 +262,17 @@ def check_settings(
 class _Sample:
     """One sample: its tokens, its text so far, and how much of it was passed on."""
 
-    def __init__(self, tokenizer: Any, sample: int, stops: Stop, prompt_tokens: int, left_out: int, most: int) -> None:
-        self._tokenizer, self._stops, self._most = tokenizer, stops, most
+    def __init__(
+        self,
+        tokenizer: Any,
+        sample: int,
+        stops: Stop,
+        prompt_tokens: int,
+        left_out: int,
+        most: int,
+        healing: Healing | None,
+    ) -> None:
+        self._tokenizer, self._stops, self._most, self.healing = tokenizer, stops, most, healing
         self._sample, self._prompt_tokens, self._left_out = sample, prompt_tokens, left_out
         self._ids: list[int] = []
         self._shown, self._count, self._score = 0, 0, 0.0
@@ -247,8 +283,10 @@ class _Sample:
         self._count, self._score = self._count + 1, self._score + gain
         if not is_end:
             self._ids.append(token)
+            if self.healing:
+                self.healing.take(token)
         is_last = is_end or self._count == self._most
-        text = decode(self._tokenizer, self._ids, is_whole=is_end)
+        text = decode(self._tokenizer, self._ids, is_whole=is_end)[self.healing.size if self.healing else 0 :]
         size, is_stopped = self._stops.decided(text)
         if is_stopped:
             self.finish = "stop"
