@@ -1,4 +1,4 @@
-"""Data recipes: Stack rows in, a dataset folder out, with every dropped file accounted for."""
+"""Make datasets of source code: filter, redact, decontaminate, deduplicate; every file left out has a reason."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""One shard at a time: permissions, filters, measures, redaction and decontamination of each row."""
+"""Judge the rows of one input file: permissions, filters, measures, redaction, decontamination."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A `datasets` builder that applies a recipe to one's own Stack files.
+"""Let `load_dataset("santa_stack", RECIPE, data_files=…)` apply a recipe to your own Stack files.
 
 `register()` makes `load_dataset("santa_stack", "java-base", data_files=…)` work; without it, `SantaStack` is used as
 any builder: `SantaStack(config_name="java-base", data_files=…).download_and_prepare()`.

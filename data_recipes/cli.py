@@ -1,4 +1,4 @@
-"""`hf-santa data …`: rows, run, recipes, stats, explain, load, am-i-in, index and redact."""
+"""Define the commands `hf-santa data`: rows, run, recipes, stats, explain, load, am-i-in, index, redact."""
 
 import argparse
 import json

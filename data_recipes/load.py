@@ -1,4 +1,4 @@
-"""The rows of a recipe as `load_dataset` gives them: of a dataset folder, of the Hub, or of one's own Stack files."""
+"""Load the rows of a recipe with `load_dataset`: of a dataset folder, of the Hub, or of Stack files."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The run: rows in; filtered, redacted, decontaminated, deduplicated rows out, with funnel, rejects and card.
+"""Make a dataset folder from rows: filter, redact, decontaminate, deduplicate, and write the card.
 
 Order: base filter, redaction, decontamination, near-duplicates. Each input shard is annotated on its own and each
 language is written on its own; a marker with checksums tells what is finished, so a run that was killed continues

@@ -1,4 +1,4 @@
-"""The stages of a run as datatrove pipeline steps, for more than one process or machine.
+"""Run the same stages as datatrove tasks, in many processes or on many machines.
 
 Three stages, each an executor's job that depends on the one before: the shards are annotated, the languages are made,
 the card is written. A stage's ranks share its work by number and meet only in the output folder, which all machines

@@ -1,4 +1,4 @@
-"""Where a step says what it did: to the caller's function, or else to the logger `hf_santa.data`."""
+"""Report a finished step in one line: to the caller's function, or to the logger `hf_santa.data`."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A recipe of one's own as a YAML file, checked field by field: an error names file, line and what was expected."""
+"""Read a user's recipe from a YAML file; an error names file, line and what was expected."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What recipes and filters there are, as facts and as lines for people: `hf-santa data recipes`."""
+"""List recipes and filters, for people and as JSON: `hf-santa data recipes`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The named recipes: those of the filters, those of near-deduplication, and their combinations.
+"""The named recipes, such as `stars`, `near_dedup` and `final`: which steps a file must pass.
 
 The store's files and configs, the builder's configs, the card, the docs and the command line are derived from this table.
 """

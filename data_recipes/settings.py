@@ -1,4 +1,4 @@
-"""The settings of a run, in one place: `run`, the stages at scale, the datasets builder and the command line take these."""
+"""All settings of a run in one object, for `run`, the stages at scale, the builder and the command line."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

@@ -1,4 +1,4 @@
-"""The dataset card: `card.md` filled in from the funnel alone."""
+"""Write the dataset card: `card.md`, filled in with what funnel.json holds."""
 
 from collections.abc import Mapping
 from importlib.resources import files

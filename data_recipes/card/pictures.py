@@ -1,4 +1,4 @@
-"""The card's pictures, drawn from funnel.json alone: volume by recipe, histograms, one example a language."""
+"""Draw the card's pictures from funnel.json: size of each recipe, histograms, an example of each language."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

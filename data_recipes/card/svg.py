@@ -1,4 +1,4 @@
-"""Shapes and text of the card's pictures, as SVG: no library, no font file, the same bytes for the same values."""
+"""Draw shapes and text as SVG, without a library or a font: the same values give the same bytes."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,1 +1,1 @@
-"""Benchmark strings and the search for them."""
+"""Find strings of benchmarks, such as HumanEval, in training data."""

@@ -1,4 +1,4 @@
-"""Benchmark strings in training files: exact substrings as the report looked for, and runs of 13 words.
+"""Find benchmark problems in texts: whole strings, as in the report, and 13 words in a row.
 
 What is searched for comes from files; how a text is searched is in `matcher.py`.
 """

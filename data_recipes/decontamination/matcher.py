@@ -1,4 +1,4 @@
-"""The search for many strings in many texts: one pass for exact substrings, one for runs of 13 words.
+"""Search many texts for many strings: one pass for whole strings, one for 13 words in a row.
 
 Every string is represented by one of its 8-byte windows, the one with the most distinct bytes. All windows of a text
 are looked up in a table of 2**20 bits (about one in a thousand passes with 1,000 strings); what passes is compared in

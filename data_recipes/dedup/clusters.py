@@ -1,4 +1,4 @@
-"""From band keys to kept documents: the join over the bands, connected components, and the star pass.
+"""Decide which documents are kept: from shared MinHash bands to candidates, to clusters, to one that stays.
 
 Documents are named by rank, where a smaller one is a better representative. All of it is loops over arrays, so a
 family of any number of copies costs linear time. The compiled twins are in `kernel_pairs.py`.

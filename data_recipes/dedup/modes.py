@@ -1,4 +1,4 @@
-"""Near-duplicates by MinHash: three named modes, from the same signatures as datasketch 2.0.
+"""Find near-duplicates by MinHash in one of three named modes; signatures are those of datasketch 2.0.
 
 Signatures use datasketch's `affine32` permutations (256, seed 1) and its choice of bands. The work is in
 `signatures.py` and `clusters.py`, compiled by numba where it is installed; the decisions are the same without it.

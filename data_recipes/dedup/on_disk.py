@@ -1,4 +1,4 @@
-"""Near-duplicates of texts on disk in bounded memory: of parquet files, or of texts that are in a temporary file.
+"""Find near-duplicates among texts on disk, of parquet files or of a temporary file, in bounded memory.
 
 Texts, band keys and sketches are appended to a `Spill`; texts are read from it again for exact comparisons alone. What
 stays in memory is under a hundred bytes a document, and a sketch of 256 more where the mode is verified.

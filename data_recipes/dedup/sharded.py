@@ -1,4 +1,4 @@
-"""Near-duplicates of any number of files by many processes: stages that meet in a folder, with the single process's results.
+"""Find near-duplicates with many processes that share a folder; the results are those of one process.
 
 1. `sign`: for each piece of the input the texts, band keys and sketches.
 2. `order`: the rank of every document, and the blocks of the star pass.

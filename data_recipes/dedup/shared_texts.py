@@ -1,4 +1,4 @@
-"""Texts in plain files that all processes of a sharded near-deduplication read."""
+"""Keep texts in plain files that all processes of a sharded near-deduplication read."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MinHash signatures of many texts, reduced to what clustering needs: token count, band keys, one byte a permutation.
+"""Compute MinHash signatures of many texts, and keep what clustering needs of them.
 
 Signatures are those of datasketch 2.0's `affine32` (256 permutations, seed 1), bit for bit. A band's key is a 64-bit
 hash of its rows. A sketch holds 8 mixed bits of each minimum, so two documents agree in about (1 + 255 J) of 256.

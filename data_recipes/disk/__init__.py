@@ -1,1 +1,1 @@
-"""Files written whole, markers of finished work, temporary spill files."""
+"""Write files so that none is ever half-written, mark finished work, and use temporary files."""

@@ -1,4 +1,4 @@
-"""Write files whole: under another name first, then moved into place, so that no half-written file is ever seen."""
+"""Write a file under another name and then rename it, so that nobody ever sees half of it."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Markers of finished work: a key of all that a step depends on, and the checksums of what it wrote.
+"""Mark finished work with a digest of all it depends on and the checksums of what it wrote.
 
 A step whose marker has the same key and whose outputs have the same checksums is not done again.
 """

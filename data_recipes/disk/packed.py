@@ -1,4 +1,4 @@
-"""Read files that may be packed with gzip or Zstandard, by their first bytes and not by their name."""
+"""Open files that may be compressed with gzip or Zstandard; their first bytes tell, not their name."""
 
 import contextlib
 import gzip

@@ -1,4 +1,4 @@
-"""Run Git in folders that are not ours, so that nothing which a repository's settings name is executed."""
+"""Run Git in a folder of somebody else without running anything that the folder's settings name."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Nameless files that take what memory should not hold; any part of them can be read back, from any thread."""
+"""Keep data that is too large for memory in unnamed temporary files; any thread can read any part."""
 
 import contextlib
 import os

@@ -1,1 +1,1 @@
-"""Compiled loops over many texts, and their NumPy twins."""
+"""The fast loops over many texts: compiled by numba, or the same in NumPy."""

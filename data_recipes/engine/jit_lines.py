@@ -1,4 +1,4 @@
-"""Compiled line statistics and flags: what `kernel.py` promises, 64 bytes at once over raw UTF-8."""
+"""Compiled: the line statistics and flags that `line_scan.py` defines, 64 bytes of UTF-8 at a time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Compiled clustering: union-find, exact Jaccard of two texts, and the star pass over representatives.
+"""Compiled: union-find, the exact Jaccard similarity of two texts, and which document of a cluster stays.
 
 The compiled twins of the loops in `clusters.py`; they give the same decisions.
 """

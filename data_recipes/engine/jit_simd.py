@@ -1,4 +1,4 @@
-"""The few instructions that numba lacks, as LLVM vectors: 64 bytes compared at once, the answer as a 64-bit mask.
+"""Vector instructions that numba lacks, such as comparing 64 bytes at once, written as LLVM code.
 
 LLVM lowers them to what the machine has (AVX-512, AVX2, SSE2, NEON). Every function takes the address of 64 readable
 bytes, at any alignment; bit i of a mask answers for byte i.

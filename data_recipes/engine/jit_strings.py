@@ -1,4 +1,4 @@
-"""Compiled search for benchmark strings and word 13-grams: the twins of what `matcher.py` does in NumPy."""
+"""Compiled: the search for benchmark strings and for 13 words in a row; `matcher.py` does it in NumPy."""
 
 from typing import Any
 

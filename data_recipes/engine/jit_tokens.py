@@ -1,4 +1,4 @@
-"""Compiled tokens, shingles and signatures: what `shingles.py` defines, over raw bytes and without the GIL.
+"""Compiled: the tokens, shingles and signatures that `shingles.py` defines, over raw bytes, without the GIL.
 
 A text goes through in blocks of 16 KiB, so memory does not depend on its length. A block is copied without the
 continuation bytes of UTF-8, its separators become bits, and each bit ends a token; hashing tokens, making 5-grams and

@@ -1,4 +1,4 @@
-"""The one-pass scan of many texts: line statistics, alphanumeric share, xml and tag flags, as arrays.
+"""Scan many texts once: line statistics, share of letters and digits, flags for XML and tags.
 
 Contract of `scan(texts, threads=None)`:
 

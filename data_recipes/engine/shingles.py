@@ -1,4 +1,4 @@
-"""Tokens and shingles of a document as 64-bit hashes, in bulk: no Python object per token.
+"""Turn documents into tokens and shingles, each a 64-bit hash, many documents at a time.
 
 A document is cut at every character that is not in [A-Za-z_0-9], as The Stack's near-deduplication does. A token is
 read as words of 8 bytes, the first byte lowest, the last word filled up with zeros; its hash is the sum of the mixed

@@ -1,4 +1,4 @@
-"""Where the bytes of many texts stand in memory: what compiled code reads, whatever Arrow's layout was."""
+"""Say where the bytes of many texts stand in memory, so that compiled code can read Arrow's columns."""
 
 import ctypes
 from collections.abc import Sequence

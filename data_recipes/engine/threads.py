@@ -1,4 +1,4 @@
-"""Threads, each with arrays of its own to work in."""
+"""Run a function in threads, each with its own arrays to work in."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What a comment and a string look like in each language, as a table that the compiled lexer walks.
+"""A table of what comments and strings look like in each language; the compiled lexer reads it.
 
 A language is a tuple of marks. The names are GitHub Linguist's, as The Stack has them.
 """

@@ -1,4 +1,4 @@
-"""The share of a file's characters that is natural text: comments, and Python's docstrings.
+"""Measure the share of a file's characters that is comments or, in Python, docstrings.
 
 Source: section 5.3 of the report; its code reads Python with tokenize and ast and other languages with pygments. The
 lexers here read the Arrow buffer of a whole batch, with no Python object a file: Python, Java and JavaScript have one

@@ -1,4 +1,4 @@
-"""Natural text of a file the way the report's code counts it: tokenize and ast for Python, pygments for the rest.
+"""Count comments as the report's code does: with tokenize and ast for Python, with pygments otherwise.
 
 It is what `compat="bigcode"` uses, and what the lexers are compared with. About a hundred times slower than these.
 tokenize is the running Python's: from 3.12 on it stops in some broken files in which 3.11's goes on (a literal left

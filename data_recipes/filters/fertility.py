@@ -1,4 +1,4 @@
-"""Characters per token: how well a tokenizer compresses a file."""
+"""Measure characters per token: how well a tokenizer compresses a file."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a filter is: one object from which recipes, views, histograms, card and command line take all that they need."""
+"""Define `Filter`, the object from which recipe, card, histogram, flag and reference are made."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The comments of a Java or JavaScript file, counted in one pass over its bytes.
+"""Count the comments of a Java or JavaScript file in one pass over its bytes.
 
 They are what pygments calls Comment.Single and Comment.Multiline, with their markers and without the line feed that
 ends the former. A `/*` that is never closed is no comment; a hashbang line is none either.

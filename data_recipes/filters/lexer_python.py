@@ -1,4 +1,4 @@
-"""The natural text of a Python file, counted in one pass over its bytes: comments and docstrings.
+"""Count the comments and docstrings of a Python file in one pass over its bytes.
 
 It counts what tokenize and ast give together: comments without their `#`, and the docstrings of modules, classes and
 functions as `inspect.cleandoc` leaves them. Where tokenize stops (an open bracket or string at the end of the file, a

@@ -1,4 +1,4 @@
-"""String literals of Python, over the bytes of a file: where one ends, and how long it is as a docstring."""
+"""Find where a Python string literal ends, and how long it is as a docstring."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The comments of a file in any language of `comment_syntax`, counted in one pass over its bytes.
+"""Count the comments of a file in any language of `comment_syntax`, in one pass over its bytes.
 
 Comments count with their marks and without the line end. A hashbang is none. What a broken file does to the rest of it
 is bounded: a string that is not closed on its line is no string, and searches that fail are counted.

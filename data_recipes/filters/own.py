@@ -1,4 +1,4 @@
-"""Filters of one's own: from installed packages (entry points) and from Python files that a run names."""
+"""Load a user's filters: from installed packages (entry points) and from Python files named for a run."""
 
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence

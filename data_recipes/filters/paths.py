@@ -1,4 +1,4 @@
-"""Which files a run takes at all, by their language and their path."""
+"""Choose which files a run takes, by language and by path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Who may be in the dataset at all: the opt-out list and the licence list. Their rejects never reach the store."""
+"""Leave out what may not be in a dataset: opted-out repositories, and licences that are not allowed."""
 
 import os
 import re

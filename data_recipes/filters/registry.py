@@ -1,4 +1,4 @@
-"""The filters by name: every `FILTER` of the modules in `rules/`, those of one's own, and those that were registered.
+"""Look up filters by name: the built-in ones of `rules/`, and a user's.
 
 A new filter is one module in `rules/` that defines `FILTER`. Its recipe, its view, its histogram, its sentences on the
 card and its place among the choices of the command line all come from that object.

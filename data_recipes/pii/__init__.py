@@ -1,1 +1,1 @@
-"""Personal data and secrets: found, replaced, reported."""
+"""Find personal data and secrets in source code, and replace them."""

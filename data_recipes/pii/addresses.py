@@ -1,4 +1,4 @@
-"""Where public IP addresses stand in source code: dotted quads and IPv6 groups, then structural rules.
+"""Find public IP addresses in source code, and tell them from version numbers, slices and scopes.
 
 Both patterns begin with a literal, which `re` skips to quickly; what surrounds a candidate is looked at only where
 the number itself can be a public address.

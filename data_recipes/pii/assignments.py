@@ -1,4 +1,4 @@
-"""Read names with their values, wherever source code, settings and commands put them.
+"""Find names with their values in source code, settings files and commands.
 
 A rule of `rules/assignments.toml` says where a value begins and how it ends; here its name and its exact place are read.
 What the value is, `named_values.py` decides.

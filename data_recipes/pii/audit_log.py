@@ -1,4 +1,4 @@
-"""The audit log: what was redacted where, without a value of it."""
+"""Write the audit log: what was redacted where, without any value."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Look once into what is encoded in a text: base64 of ASCII, and addresses with their "@" as `%40` or `&#64;`.
+"""Find what is encoded in a text: base64 of ASCII, and addresses with "@" as `%40` or `&#64;`.
 
 What is found in base64 is reported as the whole run, which can't be changed in part; of the other two the very
 characters are reported.

@@ -1,4 +1,4 @@
-"""What is searched for: types, further rules for keys and other recognizers, checked once and carried to other processes."""
+"""Say what is searched for: types, rules for keys and recognizers, checked once, for all processes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where e-mail addresses stand in source code: every "@" that may be one, then structural rules.
+"""Find e-mail addresses in source code: look at every "@", then at what stands around it.
 
 The pattern begins with "@", which `re` skips to quickly; what surrounds it is looked at only where it matches.
 """

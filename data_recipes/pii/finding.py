@@ -1,4 +1,4 @@
-"""A find of personal data: what a rule yields (Span) and what is reported (Finding)."""
+"""Define a match of a rule (Span) and what is reported of it (Finding)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

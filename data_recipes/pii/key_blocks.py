@@ -1,4 +1,4 @@
-"""Key blocks (PEM, SSH, PGP, PuTTY): another body in the same lines, so that the program around it stays as it was.
+"""Replace the body of key blocks (PEM, SSH, PGP, PuTTY) and keep their lines, so that files still parse.
 
 A block may stand in one literal, in literals joined line by line, behind comment marks, or with its line ends
 written as escapes. So only the runs of base64 letters change; quotes, operators, marks and indentation stay.

@@ -1,4 +1,4 @@
-"""Find what the rules for keys describe: a prefilter over all rules, then the exact expressions of those that may match.
+"""Find keys and tokens: ask a prefilter which rules may match, then try these rules' expressions.
 
 The backends of `prefilter.py` give identical spans. The exact expressions run in RE2 where it is installed, on the
 text's UTF-8 bytes.

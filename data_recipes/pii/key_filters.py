@@ -1,4 +1,4 @@
-"""What only looks like a key: placeholders, alphabets, hashes, words, versions and what else programs are full of."""
+"""Sort out what only looks like a key: placeholders, hashes, words, versions and the like."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The rules for keys: read from TOML files, each rule checked when it is read.
+"""Read the rules for keys from TOML files, and check each.
 
 A rule describes one documented format. Its expression works on UTF-8 bytes and may use only what Python's `re`, RE2
 and Hyperscan read alike, so that every engine gives the same spans.
@@ -118,7 +118,7 @@ def key_rules() -> tuple[Rule, ...]:
 
 
 def load_rules(path: str | Path) -> tuple[Rule, ...]:
-    """The rules of a TOML file in the format of `data_recipes/rules`.
+    """Read rules for keys from a TOML file, in the format of `data_recipes/pii/rules`.
 
     A rule that can't be used is a DataError that names the file, the line, the rule and what is expected.
     """

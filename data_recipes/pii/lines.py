@@ -1,4 +1,4 @@
-"""Lines of a text by number, found once: a file of 50 MB has a million of them."""
+"""Give line and column of a place in a text; lines are found once, for large files."""
 
 import re
 from bisect import bisect_right

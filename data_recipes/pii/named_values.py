@@ -1,4 +1,4 @@
-"""Decide whether the value of a name that promises a key, a password or a user name is one.
+"""Decide whether the value of a name such as `api_key` is really a key, a password or a user name.
 
 Words, identifiers, paths, versions, hashes that are called hashes, public keys and placeholders are none, whatever they
 are called.

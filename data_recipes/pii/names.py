@@ -1,4 +1,4 @@
-"""Find the names of persons where source code gives them: before an address, after a word such as author, in paths.
+"""Find person names where source code gives them: before an address, after "author", in paths.
 
 No list of names and no model is used: the place says that a name stands there, the words say whether it is a person's.
 A name that is found once is found everywhere in the text.

@@ -1,4 +1,4 @@
-"""Tell quickly which rules may match a text: one pass over all of them, with the fastest engine that is installed.
+"""Tell quickly which rules may match a text, with the fastest search engine that is installed.
 
 Three backends: `hyperscan` (one pass over all expressions), `re2` (one pass over the keywords) and `re` (a search for
 each keyword). A rule that a backend does not name cannot match; the exact expressions decide on the others.

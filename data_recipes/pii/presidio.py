@@ -1,4 +1,4 @@
-"""Recognizers of e-mail addresses, IP addresses and keys for presidio, on its no-op language engine: no model, no network.
+"""Offer our rules as presidio recognizers; they need no language model and no network.
 
 presidio's own recognizers over-capture in code (`author='a@b.co'` from `author` on), take slices, scopes and version
 numbers for addresses, and know no keys; the rules for code are in `email_rules`, `ip_rules` and `rules/*.toml`. The
@@ -49,7 +49,7 @@ class CodeRecognizer(EntityRecognizer):  # type: ignore[misc] # presidio ships n
 def pii_registry(
     types: Sequence[str] = DEFAULT_TYPES, *, rules: Sequence[Rule] | None = None, backend: str | None = None
 ) -> RecognizerRegistry:
-    """A presidio registry of the recognizers for source code, to be used with any `AnalyzerEngine`.
+    """Return a presidio registry of our recognizers for source code, for any `AnalyzerEngine`.
 
     `types` may name PASSWORD and USERNAME too. `rules` are those of `load_rules` in place of this package's, and
     `backend` is one of `hyperscan`, `re2` and `re`, by default the fastest that is installed; all find the same.

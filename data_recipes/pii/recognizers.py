@@ -1,4 +1,4 @@
-"""Use a presidio `EntityRecognizer` beside this package's rules, or anything else with its `analyze`.
+"""Ask a presidio `EntityRecognizer`, or anything with its method `analyze`, beside our own rules.
 
 A recognizer is an object, or the name of one: `package.module:NAME` or `path/to/file.py:NAME`, where NAME is an
 instance, or a class or function that makes one without arguments. Nothing here imports presidio.

@@ -1,4 +1,4 @@
-"""Redaction of personal data in source code: same value, same replacement; nothing outside the finds changes."""
+"""Replace personal data in source code: equal values by equal ones; nothing else of the text changes."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence

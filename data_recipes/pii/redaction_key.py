@@ -1,4 +1,4 @@
-"""The secret with which replacements and digests are drawn: random for each run, or from a file that the user keeps.
+"""The secret key that replacements are drawn with: random for each run, or from a file of the user.
 
 Who knows the secret can test guesses ("is this `bob@corp.io`?"); who does not can't, however many replacements there
 are to look at. So it is never written to any output.

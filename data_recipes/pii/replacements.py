@@ -1,4 +1,4 @@
-"""What stands in for a value: the formats of each style, drawn by a keyed stream and recognisable afterwards."""
+"""Draw what stands in for a value, in each style; a replacement is recognised and never replaced again."""
 
 import hashlib
 import hmac

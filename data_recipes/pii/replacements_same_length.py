@@ -1,4 +1,4 @@
-"""Replacements of the same length: a letter for a letter of its case, a digit for a digit, all else as it was."""
+"""Replace a value by one of its length: letters by letters of their case, digits by digits."""
 
 import re
 from string import ascii_lowercase, ascii_uppercase, digits

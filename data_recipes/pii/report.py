@@ -1,4 +1,4 @@
-"""The HTML report of a redaction: every find in its lines, before and after, on one page without scripts."""
+"""Write the HTML report of a redaction: every find in its lines, before and after."""
 
 import re
 from collections import Counter

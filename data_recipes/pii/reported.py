@@ -1,4 +1,4 @@
-"""What `data redact` reports: places without values, as text, JSON or SARIF; and which finds are known or allowed."""
+"""Report finds without their values, as text, JSON or SARIF, and leave out known and allowed ones."""
 
 import json
 import re

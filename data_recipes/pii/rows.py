@@ -1,4 +1,4 @@
-"""Redaction of rows: a callable for `datasets.map(batched=True)` and a stream of rows."""
+"""Redact rows of a dataset: for `datasets.map(batched=True)`, or as a stream."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ class Redactor:
         return {name: [row[name] for row in rows] for name in (self.column, *self._added())}
 
     def stream(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The rows one by one, each with the redacted column and the columns of counts; one row is held at a time.
+        """Yield the rows one by one, each with the redacted column and the columns of counts; one row is held at a time.
 
         >>> next(Redactor(style="starcoder").stream([{"path": "a.py", "content": "# bob@corp.io"}]))["content"]
         '# <EMAIL>'

@@ -1,4 +1,4 @@
-"""The texts that `data redact` looks at: files, folders, standard input, and what Git has staged or committed."""
+"""Read the texts that `data redact` looks at: files, folders, standard input, Git's index and commits."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Tell from a name what its value is: a key, a password, a user name, or something else."""
+"""Tell from a name what its value is: a key, a password, a user name, or none of them."""
 
 import re
 from functools import lru_cache

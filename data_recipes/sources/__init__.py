@@ -1,1 +1,1 @@
-"""Source trees and tables as rows."""
+"""Read rows from whatever holds source code: parquet, JSON lines, folders, archives, git, the Hub."""

@@ -1,4 +1,4 @@
-"""Source packages as rows: tar archives, wheels, npm's and Debian's packages. Nothing is unpacked onto the disk."""
+"""Read source packages (tar, wheel, npm, Debian) as rows, without unpacking them onto the disk."""
 
 import bz2
 import contextlib

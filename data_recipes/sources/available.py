@@ -1,4 +1,4 @@
-"""What the files of a source have, and the error for a recipe that needs more."""
+"""Say which columns a source has, and refuse a recipe that needs others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The contents of a git repository's blobs, by one process for all of them."""
+"""Read the contents of many files of a git repository with one Git process."""
 
 import subprocess
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""A dataset of the Hub, or one that was opened with `datasets`, as rows: streamed, in any of The Stack's layouts."""
+"""Read a dataset of the Hub, or one opened with `datasets`, as rows, in any of The Stack's layouts."""
 
 import itertools
 import re

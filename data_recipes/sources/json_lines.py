@@ -1,4 +1,4 @@
-"""JSON lines as rows, packed or not: one file's record a line, with the columns of any of The Stack's layouts."""
+"""Read JSON lines as rows: a source file's record a line, with the columns of any Stack layout."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The column layouts of The Stack v1, smol, v2 and v3: which of their columns is which of ours.
+"""The columns of The Stack v1, smol, v2 and v3, and which of ours each becomes.
 
 A table is recognised by its columns, so nobody renames any. Sources: the dataset cards; for v3 the parquet schema of
 `HuggingFaceCode/stack-v3-train`, where a row is a repository and `files` holds its files.

@@ -1,4 +1,4 @@
-"""Which files of a repository or archive are other people's, minified or generated, by their names and first lines."""
+"""Tell by name and first lines which files are vendored, minified or generated."""
 
 import re
 

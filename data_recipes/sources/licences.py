@@ -1,4 +1,4 @@
-"""The licence of a file: its SPDX header, or the licence files of the nearest folder above it."""
+"""Find a file's licence: its SPDX header, or the licence files of the nearest folder above it."""
 
 import re
 import tempfile

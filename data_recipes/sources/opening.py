@@ -1,4 +1,4 @@
-"""The sources of rows, whatever they are: told apart, opened, and read one after the other."""
+"""Recognise what kind a source is, open it, and read several one after the other."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A git repository at one commit as rows: the tracked files, with repository, commit, date and licences."""
+"""Read the tracked files of a git commit as rows, with repository, commit, date and licences."""
 
 import tempfile
 from collections.abc import Iterator, Mapping

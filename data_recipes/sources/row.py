@@ -1,4 +1,4 @@
-"""The record type of every source: a row, or the reject that says why a file is none; and their Arrow schemas."""
+"""Define a row, what every source gives, and a reject, which says why a file is no row."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Source trees and zip archives of sources as rows."""
+"""Read folders and zip archives of source files as rows."""
 
 import contextlib
 import hashlib

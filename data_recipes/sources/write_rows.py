@@ -1,4 +1,4 @@
-"""The first step: a source tree's rows and rejects as parquet, with their counts."""
+"""Write rows and rejects of a source to parquet: what `hf-santa data rows` does."""
 
 import os
 import time

@@ -1,1 +1,1 @@
-"""What a finished dataset folder holds, and how it is read."""
+"""Write and read what a finished dataset folder (a store) holds."""

@@ -1,4 +1,4 @@
-"""The annotated rows and the rejects of one input shard, in a file for each language: a language's stage reads its own alone.
+"""Keep the judged rows of an input file in a file for each language, so that a language reads only its own.
 
 The files are Arrow's own format, which costs a tenth of parquet's fixed price: there may be hundreds of small ones.
 """

@@ -1,4 +1,4 @@
-"""What a dataset folder says of one file, and of one user: read from the store and its rejects, nothing else."""
+"""Tell why a file is in a store or not, and which files of a user are, from the store alone."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What funnel.json says of a finished store: histograms, licences and one example file, from which the card draws."""
+"""Compute what the card shows of a finished store: histograms, licences, an example file."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

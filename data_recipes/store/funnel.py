@@ -1,4 +1,4 @@
-"""The funnel of a language: how many files and bytes are left after each stage, and why the others are not."""
+"""Count how many files and bytes of a language are left after each stage, and why the others are not."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""One language's rows with their contents on disk: the columns fit into memory where the texts do not."""
+"""Hold the rows of one language: their columns in memory, their texts on disk."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The one reader of funnel.json: what it gives has been checked, so that nobody after it meets a missing field."""
+"""Read funnel.json and check every field, so that nobody after it meets a missing one."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What funnel.json holds: all that the card, the pictures, `data stats` and `data explain` print, computed once."""
+"""Put together what funnel.json holds, for the card, `data stats` and `data explain`."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

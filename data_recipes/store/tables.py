@@ -1,4 +1,4 @@
-"""The tables that `data stats` and the dataset card print, made from the facts of funnel.json."""
+"""Make the tables of `data stats` and of the dataset card from funnel.json."""
 
 from collections.abc import Mapping
 from itertools import pairwise

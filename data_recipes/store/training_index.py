@@ -1,4 +1,4 @@
-r"""An index of a recipe's text that answers one question: is this passage of 50 characters in the training data?
+r"""Write and read an index that tells whether a passage of 50 characters is in the training data.
 
 The Space reads it with code of its own, so the format is fixed here. Text is normalised: every run of white space is
 one blank, none at the ends. A passage is 50 characters in a row (code points). Of each file every `stride`-th passage

@@ -1,4 +1,4 @@
-"""Which rows of the store each step of a recipe keeps, the rejects of the others, and the files that rows belong into."""
+"""Decide which rows each step of a recipe keeps, and into which files of the store rows go."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce

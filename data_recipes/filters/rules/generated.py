@@ -1,4 +1,4 @@
-"""Generated code, by what its first lines say of it."""
+"""Drop generated code, which its first lines declare."""
 
 import re
 
