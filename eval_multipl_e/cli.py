@@ -1,4 +1,4 @@
-"""The commands of `hf-santa eval`: doctor, merge and report here, complete and score in `suite`."""
+"""Define the commands `hf-santa eval`: doctor, merge and report here; complete and score are in `suite`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The metric that `evaluate.load` finds in this folder: MultiPL-E's pass@k, with a row for each program.
+"""The metric that `evaluate.load` finds in this folder: pass@k, with a row for each program.
 
 `evaluate` fetches the files that this one imports, and only those: every sibling that any of them needs is imported
 here, flat, one a line, and nothing else is imported at the top but `datasets` and `evaluate`.

@@ -1,4 +1,4 @@
-"""One program, run behind the sandbox's wall: its status, its output, its time."""
+"""Build and run one program in a sandbox, and return its status, output and time."""
 
 import re
 import secrets

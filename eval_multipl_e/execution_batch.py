@@ -1,4 +1,4 @@
-"""Many programs at once: each distinct one is run once, and its outcome is kept as soon as it is there."""
+"""Run many programs side by side, equal ones once, and keep each outcome as soon as it is there."""
 
 import logging
 import math

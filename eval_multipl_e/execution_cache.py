@@ -1,4 +1,4 @@
-"""Outcomes kept from one evaluation to the next, so that a program is run once for a toolchain.
+"""Keep outcomes on disk, so that a program that was run by the same toolchain is not run again.
 
 A folder of JSON lines, a file for each language and each process that wrote there: many processes, on many machines,
 may write into one folder. The key covers the program, the language, its commands, its toolchain's version, the mode

@@ -1,4 +1,4 @@
-"""How an ending gets its name: by MultiPL-E's rules, on what its evaluator would have read, or by the strict ones."""
+"""Map a finished program to a status, by MultiPL-E's rules (`compat`) or stricter ones (`strict`)."""
 
 from .languages_row import Ending, Language
 from .sandbox_streams import Capture, FinishedCommand

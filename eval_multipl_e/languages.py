@@ -1,4 +1,4 @@
-"""The table of languages, MultiPL-E's codes first; checks, messages and the doctor's table are derived from it."""
+"""The table of all languages, by MultiPL-E's codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

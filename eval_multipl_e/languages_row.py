@@ -1,4 +1,4 @@
-"""What one language of the table says: its files, commands, limits, and how an ending is named."""
+"""Define a language: its files, its commands, its limits, and how a finished program is judged."""
 
 import re
 from collections.abc import Callable

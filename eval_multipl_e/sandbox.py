@@ -1,4 +1,4 @@
-"""The wall round a program: namespaces, a private read-only view of the machine, a call filter and resource limits.
+"""Shut a program in: namespaces, a private read-only view of files, a filter of system calls, limits.
 
 Inside the wall a program sees the system folder (/usr), its own source at /program (read-only while it runs), a
 private /tmp, a /dev of five harmless devices, and a /proc of its own processes. There is no network, not even

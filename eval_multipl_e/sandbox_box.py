@@ -1,4 +1,4 @@
-"""One wall from outside: what the scoring process says to the first process inside it, and hears of its program."""
+"""Talk to the first process of a sandbox: tell it what to run, and hear how that ended."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The process that starts programs behind the wall, and the first process inside each wall.
+"""The process that starts sandboxes, and the first process in each of them.
 
 `python -I -S` runs this once for a whole evaluation: small and with one thread, it can fork in half a millisecond,
 which the process that scores, with its threads and its gigabytes, cannot. For every program it forks a child straight

@@ -1,4 +1,4 @@
-"""What a program sees of the machine: the system folders and its tools, read-only, and empty folders of its own.
+"""Choose what a program sees: system folders and tools, read-only, and empty folders of its own.
 
 The view is built once, in the fork server's own mount namespace, and inherited by every program.
 """

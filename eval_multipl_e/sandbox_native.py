@@ -1,4 +1,4 @@
-"""Walls made by a process that forks itself into them: an interpreter that is warm, or a launcher that has loaded nothing.
+"""Use sandboxes that a process makes by forking: a warm interpreter, or a small launcher.
 
 They are the walls of `sandbox_forkserver`, with a first process in C (`sandbox_native_source`) in the place of Python's: a third of its
 processor time. Where there is no C compiler, or the launcher fails, the fork server makes them.

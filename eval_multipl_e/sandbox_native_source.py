@@ -1,4 +1,4 @@
-"""The wall's first process in C, as text: it is compiled on this machine, once, and does what `sandbox_forkserver` does.
+"""The C source of a sandbox's first process; compiled once a machine, it does what `sandbox_forkserver` does.
 
 A process that has loaded what programs need calls `santa_serve`, which says so with one byte. For each request it clones
 itself into new namespaces; the clone sets the wall up and takes orders on a socket of its own, as `obey` in

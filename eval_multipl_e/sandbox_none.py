@@ -1,4 +1,4 @@
-"""Programs without a wall, for `sandbox="none"`: resource limits, an own folder and an own process group, no more."""
+"""Run programs without a sandbox (`sandbox="none"`): only resource limits, a folder and a process group."""
 
 import contextlib
 import os

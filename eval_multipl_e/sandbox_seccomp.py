@@ -1,4 +1,4 @@
-"""The filter of system calls that every program runs under, assembled by hand as classic BPF.
+"""Assemble the filter of system calls that every program runs under, as classic BPF.
 
 Refused are the calls that trace or read other processes, make or enter namespaces, mount, load code into the kernel,
 set clocks, reach keys of the user, or open sockets of a kind that network namespaces do not cover (vsock, alg, packet).

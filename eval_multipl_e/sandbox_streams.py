@@ -1,4 +1,4 @@
-"""Streams read to their end, outside the wall: the first megabyte and the last 64 KB are kept, the rest is counted."""
+"""Read a program's output to its end; keep the first megabyte and the last 64 KB, and count the rest."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The few calls of the Linux kernel that the wall is made of, through ctypes: no compiler and no setuid tool is needed."""
+"""Call the Linux kernel through ctypes for what a sandbox needs: no compiler, no setuid program."""
 
 import ctypes
 import os

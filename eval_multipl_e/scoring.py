@@ -1,4 +1,4 @@
-"""A whole run: programs built from completions, run side by side, and scored by pass@k over problems."""
+"""Build programs from completions, run them, and score them by pass@k."""
 
 import os
 import warnings

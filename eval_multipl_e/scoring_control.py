@@ -1,4 +1,4 @@
-"""The negative control: the program once more with one expected value of its tests changed, which a right one then fails.
+"""Make the negative control: the same program with one expected value changed, which a right one fails.
 
 A program that passes its tests although they now ask for something else has shown that they decide nothing about it.
 MultiPL-E writes its tests in one form for each language, and only these forms are changed. The value is that of the last

@@ -1,4 +1,4 @@
-"""The unbiased pass@k estimator of Chen et al. 2021 (arXiv 2107.03374) and its interval over problems."""
+"""Estimate pass@k without bias (Chen et al. 2021, arXiv 2107.03374), with an interval over problems."""
 
 import math
 from collections.abc import Sequence

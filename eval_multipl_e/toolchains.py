@@ -1,4 +1,4 @@
-"""The toolchains of this machine: where each lies, its version, and what is missing, with the command to get it."""
+"""Find this machine's compilers and interpreters, their versions, and how to install missing ones."""
 
 import functools
 import os

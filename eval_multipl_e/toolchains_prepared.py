@@ -1,4 +1,4 @@
-"""What is prepared once for a toolchain and used by every program of it.
+"""Prepare once what every program of a toolchain uses, such as precompiled libraries.
 
 Kept in the user's cache folder, made anew for another version of the toolchain, and shown to programs read-only.
 """

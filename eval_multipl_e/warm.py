@@ -1,4 +1,4 @@
-"""What one evaluation keeps warm: compilers, and interpreters that fork themselves into a program's wall."""
+"""Keep compilers and interpreters running during an evaluation, so that they start once."""
 
 from types import TracebackType
 from typing import Self

@@ -1,4 +1,4 @@
-"""Compilers kept warm: each compiles many programs in one process behind a wall of its own, and runs none of them.
+"""Keep compilers running, each in a sandbox of its own, where it compiles many programs and runs none.
 
 A server's wall has no network and shows it nothing of the user, as a program's does. What it makes goes into another
 wall, where the program runs. A server that fails, or takes too long, is ended, and the program is built cold, with

@@ -1,4 +1,4 @@
-"""Interpreters kept warm: each has loaded its libraries once, and forks itself into the wall of every program.
+"""Keep interpreters running with their libraries loaded; each forks itself into a program's sandbox.
 
 What is forked runs our own lines until it is behind the wall (`warm_helper`), and the program's from then on. Where
 there is no C compiler for the helper, or it fails, programs are started cold.

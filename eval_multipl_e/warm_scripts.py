@@ -1,4 +1,4 @@
-"""What each interpreter runs to get warm and serve: the lines before the program's own.
+"""The scripts with which interpreters load their libraries and wait for programs.
 
 They load what programs need and call `santa_serve` (`sandbox_native_source`), which comes back in copies behind a wall.
 """

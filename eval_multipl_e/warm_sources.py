@@ -1,4 +1,4 @@
-"""The compile servers' own programs: javac, scalac, mcs and the TypeScript checker kept warm.
+"""The programs that keep javac, scalac, mcs and the TypeScript checker running.
 
 Each answers requests on its standard streams, big-endian: a count of sources, then for each a name (2 bytes of length)
 and a text (4 bytes of length). The answer: 1 or 0 for built or not, the messages (4 bytes of length), a count of files,

@@ -1,3 +1,3 @@
-"""The door of the project: the `hf santa` command and the release tool."""
+"""The command `hf-santa`, and what needs several packages at once: the demo, training commands, publishing."""
 
 __version__ = "0.1.0"

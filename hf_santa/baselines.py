@@ -1,4 +1,4 @@
-"""What counting alone is worth on the files held back: the bars that a trained model has to pass to have learned anything."""
+"""Measure what counting alone achieves on held-back files: the bars that a trained model must pass."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The command `hf-santa`: one small `cli.py` a room, put together here.
+"""Put the command `hf-santa` together from the `cli.py` of each package.
 
 As an extension of the Hugging Face command line it is `hf santa`; both are the same program.
 """

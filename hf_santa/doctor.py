@@ -1,4 +1,4 @@
-"""`hf-santa doctor`: what this installation and this machine can do, and what follows from it."""
+"""Show what this installation and this machine can do: `hf-santa doctor`."""
 
 import argparse
 import importlib.util

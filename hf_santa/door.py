@@ -1,4 +1,4 @@
-"""The one place where an error of any room becomes a line on standard error and an exit code.
+"""Turn an error of any package into one line on standard error and an exit code; this is the only place.
 
 | exit code | meaning |
 |---|---|

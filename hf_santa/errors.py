@@ -1,4 +1,4 @@
-"""The base class of every error that the `hf_santa` package raises for a user's mistake."""
+"""Define `HfSantaError`, the base class of errors of `hf_santa` that a user can cause."""
 
 
 class HfSantaError(ValueError):

@@ -1,4 +1,4 @@
-"""Files that a model never trains on, and what it is worth on them: bits per byte and single-line infilling."""
+"""Hold files back from training, and measure a model on them: bits per byte and infilled lines."""
 
 import math
 from collections.abc import Sequence

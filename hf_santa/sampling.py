@@ -1,4 +1,4 @@
-"""The one way tokens are drawn and prompts are cut, lent by the model's room to the evaluation."""
+"""Lend the model's way to draw tokens and cut prompts to the evaluation."""
 
 from typing import TYPE_CHECKING
 

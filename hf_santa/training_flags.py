@@ -1,4 +1,4 @@
-"""Flags that are the same in every command that trains: fill-in-the-middle samples, memory, and what is measured."""
+"""Flags that all training commands share: FIM samples, memory, and what is measured."""
 
 import argparse
 from typing import Any

@@ -1,4 +1,4 @@
-"""Attention with one key/value head: plain, and folded for a CPU, where that head is never expanded.
+"""Compute attention with one key/value head; on a CPU without copying that head for each query head.
 
 Shapes: B batch, T new tokens, S seen and new tokens, H query heads, K key/value heads, D head width.
 """

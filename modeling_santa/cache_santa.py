@@ -1,4 +1,4 @@
-"""A key/value cache that grows in steps, so that it is not copied for every new token."""
+"""Cache keys and values in memory that grows in steps, so that no token causes a copy of all."""
 
 from inspect import signature
 from typing import Any, TypeGuard

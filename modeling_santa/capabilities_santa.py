@@ -1,4 +1,4 @@
-"""Which kernels this CPU has for which dtype: each is tried once a process, and believed only if its numbers are right.
+"""Find out which kernels this CPU has for which number format, by trying each and checking its numbers.
 
 A kernel may exist in a torch and be refused by the CPU, for one dtype and not for another: oneDNN multiplies bfloat16
 on AVX-512 only, and packs it there only.

@@ -1,4 +1,4 @@
-"""Checkpoint folders: read safely, converted to the canonical layout and back."""
+"""Read checkpoint folders safely, and convert them to the canonical layout and back."""
 
 import json
 import shutil

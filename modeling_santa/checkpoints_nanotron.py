@@ -1,4 +1,4 @@
-"""nanotron's checkpoint folders, read and written without nanotron and without a GPU.
+"""Read and write nanotron's checkpoint folders, without nanotron and without a GPU.
 
 A checkpoint holds a safetensors file a tensor under `model/`, in folders named as the modules are, with the one key
 "data"; `model_config.json`; and what resumption needs. Tensors go from and to the canonical layout bit for bit: both keep

@@ -1,4 +1,4 @@
-"""The commands `hf-santa model info`, `convert`, `export-gguf`, `editor-config`, `complete` and `infill`; `tokenizer` and `train` are in `training`."""
+"""Define the commands `hf-santa model`: info, convert, export-gguf, editor-config, complete, infill."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""The commands `hf-santa tokenizer train`, `pack` and `info`."""
+"""Define the commands `hf-santa tokenizer`: train, pack and info."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Complete a text that is being edited: the model's cache survives from one keystroke to the next."""
+"""Complete a text that is being edited, and keep the model's cache from one keystroke to the next."""
 
 import threading
 import time

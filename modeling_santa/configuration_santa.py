@@ -1,4 +1,4 @@
-"""The configuration of SantaCoder: GPTBigCode's canonical one with the report's numbers as defaults."""
+"""Define SantaCoder's configuration: GPTBigCode's, with the report's numbers as defaults."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Opt-in inference on a CPU with packed or quantised weights.
+"""Make a model faster on a CPU with packed or rounded weights, if asked for.
 
 Decoding reads every weight once a token, so it is as fast as memory lets it be: packed weights are read in the order
 in which the kernel wants them, int8 and int4 ones are half and about a quarter of bfloat16's bytes.

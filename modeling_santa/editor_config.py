@@ -1,4 +1,4 @@
-"""Settings of editors and of `llama-server` that leave room for the answer, computed for the model at hand.
+"""Compute settings of editors and of `llama-server` that leave a model's context room for the answer.
 
 A small context is easily filled by the text around the cursor, and a model whose context is full answers nothing. What
 an editor sends at most follows from its settings:

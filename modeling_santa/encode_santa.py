@@ -1,4 +1,4 @@
-"""Encode the user's text as text; of a text that was edited, only what the edit touched.
+"""Encode a user's text as plain text; after an edit, encode only what changed.
 
 A text is encoded in blocks, cut where any tokenizer with GPT-2's rules cuts: before ASCII blanks, and between a letter or
 a digit and an ASCII character of another kind. Whatever stands around such a place, no token reaches over it, so the

@@ -1,4 +1,4 @@
-"""The base class of the model room's errors. It travels to the Hub with the model's code."""
+"""Define `ModelError`, the base class of this package's errors. It goes to the Hub with the model."""
 
 
 class ModelError(ValueError):

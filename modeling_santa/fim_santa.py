@@ -1,4 +1,4 @@
-"""Fill-in-the-middle (FIM) text: the sentinels, the training permutation and the infilling prompt.
+"""Make fill-in-the-middle (FIM) text: special tokens, permutation for training, prompt for infilling.
 
 A document is cut into prefix, middle and suffix at two character positions and reordered, so that a
 left-to-right model learns to write the middle last. Only the standard library is imported: the same file

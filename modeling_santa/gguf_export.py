@@ -1,4 +1,4 @@
-"""Exports a model folder to one GGUF file, which llama.cpp and what is built on it open: editors, servers, browsers.
+"""Write a model folder as one GGUF file, which llama.cpp, editors and browsers open.
 
 The file holds the weights, the tokenizer and the ids of the fill-in-the-middle tokens, in llama.cpp's architecture
 "starcoder", which is GPTBigCode.

@@ -1,4 +1,4 @@
-"""Rounds weights to Q4_K, llama.cpp's 4.5 bits a weight; the `gguf` package reads this type but cannot write it.
+"""Round weights to Q4_K, llama.cpp's 4.5 bits a weight, which the package `gguf` reads but can't write.
 
 A row is cut into super-blocks of 256 weights, each into 8 blocks of 32. A block's weights are
 `scale * level - minimum`, a level being 0 to 15. The scales and minima are 6-bit numbers themselves, times one float16

@@ -1,4 +1,4 @@
-"""Infilling: the middle between a prefix and a suffix, one or many at a time."""
+"""Write the middle between a prefix and a suffix, for one pair or for many."""
 
 import threading
 from collections.abc import Iterator, Sequence

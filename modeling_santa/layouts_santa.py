@@ -1,4 +1,4 @@
-"""The tensor layouts in which SantaCoder was published, and their one canonical form.
+"""Describe the tensor layouts in which SantaCoder was published, and convert each to the canonical one.
 
 | layout | attention | linear weights |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Linear layers that take the fastest kernel this CPU has for inference.
+"""Multiply with the fastest kernel that this CPU has for inference.
 
 torch hands float32 products to MKL, which is two to four times slower than oneDNN on AMD with AVX-512; with AVX2 each is
 faster for some numbers of rows. Without AVX-512 nothing multiplies many rows of bfloat16 (or float16) fast: torch takes

@@ -1,4 +1,4 @@
-"""Layers that hold their weight in another form than dense, for inference on a CPU.
+"""Define layers whose weight is stored packed or rounded, for inference on a CPU.
 
 Whatever would take such a layer for a plain one (a compiler, a loader, another quantiser) is stopped by an error that
 says what to do, in place of wrong numbers.

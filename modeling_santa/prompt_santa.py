@@ -1,4 +1,4 @@
-"""Build the tokens of a prompt: cut the tokens of the user's text to the context around the gap, order the parts."""
+"""Build a prompt: cut the text to the context around the gap, and put its parts in order."""
 
 from collections.abc import Sequence
 from typing import Any

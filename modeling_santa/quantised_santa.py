@@ -1,4 +1,4 @@
-"""Weights rounded to 8 or 4 bits, for inference on a CPU.
+"""Round weights to 8 or 4 bits, for inference on a CPU.
 
 Few rows go through torch's kernels for such weights, in bfloat16 whatever the model's dtype: in float32 they are up to
 fifteen times slower (AVX2, one row, 8192 x 2048: 41.4 against 2.7 ms with 4 bits, 19.6 against 2.2 with 8). Many rows

@@ -1,4 +1,4 @@
-"""Where an answer ends: before a line break, a block's end, or a string."""
+"""Find where an answer ends: before a line break, at the end of a block, or at a string."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

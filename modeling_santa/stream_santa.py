@@ -1,4 +1,4 @@
-"""Write a completion token by token: `stream` yields the text as it comes, held back where it is not decided yet."""
+"""Write a completion token by token; text is held back only while it may still be part of a stop."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How many threads a forward pass of a small model is worth: one.
+"""Choose how many threads a forward pass uses; a small model is faster with one.
 
 torch's threads wait for each other at the end of every product, and while they wait they spin. A second thread saves a
 small model's token a fraction of a millisecond on a quiet machine; beside other programs every wait lasts until the

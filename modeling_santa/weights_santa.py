@@ -1,4 +1,4 @@
-"""Read a checkpoint's files, from a folder or the Hub: only tensors, only named files, and every fault by name.
+"""Read the tensors of a checkpoint, of a folder or the Hub; a missing or damaged file is named.
 
 The class's `from_pretrained`, `convert_checkpoint`, `hf-santa model info` and fine-tuning all read through this file.
 """

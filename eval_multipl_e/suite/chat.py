@@ -1,4 +1,4 @@
-"""The answers of chat models turned into completions: reasoning dropped, fenced code taken out, the signature restored."""
+"""Take the program out of a chat model's answer: drop reasoning, unpack fenced code, restore imports."""
 
 import re
 from collections.abc import Mapping

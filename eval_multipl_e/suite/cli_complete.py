@@ -1,4 +1,4 @@
-"""The command `hf-santa eval complete`."""
+"""Define the command `hf-santa eval complete`."""
 
 import argparse
 import functools

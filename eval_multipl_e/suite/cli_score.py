@@ -1,4 +1,4 @@
-"""The command `hf-santa eval score`, and how scores are printed."""
+"""Define the command `hf-santa eval score`, and print scores."""
 
 import argparse
 import json

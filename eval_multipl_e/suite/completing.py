@@ -1,4 +1,4 @@
-"""A task completed into a file that grows by whole batches, so that a killed run goes on where it was."""
+"""Complete a task into a file, batch by batch, so that a killed run can go on."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""A task completed on several devices: a process for each, with its share of the batches, and one file in the end."""
+"""Complete a task on several devices, a process for each, and merge what they wrote."""
 
 import logging
 import multiprocessing

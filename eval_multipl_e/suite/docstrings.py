@@ -1,4 +1,4 @@
-r"""Docstring generation: CodeXGLUE's prompts, the cut of what was generated, and its smoothed BLEU-4.
+r"""Docstring generation of CodeXGLUE: prompts, cutting the answer, and smoothed BLEU-4.
 
 Source: CodeXGLUE code-to-text (Lu et al. 2021), the left-to-right single-line setting of Fried et al. 2022, and the
 BLEU of Papineni et al. 2002 with one added to every count of n-grams longer than one word (Lin and Och 2004).

@@ -1,4 +1,4 @@
-"""Fill-in-the-middle forms: how a model is told prefix and suffix, and what ends the middle it writes."""
+"""Define how each family of models is told what stands before and after a gap, and where its answer ends."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

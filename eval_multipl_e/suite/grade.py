@@ -1,4 +1,4 @@
-"""A task's completions marked: programs run, infilled lines compared and run, docstrings compared."""
+"""Grade the completions of a task: run programs, compare infilled lines and docstrings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

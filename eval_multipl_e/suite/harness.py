@@ -1,4 +1,4 @@
-"""Our tasks for lm-evaluation-harness and lighteval: a task's problems, its stops, and passing by our verdict as the metric."""
+"""Make tasks for lm-evaluation-harness and lighteval that are judged by this project's rules."""
 
 import atexit
 import json

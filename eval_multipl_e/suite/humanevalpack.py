@@ -1,4 +1,4 @@
-"""HumanEvalPack (Muennighoff et al. 2023): rows of Python, JavaScript, Java and C++ as problems, to complete or to mend.
+"""Read HumanEvalPack (Muennighoff et al. 2023) as problems to complete or bugs to mend, in four languages.
 
 Its Go tests need testify and its Rust ones crates from a registry: they can't be run here and are no tasks.
 """

@@ -1,4 +1,4 @@
-"""A model that vLLM runs in this process: prompts in as token ids, continuations out.
+"""Run a model with vLLM in this process: token ids in, continuations out.
 
 The prompts are those of `Continuer`, token by token, and each has a seed made of its key. vLLM draws by numbers of its own,
 so that drawn texts differ from `Continuer`'s, and its kernels may round otherwise.

@@ -1,4 +1,4 @@
-"""Single-line infilling: tasks made from solved problems, exact match in two named modes, and whole programs to run."""
+"""Make infilling tasks from solved problems, and compare answers by exact match or by running them."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What this machine can run: toolchains with their versions, and the sandbox."""
+"""Show what this machine can run: toolchains with their versions, and the sandbox."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Shards put together again, after a check that none is missing, double or of another run."""
+"""Merge shards, after a check that none is missing, given twice or of another run."""
 
 import json
 from collections.abc import Mapping, Sequence

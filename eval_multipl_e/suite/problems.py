@@ -1,4 +1,4 @@
-"""Problems in MultiPL-E's schema, and completions of them by any callable that continues text."""
+"""Read problems in MultiPL-E's form, and complete them with any function that continues text."""
 
 import gzip
 import json

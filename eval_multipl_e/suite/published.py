@@ -1,4 +1,4 @@
-"""The numbers that were published: SantaCoder's report and model card, each with its table."""
+"""The published scores of SantaCoder's report and model card, each with its table."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scores beside the published ones: a page with pictures, and the files in which a model repository keeps scores."""
+"""Write the report: scores beside the published ones, with pictures, and the Hub's files."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A picture of scores with their intervals, and marks for the published ones: one SVG file, light and dark."""
+"""Draw scores with their intervals and marks for the published ones, as one SVG file."""
 
 import html
 import re

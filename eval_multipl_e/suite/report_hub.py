@@ -1,4 +1,4 @@
-"""Scores in the Hub's two formats: `.eval_results/*.yaml`, and a card's `model-index`."""
+"""Write scores in the Hub's two formats: `.eval_results/*.yaml`, and a card's `model-index`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What results files say of a model: one row a number, with its interval and how it came about."""
+"""Read results files of a model: a row for each number, with its interval and how it was measured."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Programs as a reward: a batch of a model's completions in, a number for each out, from any thread or async loop."""
+"""Give a number for each completion that is run, as the reward of reinforcement learning."""
 
 import asyncio
 import atexit

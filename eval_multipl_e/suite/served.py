@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server: prompts go out side by side, and what a server may answer is withstood."""
+"""Ask a model behind an OpenAI-compatible server, many prompts at a time, and check what it answers."""
 
 import hashlib
 import json

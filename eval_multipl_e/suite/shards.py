@@ -1,4 +1,4 @@
-"""Shares of a run for many machines, the file that says how a run was made, and the digest of what it was made of."""
+"""Share a run among machines; write and compare the file that says with which settings it was made."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The tasks by name: where their problems are published, how rows become problems, and the report's settings."""
+"""The tasks by name: their data sets, how rows become problems, and the report's settings."""
 
 import functools
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Problems that no program can solve: their tests want two different answers of one call."""
+"""Find problems that no program can solve, because their tests want two answers of one call."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The corpora of the variants: one raw source, one run of the recipes, one tokenizer, one held-out set."""
+"""Make the corpora of the variants from one source: one run of the recipes, one tokenizer, one held-back set."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What several seeds say: means with Student's intervals, and which variant is above the baseline."""
+"""Compare variants over several seeds: means with Student's intervals, and which differ from the baseline."""
 
 import math
 from collections.abc import Sequence

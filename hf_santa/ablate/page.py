@@ -1,4 +1,4 @@
-"""The ablation as a page and as Markdown: tables beside the published rows, and figures of the differences."""
+"""Write the ablation's page and Markdown: tables beside the published rows, and figures of the differences."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The ablation: corpora, models, scores, differences, and the page that shows them."""
+"""Run the ablation: corpora, models, scores, differences, and the page that shows them."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""One model of the ablation: trained for its tokens, measured on what all variants share."""
+"""Train one model of the ablation, and measure it on what all variants share."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The report's eight variants, the scales they are trained at here, and what the report published of them.
+"""The report's eight variants, their sizes here, and what the report published of them.
 
 Source: arXiv 2301.03988, tables 5, 6 and 8; the model card's table of branches.
 """

@@ -1,1 +1,1 @@
-"""The demo: the whole life cycle on real source code with one command."""
+"""Run the whole life cycle on real source code with one command."""

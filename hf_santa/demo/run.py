@@ -1,4 +1,4 @@
-"""Runs the demo: one step after another, each in its own process; what is up to date is left alone."""
+"""Run the demo's steps one after another, each in its own process; finished ones are not run again."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""The demo's steps, and how a finished one is recognised.
+"""List the demo's steps, and tell which are finished.
 
 A step is up to date when its stamp in `OUT/.steps/` names the same settings, code and inputs, and every file it
 wrote still has the recorded SHA-256. Nothing else is trusted: a half-written or altered file means another run.
@@ -124,7 +124,7 @@ STEPS = (
     ),
     DemoStep(
         "used-by",
-        "run the four lines that people come for",
+        "run the four examples of the README",
         ("recipe", "card", "score", "space"),
         ("used_by.json",),
         ("hf_santa/demo/used_by.py",),

@@ -1,4 +1,4 @@
-"""Steps rows and recipe: from the source code on this machine to a published-shape dataset folder."""
+"""Steps `rows` and `recipe`: from the source code on this machine to a dataset folder."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Steps model, card and space: the staged folders, checked as their users will open them."""
+"""Steps `model`, `card` and `space`: write the folders, and open each as its users will."""
 
 import json
 import threading

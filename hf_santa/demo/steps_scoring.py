@@ -1,4 +1,4 @@
-"""Steps complete and score: what the model writes for the demo's problems, and what the metric says of it."""
+"""Steps `complete` and `score`: let the model solve the demo's problems, and score what it wrote."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Steps tokenizer, corpus and train: from the dataset folder to trained weights."""
+"""Steps `tokenizer`, `corpus` and `train`: from the dataset folder to trained weights."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The four lines that people come for, and what they print when they are really run."""
+"""The four examples of the README, and what they print when they are run."""
 
 import json
 from dataclasses import dataclass

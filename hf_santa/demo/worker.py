@@ -1,4 +1,4 @@
-"""Runs one step of the demo in a process of its own: `python -P -m hf_santa.demo.worker STEP OUT SETTINGS`.
+"""Run one step of the demo in its own process: `python -P -m hf_santa.demo.worker STEP OUT SETTINGS`.
 
 The step's summary goes to `OUT/.steps/STEP.summary`; what it prints is for the person who watches.
 """

@@ -1,4 +1,4 @@
-"""`hf-santa finetune`: rows, recipe, packed text, training, and a canonical folder measured before and after."""
+"""Fine-tune a model folder on source code, and measure it before and after: `hf-santa finetune`."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""Charts and styles shared by the pages."""
+"""Charts and styles that the demo's and the ablation's pages share."""

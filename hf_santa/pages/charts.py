@@ -1,4 +1,4 @@
-"""Charts and tables of the report page: escaped HTML and inline SVG, nothing else.
+"""Draw charts and tables of a page as escaped HTML and SVG.
 
 Horizontal positions are percentages and vertical ones pixels, so a chart fills any width while its text keeps its
 size; curves sit in a nested `<svg preserveAspectRatio="none">` that stretches only the line.

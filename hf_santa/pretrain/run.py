@@ -1,4 +1,4 @@
-"""`hf-santa pretrain`: rows, recipe, a shape for the budget, tokenizer, packed text, training, a measured model folder."""
+"""Train a model from scratch within a time, and measure it: `hf-santa pretrain`."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""From artefacts to repositories on the Hub: what belongs to each, checked, planned, committed, loaded back."""
+"""Bring repository folders to the Hub: plan, check, commit, load back."""

@@ -1,4 +1,4 @@
-"""The card as it goes to the Hub: with links to the repositories beside it, and with what was written there by hand.
+"""Prepare a card for the Hub: links to its sister repositories, and sections that people wrote there.
 
 A card ends with a line that holds a digest of what stands above it. What is written below that line is kept by every
 later publication. Where the text above no longer has its digest, somebody edited it on the Hub: a section of it that

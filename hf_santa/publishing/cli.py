@@ -1,4 +1,4 @@
-"""The commands `hf-santa stage`, `hf-santa publish` and `hf-santa card`."""
+"""Define the commands `hf-santa stage`, `hf-santa publish` and `hf-santa card`."""
 
 import argparse
 import json

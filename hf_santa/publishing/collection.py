@@ -1,4 +1,4 @@
-"""A Collection of the published repositories on the Hub: one page with all of them."""
+"""Put the published repositories into a Collection on the Hub."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Brings one repository to its new content in one commit; what fails for a while is tried again, a few times.
+"""Bring a repository to its new content in one commit, and try again what fails for the moment.
 
 Every try begins by looking at the head: if a commit came through although its answer was lost, nothing is left to do.
 """

@@ -1,4 +1,4 @@
-"""What a publication would change: the files here against the files of a repository's head, without writing anything."""
+"""Compare the files here with those on the Hub, and list what publishing would change."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Publishes staged repositories: dataset, model, metric, Space, each in one commit, then loads them from the Hub.
+"""Publish dataset, model, metric and Space, each in one commit, then load them from the Hub.
 
 The order makes every state in between a good one: a Space names a model's commit that is there already. Two of the
 four are Spaces, which the Hub refuses to some accounts, so these come last and a refusal does not stop the others.

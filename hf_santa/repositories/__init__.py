@@ -1,1 +1,1 @@
-"""What a repository on the Hub holds: written, checked, staged, verified."""
+"""Write, check and open the folders that become repositories on the Hub."""

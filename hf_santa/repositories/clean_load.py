@@ -1,4 +1,4 @@
-"""Opens a repository, a folder or one on the Hub, as a user would, in a process that cannot import this project.
+"""Open a repository, a folder or one on the Hub, in a process that cannot import this project.
 
 Run as a script: `python -I clean_load.py KIND SOURCE…`, a source being JSON: the folder or repository
 `name`, its `revision` or null, and for a dataset its `configs`. It prints one line of JSON: what it saw.

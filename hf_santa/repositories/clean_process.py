@@ -1,4 +1,4 @@
-"""Open repositories, run lines of Python and start the Space as on a machine without this project."""
+"""Run Python and the Space as on a machine without this project."""
 
 import contextlib
 import inspect

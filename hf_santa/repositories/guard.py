@@ -1,4 +1,4 @@
-"""What must never reach the Hub: secrets, keys, pickles, caches, foreign files, paths of a machine, personal data."""
+"""Refuse what must not reach the Hub: secrets, pickles, caches, foreign files, personal data."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Looks for secrets, paths of a machine and personal data inside the binary and large files of a repository."""
+"""Look for secrets and personal data inside a repository's binary and large files."""
 
 import json
 import re

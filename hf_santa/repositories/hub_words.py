@@ -1,4 +1,4 @@
-"""The words that the Hub knows in a card's front matter: licences, sizes, languages, colours, machines.
+"""The words that the Hub knows in a card's front matter, such as licences and languages.
 
 Sources: the licence page of the Hub's documentation; `size_categories.json` of `datasets`, which a test compares.
 """

@@ -1,4 +1,4 @@
-"""The four kinds of repositories, in the order in which they are published, and how a folder becomes a repository."""
+"""The four kinds of repositories, which files belong to each, and their order of publication."""
 
 import fnmatch
 import hashlib

@@ -1,4 +1,4 @@
-"""The offline check of a card: what the Hub would refuse, and what it would silently not understand."""
+"""Check a card offline: what the Hub would refuse, and what it would silently misunderstand."""
 
 import fnmatch
 import re

@@ -1,4 +1,4 @@
-"""The model's card and its scores in the Hub's two formats; every number comes from a results file."""
+"""Write the model's card and its scores for the Hub; every number comes from a results file."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Stages repositories below OUT, checks each, and keeps note of what was checked: OUT/verified.json."""
+"""Write repository folders, check each, and record what was checked in OUT/verified.json."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The Space's second shape: a static page on which llama.cpp, as WebAssembly, runs the model in the visitor's browser."""
+"""Write the Space as a static page, on which llama.cpp runs the model in the visitor's browser."""
 
 import base64
 import hashlib

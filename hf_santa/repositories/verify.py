@@ -1,4 +1,4 @@
-"""Opens staged folders, and what the Hub has of them, as users will, and compares logits, rows and files."""
+"""Open folders and repositories as users will, and compare logits, rows and files."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Write complete repository folders: what is published, byte for byte, and nothing else.
+"""Write complete repository folders, with the files that are published and no others.
 
 Each kind has an allow-list; a file that is not on it never gets into a staged folder.
 """

@@ -1,4 +1,4 @@
-"""Fill-in-the-middle samples of one exact length, drawn from the packed corpus by (seed, epoch, index).
+"""Draw fill-in-the-middle samples of one length from a packed corpus, by seed, epoch and index.
 
 `pack`, `read_tokens` and `Tokens` are here too; `shards.py` has them.
 """

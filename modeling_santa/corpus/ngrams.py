@@ -1,4 +1,4 @@
-"""An n-gram table with backoff: what a model of counts alone costs, and the line it would write; the bar for a small model."""
+"""Count n-grams, and measure how well counting alone predicts code: a bar for small models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

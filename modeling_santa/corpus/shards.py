@@ -1,4 +1,4 @@
-"""The packed corpus on disk: shards of uint16 tokens with an index, written so that a killed run goes on.
+"""Write and read a packed corpus: files of 16-bit token ids with an index; a killed run can go on.
 
 A corpus folder holds `tokens-00000.bin` and so on (little-endian uint16, every document whole in one shard and
 followed by <|endoftext|>), `index.jsonl` (a line for each finished shard: counts and checksums) and `corpus.json`

@@ -1,4 +1,4 @@
-"""Texts of whatever holds source code: a dataset folder, parquet or JSON lines files, a tree of source files."""
+"""Read texts from a dataset folder, parquet or JSON lines files, or a folder of source files."""
 
 import json
 import logging

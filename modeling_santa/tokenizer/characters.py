@@ -1,4 +1,4 @@
-"""The classes of all characters, asked of the very library whose words the compiled encoder must cut."""
+"""List which characters count as letters, digits and spaces, as the regular expressions of `tokenizers` do."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The compiled encoder: cut UTF-8 into GPT-2's words, look each up in a table, merge the ones not seen before.
+"""Compiled: cut text into GPT-2's words, look up known ones in a table, merge the others.
 
 Contract of `encode_range`: for every document of the range its ids, in order, each document followed by `end_id`
 where that is not negative. All arrays are the caller's; the cache belongs to one thread.

@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE with digits split, and the five special tokens last.
+"""Train the tokenizer: byte-level BPE with single digits, and the five special tokens last.
 
 Source: report section 5.1 (49,152 tokens, digit splitter before the GPT-2 pattern, 600,000 rows).
 """

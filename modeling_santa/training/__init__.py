@@ -1,1 +1,1 @@
-"""From text to trained weights: tokenizer, packed corpus, FIM loading, the small CPU loop."""
+"""Train models: fine-tuning, a small loop for CPU and GPU, and nanotron."""

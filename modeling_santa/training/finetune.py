@@ -1,4 +1,4 @@
-"""Fine-tuning of a model folder on packed text: transformers' Trainer, whole or with LoRA, resumable after any kill."""
+"""Fine-tune a model folder with transformers' Trainer, all weights or LoRA; a killed run can go on."""
 
 import json
 import math

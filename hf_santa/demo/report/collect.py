@@ -1,4 +1,4 @@
-"""Gathers what the steps wrote into the report page `OUT/index.html`."""
+"""Gather what the steps wrote into the report page `OUT/index.html`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The demo's report: what one run did, as a single page that loads nothing and runs no script."""
+"""Write the demo's report as one HTML page that loads nothing and runs no script."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the model wrote: how often it ended how, and the samples that say most, each beside its truth."""
+"""Choose the samples that the report shows, each beside its truth, and count how completions ended."""
 
 from collections import Counter
 from collections.abc import Sequence

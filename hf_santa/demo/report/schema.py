@@ -1,4 +1,4 @@
-"""The format of the demo's report: what `render` takes, and the check that a report has it.
+"""Define the format of the demo's report, and check that a report has it.
 
 Numbers are finite and not negative; unknown keys are left alone.
 """

@@ -1,4 +1,4 @@
-"""The sections of the report page, each from its part of a checked report to HTML."""
+"""Write each section of the report page from its part of a checked report."""
 
 from collections.abc import Sequence
 

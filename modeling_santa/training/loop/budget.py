@@ -1,4 +1,4 @@
-"""What a time or a number of operations is worth: the shape of the model and the tokens it reads.
+"""Choose the shape of a model and its number of tokens for a time or a number of operations.
 
 A model that is too large sees too little text, one that is too small learns too little from it. The shapes are steps of one
 ladder; the largest is taken that still sees `TOKENS_PER_PARAMETER` tokens for each of its parameters

@@ -1,4 +1,4 @@
-"""Training checkpoints: safetensors and JSON, never pickles; a folder appears whole or not at all."""
+"""Write and read training checkpoints: safetensors and JSON; a folder appears whole or not at all."""
 
 import json
 import logging

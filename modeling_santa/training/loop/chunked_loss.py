@@ -1,4 +1,4 @@
-"""The next-token loss of a large vocabulary, a few rows at a time, so that the logits stay in the CPU's cache.
+"""Compute the loss over a large vocabulary a few rows at a time, so that it stays in the CPU's cache.
 
 At 2,048 tokens and 4,224 logits cross-entropy over the whole matrix takes 42 ms forward and backward, in chunks of 128
 rows 6 ms (docs/decisions/training.md). On a GPU the chunks are larger, and spare memory.

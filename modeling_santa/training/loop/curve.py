@@ -1,4 +1,4 @@
-"""The learning curve while a run goes on: live in a terminal, a line now and then in a log; trackers only if asked."""
+"""Show the learning curve during a run: live in a terminal, in lines in a log, in a tracker if asked."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""A whole training run: steps, held-out costs and checkpoints, in a time, resumable to the same bytes."""
+"""Train from start to end within a time: steps, held-out losses, checkpoints; a killed run can go on."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Muon with the arithmetic that the machine does well."""
+"""The optimizer Muon, with float32 products where the machine is slow at bfloat16."""
 
 from typing import Any
 

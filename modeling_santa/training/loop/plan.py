@@ -1,4 +1,4 @@
-"""How long and how fast a model is trained, and the optimizers of a plan.
+"""Plan a run: how long, with which learning rates and which optimizers.
 
 Source of the settings: report section 5.1 (Adam 0.9/0.95, weight decay 0.1, clipping at 1.0, 2 % warm-up, cosine).
 """

@@ -1,4 +1,4 @@
-"""How far a run is: by its steps or, where these would take too long, by the time that is left.
+"""Tell how far a run is: by steps or, where they would take too long, by the time that is left.
 
 The learning rate follows this, so that it falls to its end on a slow or busy machine, too. As long as time suffices it
 depends on the steps alone, and the same plan gives the same bytes.

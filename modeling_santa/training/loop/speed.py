@@ -1,4 +1,4 @@
-"""How fast training is, beside what the machine can do: tokens a second and model FLOP utilisation (MFU)."""
+"""Measure training speed: tokens a second, and the share of what the machine can compute (MFU)."""
 
 import time
 from functools import cache

@@ -1,4 +1,4 @@
-"""One training step: forward and backward in micro-batches, on one device or several, then one update of the weights."""
+"""Take one training step: forward and backward in micro-batches, then one update of the weights."""
 
 import logging
 import math

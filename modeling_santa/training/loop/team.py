@@ -1,4 +1,4 @@
-"""The processes that train together: one, or those that torchrun started."""
+"""Let processes train together: one alone, or those that torchrun started."""
 
 import os
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One process of a run of the small loop: `python -m modeling_santa.training.loop.worker RUN.json`.
+"""Run one process of the small loop: `python -m modeling_santa.training.loop.worker RUN.json`.
 
 `hf-santa pretrain` writes the file and, with several processes, starts this by torchrun; alone, it calls `train_run`.
 """

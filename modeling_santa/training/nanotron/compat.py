@@ -1,4 +1,4 @@
-"""Makes nanotron importable, and lets it run on a CPU.
+"""Make nanotron 0.4 importable, and let it run on a CPU.
 
 nanotron 0.4, the newest release that a registry has, imports itself in a circle (its issues 191 and 235), and its Llama
 asks for flash-attn, which our model has no use for. On a machine without a GPU, what it asks of CUDA is given by the CPU.

@@ -1,4 +1,4 @@
-"""What a training run costs, before it starts: parameters, tokens, FLOPs, memory and hours."""
+"""Estimate what a training run costs: parameters, tokens, FLOPs, memory and hours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

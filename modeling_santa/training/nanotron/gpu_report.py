@@ -1,4 +1,4 @@
-"""What `gpu_check.sh` prints: throughput and MFU of a run, and its losses beside those of transformers.
+"""Print what `gpu_check.sh` measures: throughput, MFU, and losses beside those of transformers.
 
 Neither needs nanotron: a run's folder says all.
 """

@@ -1,4 +1,4 @@
-"""Starts a run: what can go wrong is looked at first, then nanotron's processes are started."""
+"""Check everything that can go wrong, then start nanotron's processes."""
 
 import json
 import os

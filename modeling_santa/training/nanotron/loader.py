@@ -1,4 +1,4 @@
-"""Feeds nanotron with FIM samples: which sample comes at which place of which step, and batches of them.
+"""Feed nanotron with FIM samples: which sample is at which place of which step.
 
 The order depends on the seed and the step alone. So a resumed run sees what an uninterrupted one would have seen, and
 the same samples make up a step whatever the number of GPUs.

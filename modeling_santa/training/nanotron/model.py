@@ -1,4 +1,4 @@
-"""SantaCoder as a model of nanotron: the same computation as `modeling_santa.py`, in nanotron's terms.
+"""Define SantaCoder for nanotron: the same computation as `modeling_santa.py`.
 
 Legend of shapes: B sequences, T tokens, H query heads, D width of a head, C width of the model, V vocabulary.
 

@@ -1,4 +1,4 @@
-"""The training recipes: one table from which every file in `training/configs/` is generated.
+"""The training recipes: the table from which every file in `training/configs/` is generated.
 
 Run `python -m modeling_santa.training.nanotron.recipes` after a change; a test compares the files with the table.
 

@@ -1,4 +1,4 @@
-"""A run's configuration as the user gives it: a name or a file, changed by settings, checked key by key.
+"""Read a training configuration, a name or a file, apply changes to it, and check every key.
 
 Needs neither nanotron nor torch, so that a dry run answers at once.
 """

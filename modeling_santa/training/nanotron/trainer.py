@@ -1,4 +1,4 @@
-"""The trainer: nanotron's, with checkpoints that appear whole or not at all, resumption to the bit, and a loss watched.
+"""Train with nanotron: whole checkpoints, resumption to the same bytes, and a check of the loss.
 
 Import this module only after `compat.prepare`.
 """

@@ -1,4 +1,4 @@
-"""One process of a training run: `python -m modeling_santa.training.nanotron.worker CONFIG --corpus … --out …`.
+"""Run one process: `python -m modeling_santa.training.nanotron.worker CONFIG --corpus … --out …`.
 
 `hf-santa train` starts it, alone or one per GPU under torchrun. Exit code 3 says that training had to stop, 2 that the
 configuration or the corpus is not right, each with a message that says why.
