@@ -23,7 +23,10 @@ _DSN = re.compile(rb"[^\s:@/\"'`]+")
 _ELEMENT = re.compile(rb"[^<\r\n\]]*")
 _SEPARATED = re.compile(rb",[ \t]*[\r\n][ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
-_GOES_ON = re.compile(rb"[\"'`],[ \t]*\r?\n[ \t]*[bruBRU]?[\"'`]")
+_GOES_ON = re.compile(rb"[\"'`],[ \t]*\r?\n[ \t]*[^\r\n\])}]")
+_NUMBERED = re.compile(rb"[\"'`],[ \t]*[0-9]")  # a table: ("password", "73616c74", 20, 1)
+_BARE_NAME = re.compile(rb"[A-Za-z0-9_.-]*[ \t]*,")
+_IS_NAME = re.compile(rb"[\"'`][ \t]*:(?!:)")
 _OF_CALL = re.compile(rb"[A-Za-z0-9_]\)+[ \t]*[=!:]")  # hash(key) == "..."
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
@@ -57,7 +60,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         stop = _END_OF[place](data, start)
     if stop is None or not start < stop <= start + _MAX_VALUE or (place == "element" and _is_closing(data, begin)):
         return None
-    if opened and _OF_CALL.search(matched):
+    if opened and (_OF_CALL.search(matched) or _is_argument(data, begin, matched, stop)):
         return None
     # `("name", "value")` is a name with its value; in `"a", "name", "value"` nobody knows.
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(
@@ -65,7 +68,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
     ).endswith(b"(")
     is_listed = is_listed or _PROSE.search(matched) is not None  # a sentence: pass `name`
     is_separated = _SEPARATED.search(matched) is not None
-    is_listed = is_listed or (is_separated and _GOES_ON.match(data, stop) is not None)
+    is_listed = is_listed or (_GOES_ON if is_separated else _NUMBERED).match(data, stop) is not None
     return Assignment(
         data[start:stop].decode("utf-8", "replace"),
         start,
@@ -75,6 +78,14 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         is_listed,
         is_separated,
     )
+
+
+def _is_argument(data: bytes, begin: int, matched: bytes, stop: int) -> bool:
+    """Return whether a literal behind a comma is another argument (`f(key, "x")`) or the next name (`key, "x": 1`)."""
+    if b"," not in matched:
+        return False
+    is_bare = _BARE_NAME.match(matched) is not None and not name_at(data, begin, begin + len(matched)).isupper()
+    return is_bare or _IS_NAME.match(data, stop) is not None
 
 
 def _is_closing(data: bytes, begin: int) -> bool:

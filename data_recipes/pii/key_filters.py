@@ -119,6 +119,8 @@ def is_sequence(value: str) -> bool:
     """
     plain = value.lower().replace("-", "")
     steps = sum(ord(b) - ord(a) == 1 for a, b in pairwise(plain))
+    if _HEX.match(plain) and not len(plain) % 2 and plain.isalnum() and plain[1:2] != "x":
+        steps = max(steps, 2 * sum(b - a == 1 for a, b in pairwise(bytes.fromhex(plain))))  # 000102030405
     least = _FEW_DIGITS if _UUID.match(value) else _FEWEST if len(plain) >= _SHORT_HEX else 0
     return 3 * steps > len(plain) or len(set(plain)) <= least
 

@@ -39,7 +39,7 @@ _PUBLIC_VALUE = re.compile(
     r"AAAA[A-Z][0-9]N|AAAAE2VjZHNh|AAAAC3Nz|MII[A-Z][A-Za-z0-9]{2}ANBg|MFkwEwYH|MCowBQYD|LS0tLS1CRUdJTiBD"
     r"|sha(?:1|256|384|512)-|data:"
 )
-_URL = re.compile(r"://|\A[./~]{0,2}/[A-Za-z]|\A[A-Za-z]:\\|@[a-z0-9-]+\.[a-z]")
+_URL = re.compile(r"://|\A(?:[0-9A-Fa-f]{2}:){2}|\A[./~]{0,2}/[A-Za-z]|\A[A-Za-z]:\\|@[a-z0-9-]+\.[a-z]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|\Z)")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:(?:\.|::|->|/|-)[A-Za-z_][A-Za-z0-9_]*)+\Z")
 _WORDS = re.compile(r"[A-Za-z]+[0-9]?(?:[-_./ :][A-Za-z]+[0-9]?)*\Z")
@@ -57,12 +57,13 @@ _CONSTANT = re.compile(r"[A-Z_]+\Z")
 _EXCLAIMED = re.compile(r"[A-Za-z0-9]{3,}(?:![A-Za-z0-9]+)*!?\Z")  # `sommer!nacht`; no operator has this form
 _MADE_UP = re.compile(r"(?=.*[0-9]{3})(?=.*[!@#^&*])(?!.*(?i:your|example|change))[\x21-\x7e]{10,}\Z")
 _TYPE_NAME = re.compile(
-    r"(?:u?int|float|utf|str|string|varchar|char|text|sha|md|aes|base|vec|bool)[0-9]{1,3}\Z", re.IGNORECASE
+    r"(?:u?int|float|utf|str|string|varchar|char|text|sha|md|aes|base|vec|bool)(?:[0-9]{1,3}|\([0-9, ]{1,8}\))\Z",
+    re.IGNORECASE,
 )
 _USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,40}\Z")
 _NO_USER = re.compile(r"(?i:user|name|login|admin|root|test|example|your|email|account)|[a-z][A-Z]|\.\w+\.|_id\Z")
 # Texts of other languages, written in escapes; formats and expressions; versions; paths of the registry; words with "=".
-_ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[89A-Fa-f][0-9A-Fa-f]")
+_ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\x[89A-Fa-f][0-9A-Fa-f]|&#x?[0-9A-Fa-f]+;")
 _FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!\[(][^{}]*)?\}")
 _EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\\[dws][+*{]")
 _NO_VALUE = re.compile(
@@ -70,7 +71,9 @@ _NO_VALUE = re.compile(
     r"|(?:ENC|NACL|PKCS7|GPG)[\[(]|/[0-9a-fA-F]{8}-|(?i:aes|sha|hmac|rsa|des|ecdsa)[-_]?[0-9]{2,5}[-_A-Za-z0-9]{0,12}\Z"
 )
 _SENTENCE = re.compile(r"[A-Za-z,.!?'{}\":]+(?: [A-Za-z0-9,.!?'{}\":-]+)+\s*\Z")
-_OF_THING = re.compile(r"(?<![Ss]ecret)(?:I[dD]|[_.-]id)\Z")  # credentialsId; Vault's secret_id is a secret
+_OF_THING = re.compile(
+    r"(?<![Ss]ecret)(?:I[dD]|[_.-]id)(?:_?(?:hex|b64|base64|str))?\Z"
+)  # credentialsId; Vault's secret_id is a secret
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _LONG, _SHORT = 20, 16
 # Random letters and digits have about -1.2 each.
@@ -85,7 +88,8 @@ def is_value(role: str, name: str, found: Assignment) -> bool:
         return is_plain and _is_user(value) and not is_replacement("USERNAME", value)
     if role == "PASSWORD":
         is_sure = found.is_quoted and not found.is_call
-        return _is_password(value, is_sure=is_sure) and not is_replacement("PASSWORD", value)
+        is_number = _HEX.match(value) and _OF_THING.search(name)
+        return not is_number and _is_password(value, is_sure=is_sure) and not is_replacement("PASSWORD", value)
     if not _PRINTABLE.match(value) or any(shape.match(value) for shape in (_PUBLIC_VALUE, _NO_VALUE)):
         return False
     if any(shape.search(value) for shape in (_INTERPOLATED, _ESCAPED_LETTER, _EXPRESSION)):
@@ -144,6 +148,8 @@ def _is_something_else(core: str, name: str) -> bool:
 def _is_random(core: str, found: Assignment, *, is_strong: bool) -> bool:
     digits = sum(map(str.isdigit, core))
     is_bare = not found.is_quoted or found.is_call
+    if found.is_call and not is_strong and not (core.isalnum() and len(core) >= _LONG):
+        return False  # a look at what a name stands for: get_key("…")
     is_path = _PATH.match(core) is not None and digits * 8 < len(core) and not is_certain(core)
     if is_path or is_of_words(core) or (is_bare and (digits < 2 or len(core) < _SHORT)):
         return False
@@ -194,7 +200,8 @@ def _is_password(value: str, *, is_sure: bool) -> bool:
 def _is_literal_password(value: str) -> bool:
     if value.isalpha():
         return value.isascii() and looks_random(value)
-    return not _WORDS.match(value) or value[-1].isdigit()
+    plain = value.strip("_")
+    return not _WORDS.match(plain) or plain[-1].isdigit()
 
 
 def _is_bare_password(value: str) -> bool:

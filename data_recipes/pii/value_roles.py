@@ -38,13 +38,13 @@ _STRONG = re.compile(
     r"|(?:^|_)(?:api|app|secret|access|private|auth|client|consumer|signing|sign|encryption|crypt|crypto|master|account"
     r"|license|deploy|service|session|shared|preshared|jwt|hmac|fernet|cookie|validation|decryption|machine|server|sdk"
     r"|webhook|write|admin|user|rest|subscription|internal|upgrade|instrumentation|storage|integration|project|developer"
-    r"|partner|merchant|vapid|otp|security|wg|encrypted|aes|rsa|maps|registration)_?key$"
+    r"|partner|merchant|vapid|otp|security|wg|encrypted|aes|rsa|maps|registration|openssl)_?key$"
 )
 _WEAK = re.compile(
     r"(?:^|_)(?:keys?|nonce|seed|session|cookie|auth|authorization|bearer|api|access|client|cert|certificate|licen[cs]e)$"
 )
 _PASSWORD = re.compile(
-    r"(?:^|_)[a-z0-9]{0,12}(?:password|passwd|passwort|passphrase|passcode|pwd|pswd)$"
+    r"(?:^|_)[a-z0-9]{0,12}(?:password|passwd|passwort|pass_?phrase|passcode|pwd|pswd)$"
     r"|(?:^|_)(?:db|smtp|ssh|mail|mysql|pg|redis|require|ftp|ldap|user|root|admin|bind|key|store|my|auth|http|vnc|proxy"
     r"|sudo|become|wifi|imap|pop|mqtt|amqp|rabbit|mongo|sql|basic|login)?(?:pass|pw)$|(?:^|_)psk$"
 )

@@ -178,10 +178,21 @@ def test_translations_formats_and_paths_are_no_keys(text):
         "https://oauth2:my-token@gitlab.com/x.git",
         "https://some_user:$SOME_BASH_VARIABLE@some.website.com",
         f"data:font/woff2;base64,{64 * 'aB3d'}/EAABTSgAAAADFAgAABAAUHAAABAFSEgAAHQArCwAAJHcAA{64 * 'aB3d'}",
+        "secret = unhexlify('000102030405060708090a0b0c0d0e0f')",
+        f"psk_id_hex = '{HEX[:44]}'",
+        "2a:88:ab:3c:07:dc:a7:5a:db:6e:5e:32:d8:51:40:\n22:4b:5f:5b",
+        'ct = encrypt(ref, passphrase, "PBKDF2WithHMAC-SHA224AndAES128-CBC")',
+        'only = {"passphrase": passphrase,\n        "use_pkcs8": None}',
+        "hyperdb.Password: 'VARCHAR(255)',",
+        '("password", "78578E5A5D63CB06", 16, 1000, SHA1),',
+        'clone_key("inc-cbb1eca3bafafbbb3e8b2419c4eebb387", 123)',
+        'access: "&#x2303;&#x2325;"',
+        'SALT = "\\U0001f9c2"',
+        'var gw, pw = "__storage_test__";',
         'FORBIDDEN = (\n    "password",\n    "argon2",\n    "pbkdf2",\n)',
     ],
 )
-def test_placeholders_accounts_and_parts_of_pictures_are_no_secrets(text):
+def test_placeholders_arguments_and_parts_of_pictures_are_no_secrets(text):
     """Kinds that were found in packages nobody had looked at before, each by another writing of it."""
     assert [] == values(text, ALL)
 
