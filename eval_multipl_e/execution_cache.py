@@ -121,6 +121,6 @@ class KeptOutcomes:
 def _parsed(line: str) -> dict[str, object] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("key"), str) else None

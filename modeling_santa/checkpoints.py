@@ -20,6 +20,7 @@ from modeling_santa.checkpoints_nanotron import (
 from modeling_santa.configuration_santa import SantaConfig
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
+from modeling_santa.json_files import check_fields, read_object
 from modeling_santa.layouts_santa import canonical_fields, is_original, to_canonical, to_original
 from modeling_santa.weights_santa import read_weights
 
@@ -131,7 +132,11 @@ def _special_ids(tokenizer: Path) -> dict[str, Any]:
     path = tokenizer / "tokenizer.json"
     if not path.is_file():
         return {}
-    ids = {token["content"]: token["id"] for token in json.loads(path.read_text())["added_tokens"]}
+    advice = "Train or download it again."
+    tokens = read_object(path, {"added_tokens": list}, advice)["added_tokens"]
+    for token in tokens:
+        check_fields(path, token, {"content": str, "id": int}, advice, ", added_tokens")
+    ids = {token["content"]: token["id"] for token in tokens}
     end = ids.get(TOKENS.end_of_text)
     return {"bos_token_id": end, "eos_token_id": end, "pad_token_id": ids.get(TOKENS.pad)}
 
@@ -146,11 +151,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
         raise ModelError(f"{folder} has no config.json ({found}). Name the folder of a saved model.")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path} is not JSON ({error}). Save or download the model again.") from error
-    return config
+    return read_object(path, {}, "Save or download the model again.")
 
 
 def _name_tokenizer_class(folder: Path) -> None:
@@ -158,7 +159,7 @@ def _name_tokenizer_class(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     if not ((folder / "tokenizer.json").is_file() and path.is_file()):
         return
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = read_object(path, {}, "Save or download the tokenizer again.")
     if str(fields.get("tokenizer_class", "GPT2Tokenizer")).startswith("GPT2"):
         fields["tokenizer_class"] = "PreTrainedTokenizerFast"
         path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

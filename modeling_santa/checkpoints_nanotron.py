@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.json_files import read_object
 from modeling_santa.layouts_santa import PREFIX, check, expected_shapes
 
 FIELDS = {
@@ -72,10 +73,7 @@ def read_nanotron_config(folder: Path) -> dict[str, Any]:
         ValueError: it is not SantaCoder's.
     """
     path = folder / "model_config.json"
-    try:
-        raw = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}). Name the folder of one checkpoint.") from error
+    raw = read_object(path, {}, "Name the folder of one checkpoint.")
     missing = sorted(set(FIELDS) - raw.keys())
     if missing or not raw.get("is_santa_config"):
         raise ModelError(

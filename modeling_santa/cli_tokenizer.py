@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.json_files import read_object
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -130,7 +131,7 @@ def _recipe_of(arguments: argparse.Namespace) -> str | None:
     if arguments.recipe or not funnel.is_file():
         asked: str | None = arguments.recipe
         return asked
-    recipes: dict[str, Any] = json.loads(funnel.read_text()).get("recipes", {})
+    recipes: list[str] = read_object(funnel, {"recipes": list}, "Run `hf-santa data run` again.")["recipes"]
     return next(iter(recipes), None)
 
 
@@ -149,7 +150,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    from modeling_santa.corpus.shards import read_tokens
+    from modeling_santa.corpus.shards import AGAIN, read_tokens
     from modeling_santa.tokenizer.encoder import Encoder
     from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, tokenizer_digest
 
@@ -164,7 +165,7 @@ def _about(folder: Path) -> dict[str, Any]:
             "encoder": Encoder(tokenizer).reason or "compiled",
         }
     tokens = read_tokens(folder)
-    about = json.loads((folder / "corpus.json").read_text())
+    about = read_object(folder / "corpus.json", {}, AGAIN)
     return {
         "files": about["documents"],
         "tokens": len(tokens),

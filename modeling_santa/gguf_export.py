@@ -143,7 +143,7 @@ def _read_tokenizer(folder: Path) -> dict[str, Any]:
             and not pieces[-1]["add_prefix_space"]
         )
         _ = model["vocab"].items(), model["merges"][:0], [token["id"] for token in found["added_tokens"]]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ModelError(f"export_gguf: {path} is no tokenizer ({error!r}). Train or download it again.") from error
     if not is_known:
         raise ModelError(

@@ -98,7 +98,7 @@ def _shards(index: Path) -> list[str]:
     """Return the files that an index names, which have to be files beside it."""
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{index} is no index of a sharded checkpoint ({error}). Download it again.") from error
     for shard in shards:
         if Path(shard).name != shard or shard.startswith("."):

@@ -104,8 +104,8 @@ def _records(item: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[tuple
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path} line {number}: not JSON ({error.msg}). Write one JSON object a line.") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} line {number}: not JSON ({error}). Write one JSON object a line.") from error
         if not isinstance(record, dict):
             raise DataError(f"{path} line {number}: {type(record).__name__} is not a JSON object. Write one a line.")
         yield str(record.get("benchmark") or stem), f"{path} line {number}", record

@@ -43,7 +43,7 @@ def read_marker(marker: Path) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         record = json.loads(marker.read_text("utf-8"))
         return dict(record["outputs"]), dict(record["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{marker}: no readable marker of a finished step. Run again.") from error
 
 
@@ -53,8 +53,8 @@ def finished(marker: Path, key: str) -> tuple[dict[str, Any] | None, str]:
         return None, ""
     try:
         record = json.loads(marker.read_text("utf-8"))
-        done_key, sums, facts = record["key"], record["outputs"], record["facts"]
-    except (ValueError, KeyError, TypeError):
+        done_key, sums, facts = record["key"], dict(record["outputs"]), dict(record["facts"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None, f"{marker.name} is unreadable"
     if done_key != key:
         return None, "the input or the settings have changed"

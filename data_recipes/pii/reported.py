@@ -83,7 +83,7 @@ def read_baseline(path: str | None) -> Counter[tuple[str, str]]:
         return Counter()
     try:
         table: Any = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as a baseline ({error}). Write one with --write-baseline.") from error
     known = table.get("known") if isinstance(table, dict) else None
     if not isinstance(known, list) or table.get("version") != BASELINE_VERSION:

@@ -189,7 +189,7 @@ def _about(member: _Member) -> dict[str, Any]:
     if member.path.endswith("package.json"):
         try:
             record = json.loads(member.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return _npm(record) if isinstance(record, dict) else {}
     fields = BytesHeaderParser(policy=compat32).parsebytes(member.data)

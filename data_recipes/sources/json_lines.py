@@ -80,7 +80,7 @@ class JsonLines:
             raise DataError(f"{self._path}: line {number} is longer than {_LINE_BYTES:,} bytes. Write a file a line.")
         try:
             record = json.loads(line)
-        except ValueError as error:  # UnicodeDecodeError among them
+        except (ValueError, RecursionError) as error:  # UnicodeDecodeError among them
             raise DataError(f"{self._path}: line {number} is no JSON ({error}). Write one object a line.") from error
         if not isinstance(record, dict):
             seen = type(record).__name__

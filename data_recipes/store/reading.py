@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from data_recipes.disk.files import PathLike
@@ -54,7 +55,7 @@ def read_funnel(store: PathLike) -> dict[str, Any]:
     advice = "It was damaged, or written by another version: run `hf-santa data run` again."
     try:
         found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not readable as JSON ({error}). {advice}") from error
     if is_guessable(found):
         _warn_of_guesses(str(store))
@@ -104,9 +105,9 @@ def mismatch(value: Any, shape: Any, place: str = "it") -> str | None:
     >>> mismatch({"a": [1, "x"]}, {"a": [int]})
     "a[1] is 'x', expected int"
     """
-    if isinstance(shape, type):
+    if isinstance(shape, type | UnionType):
         is_right = isinstance(value, shape) and not (shape is int and isinstance(value, bool))
-        return None if is_right else f"{place} is {_short(value)}, expected {shape.__name__}"
+        return None if is_right else f"{place} is {_short(value)}, expected {getattr(shape, '__name__', shape)}"
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{place} is {_short(value)}, expected a list"

@@ -202,7 +202,7 @@ def _kept(handle: int, out: Path, batches: Sequence[Sequence[Any]]) -> tuple[int
 def _parsed(line: bytes, out: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvalError(
             f"Line {number} of {out} is no JSON. Something else wrote to it; give another --out."
         ) from error

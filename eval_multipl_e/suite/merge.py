@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.files import read_results_file
 from eval_multipl_e.suite.grade import summed
 from eval_multipl_e.suite.problems import read_rows
 from eval_multipl_e.suite.shards import Shard, read_settings, settings_path, write_whole
@@ -49,7 +50,7 @@ def merge_completions(paths: Sequence[Path], out: Path) -> int:
 
 def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
     """Return the results that an unsharded scoring would have given, times aside."""
-    found = [_read_results(path) for path in paths]
+    found = [read_results_file(path) for path in paths]
     ours = (
         "task",
         "problems_sha256",
@@ -90,17 +91,6 @@ def merge_results(paths: Sequence[Path]) -> dict[str, Any]:
     missing = [row for number in order for row in found[number].get("missing_toolchains", [])]
     merged = summed(results, {**about, **ran}, {row["language"] for row in missing if row["whole_language"]})
     return {**merged, **({"settings": found[0]["settings"]} if "settings" in found[0] else {})}
-
-
-def _read_results(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        Shard(*found["shard"])
-        if not isinstance(found["results"], list):
-            raise EvalError("'results' is no list")  # one message for all that is wrong
-    except (KeyError, TypeError, ValueError) as error:
-        raise EvalError(f"{path} is no results file of `hf-santa eval score`: {error!r}.") from error
-    return dict(found)
 
 
 def _checked(paths: Sequence[Path], abouts: Sequence[Mapping[str, Any]]) -> list[int]:

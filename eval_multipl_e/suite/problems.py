@@ -93,7 +93,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise EvalError(f"Line {number} of {path} is no JSON: {error}. Give one object a line.") from error
         if type(row) is not dict:
             raise EvalError(f"Line {number} of {path} is {type(row).__name__}. Give one JSON object a line.")

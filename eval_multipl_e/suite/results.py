@@ -1,12 +1,12 @@
 """Read results files of a model: a row for each number, with its interval and how it was measured."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.files import read_results_file
 from eval_multipl_e.suite.tasks import KNOWN_PROBLEMS, task_of
 
 _REPORT_TEMPERATURES = {"pass@1": 0.2, "pass@10": 0.8, "pass@100": 0.8}
@@ -60,18 +60,16 @@ def _place(row: Measured) -> tuple[Any, ...]:
 
 
 def _results(path: Path) -> dict[str, Any]:
+    found = read_results_file(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        task_of(found["task"])
-        is_empty = not found["intervals"] or not found["results"]
-        is_shard = found["shard"] != [0, 1]
-    except (KeyError, TypeError, ValueError) as error:
-        raise EvalError(f"{path} can't be reported: {error!r}. Give results of `score` or `merge`.") from error
-    if is_shard:
+        task_of(found.get("task") or "of no name")
+    except EvalError as error:
+        raise EvalError(f"{path} can't be reported: {error}") from error
+    if found["shard"] != [0, 1]:
         raise EvalError(f"{path} is shard {found['shard']} alone. Merge all shards first.")
-    if is_empty:
+    if not found["intervals"] or not found["results"]:
         raise EvalError(f"{path} holds no score. Was every toolchain missing?")
-    return dict(found)
+    return found
 
 
 def _measured(found: Mapping[str, Any]) -> list[Measured]:

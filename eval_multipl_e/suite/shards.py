@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.files import read_settings_file
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,7 @@ def read_settings(completions: Path) -> dict[str, Any] | None:
     path = settings_path(completions)
     if not path.exists():
         return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        Shard(*found["shard"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise EvalError(f"{path} is no settings file of `hf-santa eval complete`: {error!r}.") from error
-    return dict(found)
+    return read_settings_file(path)
 
 
 def write_whole(path: Path, text: str) -> None:

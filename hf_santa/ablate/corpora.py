@@ -12,7 +12,7 @@ from typing import Any
 from data_recipes.errors import DataError
 from hf_santa.ablate.variants import VARIANTS, Scale
 from hf_santa.errors import HfSantaError
-from hf_santa.files import write_json
+from hf_santa.files import read_json, write_json
 from hf_santa.measures import is_held_back
 from hf_santa.problems import PROBLEMS
 
@@ -36,7 +36,7 @@ def prepare(
     rows = out / "rows" if stars is None else with_stars(out / "rows", stars, out / "rows-with-stars")
     key = hashlib.sha256(_sums(rows) + json.dumps(vars(scale)).encode()).hexdigest()
     about = out / "corpora.json"
-    if about.is_file() and (found := json.loads(about.read_text()))["key"] == key:
+    if about.is_file() and (found := read_json(about, {"key": str, "volumes": dict, "lacking": dict}))["key"] == key:
         return found["volumes"], found["lacking"]
     wanted = ["near_dedup", "near_dedup_alt", "comments", "final"]
     # The report's base had gone through The Stack's near-deduplication, so every variant here has, too.

@@ -1,13 +1,12 @@
 """Train one model of the ablation, and measure it on what all variants share."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_santa.ablate.corpora import held_rows
 from hf_santa.ablate.variants import Scale, Variant
-from hf_santa.files import write_json
+from hf_santa.files import read_json, write_json
 from hf_santa.measures import bits_per_byte, graded, hits_of, infilled, line_tasks, loss_of
 from hf_santa.sampling import model_sampling
 
@@ -78,7 +77,7 @@ def train_one(
     run = out / "runs" / f"{variant.name}-seed{seed}"
     identity = {**vars(variant), "seed": seed, **settings}
     if (run / "result.json").is_file():
-        found: dict[str, Any] = json.loads((run / "result.json").read_text())
+        found: dict[str, Any] = read_json(run / "result.json", {"identity": dict})
         if found["identity"] == identity:
             return found
     tokenizer = load_tokenizer(out / "tokenizer")

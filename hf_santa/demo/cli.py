@@ -127,13 +127,14 @@ def _budget(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     if arguments.minutes is None:
         return {"shape": SHAPE, "train_tokens": arguments.train_tokens, "max_minutes": arguments.max_minutes}
-    from hf_santa.files import write_json
+    from hf_santa.errors import HfSantaError
+    from hf_santa.files import read_json, write_json
     from modeling_santa.training.loop.budget import RESERVE, choose, flops_a_second
     from modeling_santa.training.loop.team import join
 
     path, found = arguments.out / "budget.json", {}
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        found = json.loads(path.read_text())
+    with contextlib.suppress(HfSantaError):  # what is damaged is chosen anew
+        found = read_json(path, {"minutes": float | int, "shape": dict, "train_tokens": int})
     if found.keys() != {"minutes", "shape", "train_tokens"} or found["minutes"] != arguments.minutes:
         choice = choose(flops_a_second(join("cpu")) * 60 * arguments.minutes * RESERVE)
         arguments.out.mkdir(parents=True, exist_ok=True)

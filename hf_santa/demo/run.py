@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from data_recipes.store.reading import mismatch
 from hf_santa.demo.steps import DemoError, DemoStep, manifest, stamp_path, why_stale, write_stamp
 from hf_santa.files import write_json
 from hf_santa.interrupt import deaf_children, end_descendants
@@ -117,6 +118,6 @@ def locked(out: Path) -> Iterator[None]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return found
+    return found if mismatch(found, {...: {"seconds": float | int, "peak_rss_mb": int}}) is None else {}

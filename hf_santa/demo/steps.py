@@ -185,7 +185,7 @@ def why_stale(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str | N
         if stamp["fingerprint"] != fingerprint(out, step, settings):
             return "settings, code or inputs changed"
         return _damage(out, stamp["files"])
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "its stamp cannot be read"
     except FileNotFoundError:
         return "a step it needs is not done"

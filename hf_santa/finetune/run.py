@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError
-from hf_santa.files import sha256, write_json
+from hf_santa.files import read_json, sha256, write_json
 from hf_santa.measures import (
     bits_per_byte,
     graded,
@@ -170,7 +170,7 @@ def _begin(request: FinetuneRequest, seq_len: int, files: list[str]) -> None:
         wanted.pop(name)
     path = request.out / "settings.json"
     if path.is_file():
-        found = json.loads(path.read_text())
+        found = read_json(path, {})
         other = next((name for name in {**found, **wanted} if found.get(name) != wanted.get(name)), None)
         if other is not None:
             raise HfSantaError(
@@ -191,7 +191,9 @@ def _packed(out: Path, tokenizer: Any, kept: list[dict[str, Any]], held: list[di
 def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: Any, bytes_of: Any) -> dict[str, Any]:
     """Measure a folder on the held-back files, or read what was measured before."""
     if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = read_json(
+            path, {"exact_match": dict, "bits_per_byte": float, "infilling": dict, "hits": list}
+        )
         return found
     import torch
     from transformers import AutoTokenizer

@@ -13,12 +13,14 @@ from typing import Any
 
 from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError, IncompleteError
-from hf_santa.files import write_json
+from hf_santa.files import read_json, write_json
 from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
 
 TOKENIZER_BYTES = 30_000_000
 MAX_EPOCHS = 4.0
 WORKER = "modeling_santa.training.loop.worker"
+_RUN = {"config": dict, "plan": {"batch_size": int}, "fim": dict, "seq_len": int, "device": str}
+_TRAINED = {"steps": int, "seconds": float, "is_timed_out": bool}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def run(request: PretrainRequest, say: Callable[[str], None] = print) -> dict[st
     if not file.is_file():
         _plan(request, dataset, file, say)
     _train(request, file)
-    trained = json.loads((out / "trained" / "run.json").read_text())
+    trained = read_json(out / "trained" / "run.json", _TRAINED)
     late = " stopped_by=time" if trained["is_timed_out"] else ""
     say(f"step=train steps={trained['steps']} seconds={trained['seconds']:.0f}{late}")
     result = _measured(request, dataset, file, trained)
@@ -106,7 +108,7 @@ def _begin(request: PretrainRequest) -> None:
     wanted = {name: value for name, value in asdict(request).items() if name not in free}
     wanted = json.loads(json.dumps(wanted, default=str))
     path = request.out / "settings.json"
-    if path.is_file() and (found := json.loads(path.read_text())) != wanted:
+    if path.is_file() and (found := read_json(path, {})) != wanted:
         other = next(name for name in wanted if found.get(name) != wanted[name])
         raise HfSantaError(
             f"{request.out} was begun with {other}={found.get(other)!r}, and now it is {wanted[other]!r}. Give another --out, "
@@ -203,7 +205,7 @@ def _train(request: PretrainRequest, file: Path) -> None:
     """Run the training, here or in several processes; what the user may change from one start to the next goes in here."""
     from modeling_santa.training.loop.worker import train_run
 
-    about = json.loads(file.read_text())
+    about = read_json(file, _RUN)
     about["plan"] |= {
         "micro_batch": request.micro_batch,
         "checkpoint_activations": request.checkpoint_activations,
@@ -236,7 +238,7 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
     from modeling_santa.tokenizer.train import load_tokenizer, token_bytes
     from modeling_santa.training.loop.loop import heldout_bits
 
-    out, run = file.parent, json.loads(file.read_text())
+    out, run = file.parent, read_json(file, _RUN)
     shutil.rmtree(out / "model", ignore_errors=True)
     stage_model(out / "trained", out / "tokenizer", out / "model")
     model = SantaForCausalLM.from_pretrained(out / "model", dtype=torch.float32).eval()

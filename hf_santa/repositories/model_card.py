@@ -1,6 +1,5 @@
 """Write the model's card and its scores for the Hub; every number comes from a results file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hf_santa.files import read_json
 from hf_santa.repositories.write import PACKAGES
 
 LICENSE_LINK = "https://huggingface.co/spaces/bigcode/bigcode-model-license-agreement"
@@ -64,7 +64,7 @@ def write_model_card(
     index = model_index(rows, words.title) if rows else []
     if demo:
         index = _joined(words.title, index, _demo_index(demo))
-    config = json.loads((model / "config.json").read_text())
+    config = read_json(model / "config.json", _CONFIG, "Save the model again.")
     languages = [entry["lang"] for entry in funnel["funnel"]] if funnel else []
     header = {
         **words.header(),
@@ -92,6 +92,21 @@ def write_model_card(
     for name, content in eval_results_files(rows).items() if rows else ():
         (model / ".eval_results").mkdir(exist_ok=True)
         (model / ".eval_results" / name).write_text(content)
+
+
+_CONFIG = dict.fromkeys(("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"), int) | {"multi_query": bool}
+MEASURES = {
+    "parameters": int,
+    "tokens": int,
+    "fim_rate": float | int,
+    "heldout_files": int,
+    "bits_per_byte": float,
+    "unigram_bits_per_byte": float,
+}
+"""What the card tells of a training's `measures.json`: types by key."""
+_SHARE = {"value": float, "low": float, "high": float, "tasks": int}
+DEMO = {"completions": {"results": [{"problem": int}], "intervals": dict}, "infill_exact_match": {"all": _SHARE}}
+"""What the card tells of a demo's `results.json`: types by key."""
 
 
 def _words(names: Sequence[str]) -> str:

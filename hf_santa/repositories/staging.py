@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_recipes.store.reading import mismatch, read_funnel
 from data_recipes.store.training_index import write_seen_index
-from hf_santa.files import write_json
+from hf_santa.files import read_json, write_json
 from hf_santa.repositories.clean_process import START_LIMIT_S
 from hf_santa.repositories.guard import check_folder
 from hf_santa.repositories.kinds import KINDS, Kind, ReleaseError, digest_of
 from hf_santa.repositories.lint import check_card
-from hf_santa.repositories.model_card import CardWords, write_model_card
+from hf_santa.repositories.model_card import DEMO, MEASURES, CardWords, write_model_card
 from hf_santa.repositories.static_space import stage_static_space
 from hf_santa.repositories.verify import verify
 from hf_santa.repositories.write import stage_dataset, stage_metric, stage_model, stage_space
@@ -100,9 +101,9 @@ def checked(kind: Kind, out: Path, *, is_anew: bool = False, start_limit_s: floa
 def _noted(out: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((out / VERIFIED).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return found
+    return found if mismatch(found, {...: {"sha256": str, "seen": str}}) is None else {}
 
 
 def _write(kind: Kind, sources: Sources, out: Path) -> None:
@@ -136,18 +137,15 @@ def _write_model(sources: Sources, folder: Path) -> None:
     write_model_card(
         folder,
         words=sources.words,
-        measures=_read(measures),
-        funnel=_read(funnel),
-        demo=_read(demo),
+        measures=_read(measures, MEASURES),
+        funnel=read_funnel(sources.store) if funnel and funnel.is_file() else None,
+        demo=_read(demo, DEMO),
         results=sources.results,
     )
 
 
-def _read(path: Path | None) -> dict[str, Any] | None:
+def _read(path: Path | None, shape: dict[str, Any]) -> dict[str, Any] | None:
     if path is None or not path.is_file():
         return None
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}. Make it again.") from error
+    found: dict[str, Any] = read_json(path, shape, "Make it again.")
     return found

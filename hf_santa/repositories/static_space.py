@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import json
 import logging
 import math
 import runpy
@@ -16,7 +15,7 @@ from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.store.training_index import write_seen_index
-from hf_santa.files import write_json
+from hf_santa.files import read_json, write_json
 from hf_santa.repositories.kinds import split_card
 from hf_santa.repositories.write import StageError, fresh_folder, move_into_place, space_source
 from modeling_santa.gguf_export import GgufType, export_gguf
@@ -66,7 +65,7 @@ def stage_static_space(
         )
     if not done.can_infill:
         raise StageError(f"space: the tokenizer of {model} has no fill-in-the-middle tokens, and the page fills gaps.")
-    context = json.loads((model / "config.json").read_text("utf-8"))["n_positions"]
+    context = read_json(model / "config.json", {"n_positions": int}, "Save the model again.")["n_positions"]
     card = (model / "README.md").read_text("utf-8") if (model / "README.md").is_file() else ""
     about = {
         "name": next((line[2:] for line in card.splitlines() if line.startswith("# ")), model.resolve().name),

@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
+from hf_santa.files import read_json
 from hf_santa.repositories.kinds import with_header
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -41,7 +42,11 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
     for name in MODEL_CODE:
         _copy(PACKAGES / "modeling_santa" / name, partial / name)
         check_hub_imports(partial / name)
-    config = json.loads((partial / "config.json").read_text())
+    config = read_json(
+        partial / "config.json",
+        {f"{token}_token_id": int | None for token in ("bos", "eos", "pad")},
+        "Save the model again.",
+    )
     generation = {
         "bos_token_id": config["bos_token_id"],
         "eos_token_id": config["eos_token_id"],

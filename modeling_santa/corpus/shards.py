@@ -19,12 +19,14 @@ from tokenizers import Tokenizer
 
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
+from modeling_santa.json_files import check_fields, read_object, read_objects
 from modeling_santa.tokenizer.encoder import Encoder
 from modeling_santa.tokenizer.train import tokenizer_digest
 
 SHARD_TOKENS = 1 << 25  # 64 MiB
 BATCH_BYTES = 8 << 20  # of text encoded at once
 AGAIN = "Pack it again."
+_SHARD = {"file": str, "documents": int, "tokens": int, "text_bytes": int, "sha256": str, "texts_blake2b": str}
 
 
 def pack(
@@ -182,7 +184,7 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     index = out / "index.jsonl"
     if not index.is_file():
         return _fresh(out, header)
-    found, *shards = (json.loads(line) for line in index.read_text().splitlines())
+    found, shards = _index(out)
     if "tokenizer_digest" not in found:
         raise ModelError(f"pack: {out} was begun by an older hf-santa. Remove it, or give another folder.")
     if found != header:
@@ -199,6 +201,16 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
             write_whole(index, "".join(json.dumps(line) + "\n" for line in (header, *shards[:number])))
             return shards[:number]
     return shards
+
+
+def _index(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the header of a corpus, and its finished shards."""
+    header, *shards = read_objects(folder / "index.jsonl", {}, AGAIN) or [{}]
+    for shard in shards:
+        check_fields(folder / "index.jsonl", shard, _SHARD, AGAIN)
+        if Path(shard["file"]).name != shard["file"]:
+            raise ModelError(f"{folder / 'index.jsonl'}: {shard['file']!r} is no file of the folder. {AGAIN}")
+    return header, shards
 
 
 def _skip(documents: Iterator[str], shard: dict[str, Any], out: Path) -> None:
@@ -272,7 +284,7 @@ class Tokens:
             ValueError: it is another one, or the corpus does not say.
         """
         folder = self.paths[0].parent
-        about = json.loads((folder / "corpus.json").read_text())
+        about = read_object(folder / "corpus.json", {"vocab_size": int}, AGAIN)
         packed, given = about.get("tokenizer_digest"), tokenizer_digest(tokenizer)
         if packed is None:
             raise ModelError(f"{folder} was packed by an older hf-santa, which did not say with what. {AGAIN}")
@@ -322,7 +334,8 @@ def read_tokens(folder: Path, *, verify: bool = True) -> Tokens:
         raise ModelError(f"read_tokens: {folder} has no corpus.json, so it was never finished. {AGAIN}")
     if not (folder / "index.jsonl").is_file():
         raise ModelError(f"read_tokens: {folder} has no index.jsonl (an older hf-santa packed it?). {AGAIN}")
-    shards = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()[1:]]
+    read_object(folder / "corpus.json", {"documents": int, "shards": int, "vocab_size": int}, AGAIN)
+    _, shards = _index(folder)
     if verify:
         for shard in shards:
             check_shard(folder, shard)

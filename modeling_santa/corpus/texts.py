@@ -66,7 +66,7 @@ def _of_jsonl(path: Path, column: str) -> Iterator[str]:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ModelError(f"{path} line {number} is no JSON: {error}. Correct or remove it.") from error
             yield _text(row, column, f"{path} line {number}")
 

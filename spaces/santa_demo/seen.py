@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, Any]:
             keys = np.fromfile(opened, "<u4", count)
         if starts[0] != 0 or starts[-1] != count or (np.diff(starts.astype(np.int64)) < 0).any():
             raise ValueError("its buckets do not follow one another")  # noqa: TRY301  # one message for all damage
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         is_other = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | KeyError | TypeError)
         seen = "it does not begin with the header of an index" if is_other else error
         raise StartError(

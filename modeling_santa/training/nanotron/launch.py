@@ -1,6 +1,5 @@
 """Check everything that can go wrong, then start nanotron's processes."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.json_files import read_object
 from modeling_santa.training.nanotron.estimate import padded_vocab, parameter_count
 from modeling_santa.training.nanotron.settings import sequences_a_step
 
@@ -50,6 +50,7 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
         ValueError: they do not, or there are not, or the corpus is unfinished or damaged.
     """
     from modeling_santa.corpus.fim_samples import read_tokens
+    from modeling_santa.corpus.shards import AGAIN
     from modeling_santa.tokenizer.train import load_tokenizer
 
     tokenizer = load_tokenizer(tokenizer_folder)
@@ -64,7 +65,7 @@ def check_data(config: Mapping[str, Any], corpus: Path, tokenizer_folder: Path, 
     except OSError as error:
         raise ModelError(f"train: the corpus {corpus} lacks a file ({error}). Pack it again.") from error
     tokens.check_tokenizer(tokenizer)
-    packed, wanted_recipe = json.loads((corpus / "corpus.json").read_text()).get("recipe"), config["fim"]["recipe"]
+    packed, wanted_recipe = read_object(corpus / "corpus.json", {}, AGAIN).get("recipe"), config["fim"]["recipe"]
     if packed is not None and packed != wanted_recipe:
         raise ModelError(
             f"train: {corpus} was packed from recipe {packed!r}, the configuration trains on {wanted_recipe!r} (fim.recipe). "
@@ -113,7 +114,14 @@ def check_checkpoint(config: Mapping[str, Any], checkpoints: Path) -> int:
 
     folder = checkpoints / str(step)
     state, _, _ = read_checkpoint(folder)
-    saved, model = json.loads((folder / "model_config.json").read_text()), config["model"]["model_config"]
+    saved, model = (
+        read_object(
+            folder / "model_config.json",
+            dict.fromkeys(SAVED_FIELDS, object),
+            "Name another --out, or remove the checkpoint.",
+        ),
+        config["model"]["model_config"],
+    )
     expected = {name: model[name] for name in SAVED_FIELDS} | {"vocab_size": padded_vocab(model)}
     before = yaml.safe_load((folder / "config.yaml").read_text())
     kind = str(next(iter(state.values())).dtype).removeprefix("torch.")

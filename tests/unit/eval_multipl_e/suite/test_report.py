@@ -232,7 +232,7 @@ def test_files_that_are_no_results_are_refused(tmp_path):
     (tmp_path / "x.json").write_text("[]")
     path = _results(tmp_path / "p.json")
     for paths, name, message in (
-        ([tmp_path / "x.json"], "ours", r"x\.json can't be reported"),
+        ([tmp_path / "x.json"], "ours", r"x\.json is no results file"),
         ([path, path], "ours", "both give pass@1 of humaneval-java"),
         ([path], " \n", "name is empty"),
     ):
