@@ -196,7 +196,7 @@ def package_page(package: str) -> str:
             seen[key] = name
             signature, said = _definition(home, public)
             parts += [heading, f"```python\n{_wrapped(signature)}\n```", docstring_markdown(said), _methods(value)]
-    return page(package, *parts)
+    return page(f"Python API: {package}", *parts)
 
 
 def _wrapped(signature: str) -> str:

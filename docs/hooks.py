@@ -20,7 +20,7 @@ BOOSTS = {
     "contributing.md": 0.5,
 }
 
-FEWEST_COLUMNS_OF_CARDS = 3
+FEWEST_COLUMNS_WITH_NAMES = 3
 
 
 def from_root(name: str) -> str:
@@ -57,14 +57,15 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Name the column in each cell of a table with three or more columns: on a phone site.css shows a row as a card."""
+    """Mark each cell of a table with the name of its column: on a phone site.css shows a row as a card."""
+    html = re.sub(r"<code>(--[^<]{1,24})</code>", r'<code class="flag">\1</code>', html)  # not broken behind a hyphen
     return re.sub(r"<table>.*?</table>", lambda found: _labelled(found.group()), html, flags=re.DOTALL)
 
 
 def _labelled(table: str) -> str:
     columns = [re.sub(r"<[^>]+>", "", each) for each in re.findall(r"<th(?: [^>]*)?>(.*?)</th>", table, re.DOTALL)]
-    if len(columns) < FEWEST_COLUMNS_OF_CARDS:
-        return table
+    if len(columns) < FEWEST_COLUMNS_WITH_NAMES:
+        return table.replace("<table>", "<table data-cards>", 1)
 
     def row(found: re.Match[str]) -> str:
         names = iter(columns)
