@@ -259,9 +259,10 @@ class Run:
         """Funnel, card and pictures of the languages that were made."""
         entries = [entry for entry, _ in made]
         outputs = [path for _, written in made for path in written]
+        written_now = {str(path) for path in outputs}
         for folder in (self.out / "data", self.out / "rejects"):
             for stale in sorted(folder.rglob("*.parquet")):
-                if stale not in outputs:
+                if str(stale) not in written_now:
                     remove(stale)
                     with contextlib.suppress(OSError):  # it holds other files
                         stale.parent.rmdir()

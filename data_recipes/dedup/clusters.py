@@ -107,11 +107,22 @@ def _grouped(keys: UInt64Array, ranks: NDArray[np.uint32]) -> tuple[NDArray[np.u
     return both.astype(np.uint32), starts
 
 
+_FEW = 4096  # documents of which a band is sorted faster than a thread begins
+
+
 def bands_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: Workers, bands: int) -> Iterator[Any]:
     """Return the groups of every band, in the order of the bands; each thread sorts a band at a time."""
+
+    def of(band: int) -> list[Any]:
+        return list(groups([part.band(band) for part in signatures], ranks))
+
+    if crew.count == 1 or len(ranks) < _FEW:
+        for band in range(bands):
+            yield from of(band)
+        return
     for first in range(0, bands, crew.count):
         some = range(first, min(first + crew.count, bands))
-        for found in crew.pool.map(lambda band: list(groups([part.band(band) for part in signatures], ranks)), some):
+        for found in crew.pool.map(of, some):
             yield from found
 
 

@@ -23,7 +23,13 @@ def read_texts(source: Path, *, recipe: str | None = None, column: str = "conten
     """
     if not source.exists():
         raise ModelError(f"{source} does not exist. Give a dataset folder, parquet or jsonl files, or a source tree.")
-    if recipe or (source / "funnel.json").is_file():
+    is_store = (source / "funnel.json").is_file()
+    if recipe and not is_store:
+        raise ModelError(
+            f"{source} has no recipe {recipe!r}: it is no folder that `hf-santa data run` wrote. Make one with "
+            f"`hf-santa data run {source} OUT --recipe {recipe}` and give that, or leave --recipe out."
+        )
+    if is_store:
         yield from _of_recipe(source, recipe, column)
         return
     for suffix, read in ((".parquet", _of_parquet), (".jsonl", _of_jsonl)):
