@@ -1,9 +1,14 @@
 """Build and run one program in a sandbox, and return its status, output and time."""
 
+import random
 import re
 import secrets
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +30,9 @@ MODES = ("strict", "compat")
 # Limits that a program may wait for a processor before it is given up.
 _PATIENCE = 20
 _HELLO_S = 120.0
+# The second run begins up to so many lengths of the first one later, which makes choosing its time no better than drawing
+# lots; a thread that waits so holds no place, and several share one.
+_WAITS, _LONGEST_WAIT_S, _THREADS_A_PLACE = 4.0, 30.0, 4
 STATUSES = (
     "OK",
     "AssertionError",
@@ -87,6 +95,35 @@ def run_program(
     return judged(row, program, way, timeout_s or row.run_timeout_s, strict=mode == "strict")
 
 
+class Turns:
+    """Lets so many programs run at a time; one that waits between its two runs holds no place.
+
+    The wait can't be foreseen: a program could else cheat, sleep until the clock shows a time that it has chosen, and
+    fail in the run that then begins, which is its negative control.
+    """
+
+    def __init__(self, places: int = 1) -> None:
+        self._places = threading.BoundedSemaphore(places)
+        self._is_over = threading.Event()
+        self.threads = places * _THREADS_A_PLACE
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Wait for a place, and hold it inside `with`; CancelledError when `end` was called before."""
+        with self._places:
+            if self._is_over.is_set():
+                raise CancelledError
+            yield
+
+    def pause(self, run_s: float) -> None:
+        """Wait before the second run of a program whose first took `run_s`."""
+        self._is_over.wait(random.SystemRandom().uniform(0, min(_WAITS * run_s, _LONGEST_WAIT_S)))
+
+    def end(self) -> None:
+        """Let nobody wait any more, after an error or an interrupt."""
+        self._is_over.set()
+
+
 def judged(
     language: Language,
     program: str,
@@ -95,15 +132,21 @@ def judged(
     *,
     strict: bool,
     warm: Warm | None = None,
+    turns: Turns | None = None,
 ) -> Outcome:
     """Run a program and, where it is strictly OK, its negative control: the same with one expected value changed."""
-    outcome = Job(language, program, strict=strict).outcome(way, run_timeout_s, warm=warm)
+    turns = turns or Turns()
+    job = Job(language, program, strict=strict)
+    with turns.take():
+        outcome = job.outcome(way, run_timeout_s, warm=warm)
     if not strict or outcome.status != "OK":
         return outcome
     changed = changed_program(language.code, program)
     if changed is None:
         return replace(outcome, control="none")
-    again = Job(language, changed, strict=True).outcome(way, run_timeout_s, warm=warm)
+    turns.pause(job.run_s)
+    with turns.take():
+        again = Job(language, changed, strict=True).outcome(way, run_timeout_s, warm=warm)
     if again.status != "OK":
         return replace(outcome, control="failed", is_starved=again.is_starved)
     reason = "vacuous: the program passes as well when its tests expect another value"
@@ -117,6 +160,7 @@ class Job:
         self.language = language
         self._build_timeout_s = language.build_timeout_s * build_slack
         self.strict = strict
+        self.run_s = 0.0  # of the run alone, once it was
         self.token = f"santa_{secrets.token_hex(16)}" if strict else ""
         # On a line of its own: a program whose source is printed does not print that.
         self._word = f"\n{self.token}\n".encode() if strict else b""
@@ -146,6 +190,7 @@ class Job:
             return self._compiler_said(built)
         ran = self._forked(run_timeout_s, warm) if warm else None
         if ran is not None:
+            self.run_s = ran.seconds
             status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
             return self._named(ran, status, reason, ran.seconds, run_timeout_s)
         with open_box(way, visible_folders()) as box:
@@ -162,6 +207,7 @@ class Job:
             box.seal()
             left_s = max(1.0, run_timeout_s - seconds) if self.language.is_one_limit else run_timeout_s
             ran = self._step(box, run, left_s)
+        self.run_s = ran.seconds
         status, reason = named(self.language, ran, strict=self.strict, timeout_s=run_timeout_s)
         return self._named(ran, status, reason, seconds + ran.seconds, left_s)
 

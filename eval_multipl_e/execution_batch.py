@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .execution import Outcome, judged
+from .execution import Outcome, Turns, judged
 from .execution_cache import KeptOutcomes
 from .languages import language_of
 from .sandbox_box import SandboxError
@@ -90,14 +90,15 @@ def run_all(
     is_warm = {code: settings.speed == "warm" and count >= _WORTH_WARMING for code, count in counts.items()}
     stop = threading.Event()
     tell = _Teller(len(todo), progress)
+    turns = Turns(settings.num_workers)
 
-    with Warm(settings.way) as warm, ThreadPoolExecutor(settings.num_workers, "santa-eval") as pool:
+    with Warm(settings.way) as warm, ThreadPoolExecutor(turns.threads, "santa-eval") as pool:
 
         def work(key: Key) -> Outcome | None:
             if stop.is_set():
                 return None
             try:
-                outcome = _outcome(key, settings, warm if is_warm[key[0]] else None)
+                outcome = _outcome(key, settings, warm if is_warm[key[0]] else None, turns)
             except SandboxError as error:
                 # The machine may have been short of memory or process ids: alone, it is tried once more.
                 return Outcome("Exception", -1, "", "", 0.0, str(error), is_starved=True)
@@ -110,7 +111,7 @@ def run_all(
         def again(key: Key) -> Outcome | None:
             if stop.is_set():
                 return None
-            outcome = _shortened(_outcome(key, settings, None))
+            outcome = _shortened(_outcome(key, settings, None, turns))
             kept.put(language_of(key[0]), names[key], outcome)
             tell.one_more()
             return outcome
@@ -125,6 +126,7 @@ def run_all(
         finally:
             # After an error or Ctrl-C, programs that wait are not started.
             stop.set()
+            turns.end()
     done.update(found)
     done.update({key: outcome for key, outcome in ran.items() if outcome is not None})
     return done, set(found)
@@ -163,11 +165,11 @@ def _name(key: Key, settings: BatchSettings, kept: KeptOutcomes) -> str:
     return kept.key(language_of(key[0]), key[1], settings.limit_s(key[0]))
 
 
-def _outcome(key: Key, settings: BatchSettings, warm: Warm | None) -> Outcome:
+def _outcome(key: Key, settings: BatchSettings, warm: Warm | None, turns: Turns) -> Outcome:
     language = language_of(key[0])
     lacking = missing_library(language, key[1])
     if lacking:
         return Outcome("ToolMissing", -1, "", "", 0.0, lacking)
     strict = settings.mode == "strict"
     limit_s = settings.limit_s(key[0])
-    return judged(language, key[1], settings.way, limit_s, strict=strict, warm=warm)
+    return judged(language, key[1], settings.way, limit_s, strict=strict, warm=warm, turns=turns)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from eval_multipl_e.errors import EvalError
-from eval_multipl_e.execution import MODES, STATUSES, Outcome, judged, toolchain_problem
+from eval_multipl_e.execution import MODES, STATUSES, Outcome, Turns, judged, toolchain_problem
 from eval_multipl_e.execution_batch import usable_processors
 from eval_multipl_e.execution_cache import KeptOutcomes
 from eval_multipl_e.languages import language_of
@@ -64,7 +64,8 @@ class Reward:
         self._way = resolve(sandbox)
         self._kept = KeptOutcomes(cache_dir, mode)
         self._warm = Warm(self._way)
-        self._pool = ThreadPoolExecutor(num_workers or usable_processors(), "santa-reward")
+        self._turns = Turns(num_workers or usable_processors())
+        self._pool = ThreadPoolExecutor(self._turns.threads, "santa-reward")
 
     def __call__(
         self,
@@ -116,6 +117,7 @@ class Reward:
 
     def close(self) -> None:
         """End what was kept warm."""
+        self._turns.end()
         self._pool.shutdown(cancel_futures=True)
         self._warm.__exit__(None, None, None)
         self._kept.close()
@@ -132,12 +134,12 @@ class Reward:
             raise EvalError(lacking)
         strict = self._mode == "strict"
         try:
-            outcome = judged(language, program, self._way, limit_s, strict=strict, warm=self._warm)
+            outcome = judged(language, program, self._way, limit_s, strict=strict, warm=self._warm, turns=self._turns)
             is_starved = outcome.is_starved
         except SandboxError:
             is_starved = True  # the machine may have been short of memory or process ids
         if is_starved:
-            outcome = judged(language, program, self._way, limit_s, strict=strict)
+            outcome = judged(language, program, self._way, limit_s, strict=strict, turns=self._turns)
         self._kept.put(language, name, outcome)
         return outcome
 

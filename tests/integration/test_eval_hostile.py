@@ -1,19 +1,26 @@
 """Programs that try to pass without solving their problem: none does; and right ones that look like a failure pass."""
 
 import runpy
+import threading
+import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
 import eval_multipl_e
 from eval_multipl_e import score
+from eval_multipl_e.execution import Turns, judged
 from eval_multipl_e.languages import LANGUAGES
-from eval_multipl_e.sandbox import available
+from eval_multipl_e.sandbox import available, resolve
 from eval_multipl_e.toolchains import missing_tool
 
 FIXTURES = Path(eval_multipl_e.__file__).parent.parent / "tests/fixtures"
 PROBLEMS = runpy.run_path(str(FIXTURES / "eval_problems.py"))
 HOSTILE = runpy.run_path(str(FIXTURES / "eval_hostile.py"))
+for each, more in runpy.run_path(str(FIXTURES / "eval_hostile_later.py"))["LATER"].items():
+    assert not more.keys() & HOSTILE["HOSTILE"][each].keys()
+    HOSTILE["HOSTILE"][each].update(more)
 
 pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works here: see hf-santa eval doctor")
 
@@ -30,8 +37,8 @@ def _open_gate(monkeypatch):
 
 
 def test_there_are_enough_of_every_language():
-    """The table has 150 hostile programs or more, and some for every language that can be had."""
-    assert sum(map(len, HOSTILE["HOSTILE"].values())) >= 150
+    """The table has 300 hostile programs or more, and some for every language that can be had."""
+    assert sum(map(len, HOSTILE["HOSTILE"].values())) >= 300
     assert set(HOSTILE["HOSTILE"]) == {code for code, row in LANGUAGES.items() if row.is_run_here}
 
 
@@ -55,3 +62,51 @@ def test_a_right_program_may_look_like_a_failure(code, completion, cut):
     tests = row["tests"].rstrip().removesuffix(cut)
     result = score([[completion]], [tests], [code], prompts=[row["prompt"]])["results"][0]
     assert (result["status"], result["control"], result["reason"]) == ("OK", "failed", "")
+
+
+# Cheats at most times of a clock that goes round once a second, then sleeps until the time at which it fails.
+CLOCK = """
+import atexit, os, re, time
+p = time.time() % 1
+p < .25 and os._exit(1)
+atexit.register(lambda: time.sleep(1.005 - p))
+def scale(x):
+    found = re.findall(r'candidate\\((\\d+)\\) == (.*)', open(__file__).read())
+    return next(eval(v) for a, v in found if a == str(x))
+def check(candidate):
+    assert candidate(0) == 3
+    assert candidate(2) == 17
+check(scale)
+"""
+
+
+def test_the_control_comes_at_a_time_that_no_clock_tells():
+    """A cheat that sleeps until the time at which it fails meets its control at another one, at which it cheats again."""
+
+    class Later(Turns):
+        def pause(self, run_s):  # noqa: ARG002  # the other's signature
+            time.sleep((0.3 - time.time()) % 1)
+
+    outcome = None
+    while outcome is None or outcome.status == "Exception":  # begun at the time at which it fails
+        time.sleep((0.3 - time.time()) % 1)
+        outcome = judged(LANGUAGES["py"], CLOCK, resolve("auto"), 5.0, strict=True, turns=Later())
+    assert outcome.status == "Vacuous"
+
+
+def test_the_wait_before_the_control_grows_with_the_run(monkeypatch):
+    """The second run begins up to four times the first one's length later, half a minute at most, and holds no place."""
+    waits = []
+    turns = Turns()
+    monkeypatch.setattr(threading.Event, "wait", lambda _, seconds: waits.append(seconds))
+    for _ in range(200):
+        turns.pause(0.5)
+    assert 0 <= min(waits) < 0.5
+    assert 1.5 < max(waits) <= 2
+    turns.pause(1000.0)
+    assert waits[-1] <= 30
+    with turns.take():
+        pass
+    turns.end()
+    with pytest.raises(CancelledError), turns.take():
+        pytest.fail("nobody runs after the end")
