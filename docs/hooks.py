@@ -15,7 +15,7 @@ BOOSTS = {
     "reference": 0.7,
     "get-started": 1.5,
     "guides": 2.0,
-    "decisions": 0.15,
+    "decisions": 0.05,
     "changelog.md": 0.3,
     "contributing.md": 0.5,
 }
