@@ -46,7 +46,17 @@ _STAND_IN = re.compile(r"(?:\A|\.)[qj]{2,}(?:\.|\Z)")
 _FILE_SUFFIXES = frozenset({"call", "data", "dot", "map", "mov", "py", "zip"})
 _COMMON_TLDS = frozenset({"com", "edu", "gov", "io", "net", "org"})
 _NUMBERED_TLDS = _COMMON_TLDS | {"cn"}  # 163.com
-_PROTOCOL_NAMES = frozenset({"libssh.org", "openssh.com"})  # algorithms are called rsa-sha2-256@openssh.com
+# SSH calls its algorithms and extensions `rsa-sha2-256-cert-v01@openssh.com` (RFC 4251, section 6).
+_OF_SSH = re.compile(
+    r"@(?:libssh\.org|openssh\.com|ssh\.com|lysator\.liu\.se|putty\.projects\.tartarus\.org)\Z", re.IGNORECASE
+)
+_EXTENSION = re.compile(
+    r"(?:.*-)?(?:ssh|rsa|ds[as]|ec(?:dsa|dh)|ed25519|ed448|sha[0-9]|[hu]mac|aes|cbc|ctr|gcm|chacha20|curve|kex|zlib|cert|tun|eow"
+    r"|hostkeys|hostbound|x509v3|rijndael|seed|crypticore|twofish|des|blowfish|arcfour|mlkem|sntrup|f?statvfs|posix|fsync"
+    r"|hardlink|lsetstat|limits|expand|copy|session|keepalive|streamlocal|agent|winadj|simple|strict|ping|pong|users|no)"
+    r"(?:[0-9]*-.*|[0-9]*)\Z",
+    re.IGNORECASE,
+)
 _RETINA = re.compile(r"[0-9]+x\Z")
 _PLAIN_LOCAL = frozenset(ascii_letters + digits + "._+-")
 _FIRST_CJK = "\u2e80"
@@ -181,7 +191,7 @@ def _domain_length(run: str, following: str) -> int | None:
 
 def _is_no_host(domain: str, labels: list[str]) -> bool:
     """Whether a domain is reserved, or in code more often something else than a host."""
-    if domain in _PROTOCOL_NAMES or "_" in domain or _RETINA.match(labels[0]):
+    if "_" in domain or _RETINA.match(labels[0]):
         return True
     if _RESERVED_DOMAIN.search(domain) or _STAND_IN.search(domain):
         return True
@@ -210,6 +220,8 @@ def _with_apostrophe(text: str, start: int, end: int) -> int:
 
 def _is_no_address(text: str, start: int, at: int, end: int) -> bool:
     if text[start - 1 : start] == "/" and text[start - 2 : start - 1] != "/":
+        return True
+    if _OF_SSH.match(text, at, end) and _EXTENSION.match(text, start, at):
         return True
     if text[start:at].lower() in _REPOSITORY_USERS:  # a person's own domain may have one: Ann <git@ann.dev>
         is_person = text[start - 1 : start] == "<" and text[end : end + 1] == ">"

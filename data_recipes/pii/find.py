@@ -165,6 +165,8 @@ def find_pii(
     Raises:
         DataError: a type that neither is one of `TYPES` nor a recognizer's; a recognizer that can't be used.
     """
+    if types is None and not recognizers:
+        return _own(text, DEFAULT_TYPES, engine)
     others = other_recognizers(recognizers)
     asked = asked_types(types, others)
     own = _own(text, [kind for kind in asked if kind in TYPES], engine)

@@ -95,7 +95,9 @@ _NO_HOME = re.compile(
     r"|.*\.(?:html?|php|jsx?|tsx?|vue|css|png|svg)"
 )
 _OF_PROGRAM = re.compile(r"\(|<[^@\s>]{1,40}[>,<]")  # a call and a type: author = Type(str), authors: Vec<String>
-_MAX_NAME = 60
+_OF_TWO = re.compile(r"(?<![\w.+-])(?P<first>[^\W\d_]{2,20})\.(?P<last>[^\W\d_]{2,20})@[\w-]")
+_ADDRESS_FOLLOWS = re.compile(r"[\"']?[ \t]*(?:[<(\[]|&lt;)")
+_MAX_NAME, _MOST_ADDRESSES = 60, 200
 
 
 def may_hold_name(text: str) -> bool:
@@ -106,7 +108,7 @@ def may_hold_name(text: str) -> bool:
 def name_spans(text: str) -> list[Span]:
     """Return the names of persons in a text, in order and without overlap."""
     found: dict[int, Span] = {}
-    for span in _places(text):
+    for span in (*_places(text), *_of_addresses(text)):
         if span.start not in found or span.end > found[span.start].end:
             found[span.start] = span
     names = {text[span.start : span.end] for span in found.values() if " " in text[span.start : span.end].strip()}
@@ -136,6 +138,20 @@ def _places(text: str) -> Iterator[Span]:
                 continue
             if value and len(value) <= _MAX_NAME and _is_person(value, rule):
                 yield Span(start, end, rule)
+
+
+def _of_addresses(text: str) -> Iterator[Span]:
+    """Yield the names that an address of two words is made of, where they are written as a name or before an address."""
+    pairs = {(found["first"].lower(), found["last"].lower()) for found in _OF_TWO.finditer(text)}
+    names = [pair for pair in sorted(pairs) if not any(_NO_NAME.fullmatch(word) for word in pair)][:_MOST_ADDRESSES]
+    if not names:
+        return
+    words = "|".join(rf"{first}[ \u00a0]+(?:\w\.?[ \u00a0]+)?{last}" for first, last in names)
+    for match in re.finditer(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE):
+        parts = match[0].split()
+        is_written = parts[0] == parts[0].capitalize() and parts[-1][0] == parts[-1][0].upper()
+        if (is_written or _ADDRESS_FOLLOWS.match(text, match.end())) and not any(map(_GROUP.fullmatch, parts)):
+            yield Span(match.start(), match.end(), "name-in-address")
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

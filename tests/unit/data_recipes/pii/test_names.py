@@ -134,3 +134,17 @@ def test_a_name_is_replaced_throughout_the_file(style):
     once = redact(text, style=style, types=types).text
     assert ("Jane Roe " in once, "jane@" in once, "Jane Roebuck" in once) == (False, False, True)
     assert redact(once, style=style, types=types).text == once
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("- cyrille gachot <cyrille.gachot@corp.io>\n", "cyrille gachot"),
+        ("* **Ann Q. Lee** ([@annlee](https://forge.corp.io/annlee)) &lt;ann.lee@corp.io&gt;\n", "Ann Q. Lee"),
+        ("Thanks go to Ann Lee for the patch.\nann.lee@corp.io\n", "Ann Lee"),
+    ],
+)
+def test_the_words_of_an_address_are_a_name_where_they_are_written_as_one(text, name):
+    """`ann.lee@…` says whose name "Ann Lee" is; `issue.tracker@…` makes no name of "the issue tracker"."""
+    assert name in [text[found.start : found.end] for found in find_pii(text, ("NAME",))]
+    assert [] == find_pii("see the issue tracker, or write to issue.tracker@corp.io", ("NAME",))
