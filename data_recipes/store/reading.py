@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from data_recipes.disk.files import PathLike
 from data_recipes.errors import StoreError
+
+if TYPE_CHECKING:
+    from data_recipes.disk.files import PathLike  # brings pyarrow, which the smallest installation has not
 
 _LOGGER = logging.getLogger("hf_santa.data")
 _SECRET = ("random", "key file")
@@ -43,7 +45,7 @@ _FUNNEL = {
 """The shape of funnel.json: types by key; `...` stands for any key, a list of one entry for any number of such."""
 
 
-def read_funnel(store: PathLike) -> dict[str, Any]:
+def read_funnel(store: "PathLike") -> dict[str, Any]:
     """Return what the funnel.json of a store holds.
 
     Raises:
@@ -80,7 +82,7 @@ def is_guessable(funnel: Any) -> bool:
     return isinstance(funnel, dict) and "recipe" in funnel and funnel.get("redaction_key") not in _SECRET
 
 
-def warn_if_guessable(store: PathLike) -> None:
+def warn_if_guessable(store: "PathLike") -> None:
     """Warn once of a folder whose redaction can be undone by guessing; a folder that is no store is passed over."""
     try:
         found = json.loads((Path(store) / "funnel.json").read_text("utf-8"))

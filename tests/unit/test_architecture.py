@@ -110,6 +110,16 @@ def test_packages_import_nothing_heavy(package):
     assert done.stdout == "[]\n"
 
 
+def test_the_command_starts_with_the_smallest_installation():
+    """All commands are put together without any package that only an extra brings."""
+    heavy = "{'torch', 'transformers', 'datasets', 'gradio', 'pyarrow', 'numba', 'huggingface_hub', 're2', 'evaluate'}"
+    code = (
+        f"import sys; from hf_santa.cli import build_parser; build_parser(); print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("package", PACKAGES[:3])
 def test_no_module_bears_a_public_name(package):
     """No module has the name of a public function or class of its package: importing it would hide the name."""

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from data_recipes import RECIPES
 from eval_multipl_e import LANGUAGES
@@ -145,6 +146,14 @@ def test_every_extra_is_on_the_page_about_installing():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     page = (DOCS / "get-started" / "install.md").read_text()
     assert [] == [name for name in extras if name not in {"dev", "docs"} and f"| `{name}` |" not in page]
+
+
+def test_the_pre_commit_hook_brings_the_packages_of_its_extra():
+    """The hook names what the extra `redact` has: pre-commit installs the package without extras."""
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["redact"] == hook["additional_dependencies"]
+    build_parser().parse_args([*hook["entry"].split()[1:], "a.py"])
 
 
 def blocks(page, language):
