@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
+from data_recipes.dedup.modes import MODES
 from data_recipes.dedup.on_disk import near_duplicates_of_texts
 from data_recipes.disk.files import PathLike, checksum, moved, remove, write_groups, write_json, write_table, write_text
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done, read_marker
@@ -40,6 +41,7 @@ from data_recipes.sources.write_rows import write_rows
 from data_recipes.store.annotated import AnnotatedShard, annotated_batches, annotated_schema
 from data_recipes.store.funnel import language_entry
 from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
+from data_recipes.store.staged import StagedLanguage
 from data_recipes.store.summary import store_funnel
 from data_recipes.store.tables import unmeasured_lines
 from data_recipes.store.views import combinations, row_filter, steps_mask
@@ -137,6 +139,10 @@ class LanguagePart:
 
     lang: str
     files: Mapping[str, str]
+
+    def paths(self, work: Path, kind: str) -> list[Path]:
+        """Return its files of a kind, `rows` or `rejects`."""
+        return [work / path for path in self.files if f"/{kind}-" in path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,31 +310,60 @@ class Run:
         """Return a language's funnel and the files written: its data and rejects; done once."""
         started, lang = time.monotonic(), part.lang
         marker = self.work / f"{slug(lang)}.done.json"
-        key = digest([lang, part.files, self._settings(), self._layout()])
+        key = self._language_key(part)
         facts, problem = finished(marker, key)
         if facts is not None:
             self.report(f"step=language lang={lang} reused")
             return facts["entry"], [self.out / name for name in facts["outputs"]]
         if problem:
             self.report(f"step=language lang={lang} redone: {problem}")
-        is_left_out = self.settings.permissions.is_opted_out if self.settings.permissions.has_opt_outs else None
-        schema = annotated_schema(self.annotator.provenance, self.annotator.scores, self.annotator.pii_types)
-        files = {kind: [self.work / path for path in part.files if f"/{kind}-" in path] for kind in ("rows", "rejects")}
-        with contextlib.closing(LanguageRows(lang, files["rows"], self.work, schema, is_left_out)) as rows:
-            entry, outputs = self._write_language(lang, rows, _rejects_of(lang, files["rejects"], is_left_out))
+        staged = self.staged(part)
+        with contextlib.closing(self._rows_of(part)) as rows:
+            entry, outputs = self._write_language(lang, rows, self._rejects_of(part), staged)
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
         for before, after in pairwise(entry["stages"] if lang else ()):  # without one there are rejects alone
             _line(self.report, f"{after['name']} lang={lang}", before["files"], after["files"], started)
         return entry, outputs
 
-    def _write_language(self, lang: str, rows: LanguageRows, rejects: pa.Table) -> tuple[dict[str, Any], list[Path]]:
+    def _language_key(self, part: "LanguagePart") -> str:
+        return digest([part.lang, part.files, self._settings(), self._layout()])
+
+    def staged(self, part: "LanguagePart") -> StagedLanguage:
+        """Return where many tasks may share the near-deduplication of a language."""
+        modes, key = self.settings.modes(), self._language_key(part)
+        steps = [step for step in steps_of(self.recipes) if mode_of(step) == step and modes[step] == MODES[step]]
+        return StagedLanguage(self.work / "near-dedup" / f"{slug(part.lang)}-{key[:12]}", key, steps)
+
+    def stage_texts(self, part: "LanguagePart", least_rows: int) -> None:
+        """Write the texts of a language that many tasks are to deduplicate, if it has so many rows; done once."""
+        staged = self.staged(part)
+        if staged.steps and not staged.is_written():
+            with contextlib.closing(self._rows_of(part)) as rows:
+                staged.write(rows, least_rows)
+
+    @property
+    def _is_left_out(self) -> IsLeftOut | None:
+        permissions = self.settings.permissions
+        return permissions.is_opted_out if permissions.has_opt_outs else None
+
+    def _rows_of(self, part: "LanguagePart") -> LanguageRows:
+        made = self.annotator
+        schema = annotated_schema(made.provenance, made.scores, made.pii_types)
+        return LanguageRows(part.lang, part.paths(self.work, "rows"), self.work, schema, self._is_left_out)
+
+    def _rejects_of(self, part: "LanguagePart") -> pa.Table:
+        return _rejects_of(part.lang, part.paths(self.work, "rejects"), self._is_left_out)
+
+    def _write_language(
+        self, lang: str, rows: LanguageRows, rejects: pa.Table, staged: StagedLanguage
+    ) -> tuple[dict[str, Any], list[Path]]:
         """The decisions of all steps about one language's rows, then its data and rejects."""
         dropped, masks = [rejects, rows.opted_out, rows.repeated], dict[str, Any]()
         for step in steps_of(self.recipes):
             if mode_of(step):
                 before = next(recipe.before(step) for recipe in self.recipes if step in recipe.steps)
-                left_out = self._near_dedup(rows, step, steps_mask(before, masks, rows.table.num_rows))
+                left_out = self._near_dedup(rows, step, steps_mask(before, masks, rows.table.num_rows), staged)
                 masks[step] = pc.fill_null(rows.table[f"{step}_keep"].combine_chunks(), False)
             else:
                 masks[step], left_out = row_filter(rows.table, step, self.settings.every_threshold())
@@ -365,7 +400,7 @@ class Run:
         places = [path.relative_to(self.work).with_name(f"{path.stem}-{content}.parquet") for path in written]
         return content, [moved(path, self.out / place) for path, place in zip(written, places, strict=True)]
 
-    def _near_dedup(self, rows: LanguageRows, step: str, among: Any) -> pa.Table:
+    def _near_dedup(self, rows: LanguageRows, step: str, among: Any, staged: StagedLanguage) -> pa.Table:
         """The rejects of the rows that a mode leaves out `among` some; its two columns are added to the table.
 
         Both are null for the other rows.
@@ -373,9 +408,11 @@ class Run:
         looked_at = np.flatnonzero(np.asarray(among))
         table, texts = rows.table.take(looked_at), rows.texts.take(looked_at)
         name = mode_of(step) or step
-        found = near_duplicates_of_texts(
-            texts, table, name, self.settings.threads, folder=self.work, changed=self.settings.modes()[name]
-        )
+        found = staged.decisions(step, len(looked_at)) if step in staged.steps else None
+        if found is None:
+            found = near_duplicates_of_texts(
+                texts, table, name, self.settings.threads, folder=self.work, changed=self.settings.modes()[name]
+            )
         is_kept, kept_row = found["is_kept"], found["kept_row"]
         kept_sha = table["hexsha"].take(kept_row)
         in_cluster = pc.is_in(kept_row, value_set=pc.unique(kept_row.filter(pc.invert(is_kept))))

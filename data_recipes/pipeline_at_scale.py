@@ -1,7 +1,7 @@
 """Run the same stages as datatrove tasks, in many processes or on many machines.
 
 Three stages, each an executor's job that depends on the one before: the shards are annotated, the languages are made,
-the card is written. A stage's ranks share its work by number and meet only in the output folder, which all machines
+the card is written. Before the second, large languages go through the stages of `dedup.sharded`. A stage's ranks share its work by number and meet only in the output folder, which all machines
 see; what a rank has finished, a marker with checksums tells, so that a rank that died is run again and redoes nothing
 else. The result has the same bytes as `run` gives.
 """
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
+from data_recipes.dedup.sharded import STAGES
 from data_recipes.disk.files import PathLike
 from data_recipes.errors import DataError
 from data_recipes.pipeline import Run, planned
@@ -64,6 +66,44 @@ class AnnotateShards(PipelineStep):
         return data
 
 
+class WriteTexts(PipelineStep):
+    """Writes the texts of every world_size-th language that has rows enough to be deduplicated by many tasks."""
+
+    name, type = "write texts", "data_recipes"
+
+    def __init__(self, plan: SourceAndSettings, least_rows: int) -> None:
+        super().__init__()
+        self.plan, self.least_rows = plan, least_rows
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
+        """Write this rank's texts; the data that comes in is passed on."""
+        made = self.plan.run()
+        for part in made.languages()[rank::world_size]:
+            made.stage_texts(part, self.least_rows)
+        return data
+
+
+class FindNearDuplicates(PipelineStep):
+    """Does every world_size-th item of one stage of near-deduplication, of all languages whose texts are written."""
+
+    name, type = "find near-duplicates", "data_recipes"
+
+    def __init__(self, plan: SourceAndSettings, stage: str, parts: int) -> None:
+        super().__init__()
+        self.plan, self.stage, self.parts = plan, stage, parts
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
+        """Do this rank's items; the data that comes in is passed on."""
+        made = self.plan.run()
+        threads = self.plan.settings.threads or 1
+        plans = [plan for part in made.languages() for plan in made.staged(part).plans(self.parts, threads)]
+        items = [(plan, item) for plan in plans for item in range(plan.items(self.stage))]
+        for plan, item in items[rank::world_size]:
+            plan.do(self.stage, item)
+            self.stat_update("items")
+        return data
+
+
 class MakeLanguages(PipelineStep):
     """Removes the near-duplicates of every world_size-th language and writes its data and rejects."""
 
@@ -104,6 +144,8 @@ class Cluster:
     """Where the stages run: `local` processes, `slurm` job arrays or `ray` tasks.
 
     The work is split into `parts` (default: one a shard), of which `parts_at_once` run at the same time (default: all).
+    A language with `shared_from_rows` rows is deduplicated by all of them, a smaller one by one: the eight further stages
+    cost some seconds of start each.
     """
 
     executor: str = "local"
@@ -113,13 +155,14 @@ class Cluster:
     time: str = "24:00:00"
     cpus_per_task: int = 1
     memory_gb_per_cpu: int = 4
+    shared_from_rows: int = 1_000_000
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise DataError(f"executor={self.executor!r} is unknown. Choose one of {', '.join(EXECUTORS)}.")
         if self.executor == "slurm" and self.partition is None:
             raise DataError("executor='slurm' needs a partition. Pass partition=NAME; `sinfo` lists them.")
-        for name in ("parts", "parts_at_once", "cpus_per_task", "memory_gb_per_cpu"):
+        for name in ("parts", "parts_at_once", "cpus_per_task", "memory_gb_per_cpu", "shared_from_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f"{name}={value} is less than 1. Choose 1 or more.")
@@ -154,7 +197,7 @@ class Cluster:
 
 
 def executors(plan: SourceAndSettings, cluster: Cluster) -> list[Any]:
-    """The executors of the three stages; running the last one runs those before it.
+    """The executors of the stages; running the last one runs those before it.
 
     datatrove's logs and marks of completion are kept beside the output, in a folder of this very run: with other
     settings or inputs another one is used.
@@ -162,9 +205,12 @@ def executors(plan: SourceAndSettings, cluster: Cluster) -> list[Any]:
     made = plan.run()
     logs = Path(plan.out).with_name(f".{Path(plan.out).name}.datatrove") / made.key()[:12]
     tasks = cluster.parts or len(made.inputs)
-    stages = [(AnnotateShards(plan), tasks, "annotate"), (MakeLanguages(plan), tasks, "languages")]
+    stages: list[tuple[PipelineStep, int, str]] = [(AnnotateShards(plan), tasks, "annotate")]
+    if sum(pq.read_metadata(path).num_rows for path in made.inputs) >= cluster.shared_from_rows:
+        stages.append((WriteTexts(plan, cluster.shared_from_rows), tasks, "texts"))
+        stages += [(FindNearDuplicates(plan, stage, 4 * tasks), tasks, f"near-dedup-{stage}") for stage in STAGES]
     result: list[Any] = []
-    for step, count, name in [*stages, (FinishStore(plan), 1, "finish")]:
+    for step, count, name in [*stages, (MakeLanguages(plan), tasks, "languages"), (FinishStore(plan), 1, "finish")]:
         result.append(cluster.stage(step, count, logs / name, result[-1] if result else None))
     return result
 

@@ -107,15 +107,18 @@ def near_duplicates_of_texts(
             made[number] = SpilledSignatures.of(signed, spill)
 
         crew.each(work, jobs, scratches(crew.count))
-        order = preference(*_with_priority(table, mode))
+        order = preference(*kept_first(table, mode))
         return decide(texts, [part for part in made if part is not None], order, chosen, crew)
 
 
-def _with_priority(table: pa.Table, mode: str) -> tuple[pa.Table, list[str]]:
-    """The columns that say which row of a cluster is kept: only our own mode has a choice beyond the hexsha."""
+def kept_first(table: pa.Table, mode: str) -> tuple[pa.Table, list[str]]:
+    """Return the columns that say which row of a cluster is kept, and the names of those of which more is better.
+
+    Only our own mode has a choice beyond the hexsha.
+    """
     if mode != "near_dedup_verified":
         return table.select(["hexsha"]), []
-    chosen = with_priority(table)
+    chosen = table if "is_licensed" in table.column_names else with_priority(table)
     names = [name for name in ("is_licensed", *PRIORITY) if name in chosen.column_names]
     return chosen.select(["hexsha", *names]), names
 

@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 
+from data_recipes import pipeline
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
 from data_recipes.pipeline_at_scale import Cluster, SourceAndSettings, executors, run_at_scale
@@ -76,6 +77,50 @@ def test_tasks_and_workers_change_nothing(one_process, tmp_path):
     assert code == 0, said[-3000:]
     assert _bytes(tmp_path / "store") == _bytes(expected)
     assert _run(source, tmp_path / "store", 3, 2) == (0, "step=store recipe=final reused\n")
+
+
+@pytest.mark.slow
+def test_shared_near_deduplication_changes_nothing(tmp_path, write_stack):
+    """Where the tasks share each language's near-deduplication, in all three modes, the bytes are those of one process."""
+    write_stack(tmp_path / "stack", files=40, shards=5)
+    recipes = ["near_dedup", "near_dedup_verified", "final"]
+    run(tmp_path / "stack", tmp_path / "one" / "store", recipes, progress=_quiet, seed=0)
+    cluster = Cluster("local", parts=2, parts_at_once=2, shared_from_rows=20)
+    run_at_scale(tmp_path / "stack", tmp_path / "store", recipes, cluster, progress=_quiet, seed=0)
+    assert _bytes(tmp_path / "store") == _bytes(tmp_path / "one" / "store")
+
+
+def test_decisions_of_tasks_are_what_a_language_is_made_from(tmp_path, write_stack, monkeypatch):
+    """Nothing is decided again where the stages are done; what they decided about other rows, or half, is not believed."""
+    write_stack(tmp_path / "stack", files=40, shards=2)
+    recipes = ["near_dedup_verified", "final"]
+    run(tmp_path / "stack", tmp_path / "one" / "store", recipes, progress=_quiet, seed=0)
+    settings = RunSettings().changed(recipe=recipes, seed=0)
+    made = SourceAndSettings(str(tmp_path / "stack"), str(tmp_path / "store"), settings).run(_quiet)
+    for number in range(made.shard_count):
+        made.annotate_shard(number)
+    modes = []
+    for part in made.languages():
+        made.stage_texts(part, 20)
+        plans = made.staged(part).plans(3, 1)
+        modes += [plan.mode for plan in plans]
+        for plan in plans:
+            plan.all()
+        for plan in plans[:1]:
+            rows = sum(piece.rows for piece in plan.pieces)
+            assert made.staged(part).decisions(plan.mode, rows).num_rows == rows
+            assert made.staged(part).decisions(plan.mode, rows + 1) is None
+    assert set(modes) == {"near_dedup_verified", "near_dedup_alt"}
+    decided = []
+    alone = pipeline.near_duplicates_of_texts
+    monkeypatch.setattr(
+        pipeline,
+        "near_duplicates_of_texts",
+        lambda *given, **more: decided.append(len(given[0])) or alone(*given, **more),
+    )
+    made.make()
+    assert max(decided, default=0) < 20
+    assert _bytes(tmp_path / "store") == _bytes(tmp_path / "one" / "store")
 
 
 @pytest.mark.slow
