@@ -237,6 +237,10 @@ BAD_TEXTS = {
     "a suffix of many contexts": ("x = ", SUFFIX * 300),
     "1 MB on one line": ("x" * 500_000, "y" * 500_000),
     "sentinels in both sides": ("<fim-prefix><fim-middle>" * 3, "<fim-suffix><|endoftext|>" * 3),
+    "a suffix that begins with CR": ("x = (\r\n\t", "\r\ny\r\n"),
+    "a name cut in two": ("# \u041f\u0440\u0438 \u4f60\nx = na", "me.strip()\n"),
+    "a character cut from its mark": ("'\U0001f469\u200de", "\u0301\U0001f469'\n"),
+    "a suffix alone": ("", "def f():\n    pass\n"),
     "control characters": ("\x00\x1b[31m\ufeff", "\u2028\u202e\ufffd"),
 }
 
