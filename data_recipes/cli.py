@@ -55,6 +55,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
         help="take a sample of at most so many MB of a language, and no other languages; may be repeated",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="the part of a dataset to read, for example data/python")
+    _add_json(parser)
     parser.set_defaults(func=_rows)
 
 
@@ -136,6 +137,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="keep the annotated shards in OUT/.work, so that a run with other opt-outs redoes no shard",
     )
     _add_executor(parser)
+    _add_json(parser)
     parser.set_defaults(func=_run)
 
 
@@ -249,7 +251,9 @@ def _rows(args: argparse.Namespace) -> int:
     from data_recipes.sources.write_rows import write_rows
 
     limits = dict(args.sample)
-    write_rows(args.roots, args.out, limit_bytes_per_language=limits or None, data_dir=args.data_dir, bars=None)
+    about = write_rows(args.roots, args.out, limit_bytes_per_language=limits or None, data_dir=args.data_dir, bars=None)
+    if args.json:
+        _print_json(about)
     return 0
 
 
@@ -279,10 +283,13 @@ def _run(args: argparse.Namespace) -> int:
         keep_work=args.keep_work,
     )
     if args.executor is None:
-        run(args.source, args.out, settings=settings, data_dir=args.data_dir, bars=None)
+        funnel = run(args.source, args.out, settings=settings, data_dir=args.data_dir, bars=None)
+        if args.json:
+            _print_json(funnel)
         return 0
     from data_recipes.errors import DataError
     from data_recipes.pipeline_at_scale import Cluster, run_at_scale
+    from data_recipes.store.reading import read_funnel
 
     if args.data_dir is not None:
         raise DataError(
@@ -290,6 +297,9 @@ def _run(args: argparse.Namespace) -> int:
         )
     cluster = Cluster(args.executor, args.parts, args.parts_at_once, args.partition, args.time)
     run_at_scale(args.source, args.out, cluster=cluster, settings=settings)
+    if args.json:  # Slurm's jobs go on after this
+        is_done = args.executor != "slurm"
+        _print_json(read_funnel(args.out) if is_done else {"out": args.out, "executor": args.executor})
     return 0
 
 

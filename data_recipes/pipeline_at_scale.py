@@ -44,8 +44,8 @@ class SourceAndSettings:
 
 
 def _printed(line: str) -> None:
-    """Print a line at once: a rank's output is its log."""
-    print(line, flush=True)
+    """Print a line at once: what a rank says is its log."""
+    print(line, file=sys.stderr, flush=True)
 
 
 class AnnotateShards(PipelineStep):

@@ -43,6 +43,15 @@ def environment(paths: Sequence[str], home: str = "/tmp") -> dict[str, str]:  # 
     return {"PATH": tools, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
 
+def end_process(handle: int, channel: socket.socket) -> int:
+    """Kill the process of a handle, close the handle and the channel to it, and return what stands for no handle."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    os.close(handle)
+    channel.close()
+    return -1
+
+
 class Box:
     """One wall, and the first process inside it, which does what it is told; close it and all inside ends."""
 
@@ -64,11 +73,7 @@ class Box:
         """End every process behind the wall."""
         if self._handle < 0:
             return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-        os.close(self._handle)
-        self._handle = -1
-        self._channel.close()
+        self._handle = end_process(self._handle, self._channel)
         if self._owner is not None:
             self._owner.wait()
 

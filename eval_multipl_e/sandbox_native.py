@@ -8,14 +8,13 @@ import contextlib
 import itertools
 import os
 import random
-import signal
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Any
 
 from . import sandbox_seccomp
-from .sandbox_box import Box, Limits, SandboxError
+from .sandbox_box import Box, Limits, SandboxError, end_process
 from .sandbox_streams import FinishedCommand
 
 _READY_S = 60.0
@@ -125,10 +124,5 @@ class Zygote:
 
     def close(self) -> None:
         """End the process; walls that it made end with it."""
-        if self._handle < 0:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-        os.close(self._handle)
-        self._handle = -1
-        self._channel.close()
+        if self._handle >= 0:
+            self._handle = end_process(self._handle, self._channel)

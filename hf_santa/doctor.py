@@ -12,6 +12,7 @@ from typing import Any
 
 from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__
+from hf_santa.flags import add_json
 
 _PARTS = {  # extra: a package that only it, or what is built on it, brings
     "redact": "google-re2",
@@ -37,9 +38,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         description="Show versions, extras, processor, memory, the model's kernels for each number format, the metric's "
         "toolchains and its sandbox. Exit code 3 if something that can be installed is missing.",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
-    )
+    add_json(parser)
     parser.set_defaults(func=_doctor)
 
 

@@ -56,6 +56,12 @@ def add_measure_flags(parser: argparse.ArgumentParser, *, heldout: float) -> Non
     parser.add_argument(
         "--heldout", type=float, default=heldout, help=f"share of the files held back (default: {heldout:g})"
     )
+    add_gaps_flag(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+
+
+def add_gaps_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--gaps`: how many held-back lines the model infills."""
     parser.add_argument(
         "--gaps",
         type=int,
@@ -63,7 +69,6 @@ def add_measure_flags(parser: argparse.ArgumentParser, *, heldout: float) -> Non
         metavar="N",
         help="held-back lines that the model infills, to measure it (default: 200)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
 
 
 def fim_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def pointwise(
     return y
 
 
-def pack(weight: torch.Tensor) -> torch.Tensor:
+def pack_dense(weight: torch.Tensor) -> torch.Tensor:
     """Return a dense weight in oneDNN's own order."""
     packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
     return packed
@@ -232,7 +232,7 @@ def _dense_probe(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _packed_probe(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    packed = pack(weight)
+    packed = pack_dense(weight)
     return pointwise(x, packed, None) if torch.equal(weight, packed.to_dense()) else -weight
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import random
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.json_files import read_object
+
+logger = logging.getLogger("hf_santa.model")
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,18 +33,18 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     train.add_argument("--seed", type=int, default=0, help="seed of the draw for --limit-mb (default: 0)")
     train.add_argument("--n-positions", type=int, default=2048, metavar="N", help="longest input (default: 2048)")
+    _add_json(train)
     train.set_defaults(func=_in_one_line("train", _train))
     pack = commands.add_parser("pack", help="encode a corpus into shards; a killed run goes on where it was")
     _add_source(pack)
     pack.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help="tokenizer.json or its folder")
     pack.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus folder to write or go on with")
     pack.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    _add_json(pack)
     pack.set_defaults(func=_in_one_line("pack", _pack))
     info = commands.add_parser("info", help="show a tokenizer folder or a corpus folder, and check it")
     info.add_argument("folder", type=Path, metavar="FOLDER", help="what `tokenizer train` or `tokenizer pack` wrote")
-    info.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
-    )
+    _add_json(info)
     info.set_defaults(func=_info)
 
 
@@ -51,6 +54,12 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--recipe", metavar="NAME", help="a recipe of the store (default: its first)")
     parser.add_argument("--column", default="content", metavar="NAME", help="column of the text (default: content)")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
 
 
 class _Read:
@@ -91,7 +100,7 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _train(arguments: argparse.Namespace) -> str:
+def _train(arguments: argparse.Namespace) -> dict[str, Any]:
     from modeling_santa.tokenizer.train import padded_vocab_size, save_tokenizer, train_tokenizer
 
     if arguments.limit_mb is not None and not arguments.limit_mb > 0:
@@ -100,14 +109,19 @@ def _train(arguments: argparse.Namespace) -> str:
     tokenizer = train_tokenizer(texts, vocab_size=arguments.vocab_size, show_progress=sys.stderr.isatty())
     save_tokenizer(tokenizer, arguments.out, n_positions=arguments.n_positions)
     found = tokenizer.get_vocab_size(with_added_tokens=False)
-    short = "" if found == arguments.vocab_size else f" asked={arguments.vocab_size} (the text has no more pairs)"
-    return (
-        f"files={texts.files} bytes={texts.bytes} tokens={found} special=5 "
-        f"padded_vocab_size={padded_vocab_size(tokenizer)}{short}"
-    )
+    if found < arguments.vocab_size:
+        logger.info("the text has no more pairs than for %d of %d tokens", found, arguments.vocab_size)
+    return {
+        "files": texts.files,
+        "bytes": texts.bytes,
+        "tokens": found,
+        "special": 5,
+        "padded_vocab_size": padded_vocab_size(tokenizer),
+        **({"asked": arguments.vocab_size} if found < arguments.vocab_size else {}),
+    }
 
 
-def _pack(arguments: argparse.Namespace) -> str:
+def _pack(arguments: argparse.Namespace) -> dict[str, Any]:
     from modeling_santa.corpus.shards import pack
     from modeling_santa.tokenizer.encoder import Encoder
     from modeling_santa.tokenizer.train import load_tokenizer
@@ -119,10 +133,13 @@ def _pack(arguments: argparse.Namespace) -> str:
         _Read(arguments), tokenizer, arguments.out, threads=arguments.threads, resume=True, recipe=_recipe_of(arguments)
     )
     per_token = about["text_bytes"] / about["tokens"]
-    return (
-        f"files={about['documents']} bytes={about['text_bytes']} tokens={about['tokens']} shards={about['shards']} "
-        f"bytes_per_token={per_token:.3f}"
-    )
+    return {
+        "files": about["documents"],
+        "bytes": about["text_bytes"],
+        "tokens": about["tokens"],
+        "shards": about["shards"],
+        "bytes_per_token": round(per_token, 3),
+    }
 
 
 def _recipe_of(arguments: argparse.Namespace) -> str | None:
@@ -177,13 +194,20 @@ def _about(folder: Path) -> dict[str, Any]:
     }
 
 
-def _in_one_line(command: str, work: Callable[[argparse.Namespace], str]) -> Callable[[argparse.Namespace], int]:
-    """Return a command that does the work and says in one line what was done and how long it took."""
+def _in_one_line(
+    command: str, work: Callable[[argparse.Namespace], dict[str, Any]]
+) -> Callable[[argparse.Namespace], int]:
+    """Return a command that does the work and says in one line, or as JSON, what was done and how long it took."""
 
     def timed(arguments: argparse.Namespace) -> int:
         started = time.perf_counter()
-        line = work(arguments)
-        print(f"step=tokenizer_{command} {line} {time.perf_counter() - started:.1f}s")
+        about = work(arguments)
+        seconds = time.perf_counter() - started
+        if arguments.json:
+            print(json.dumps({**about, "seconds": round(seconds, 1)}, indent=2))
+        else:
+            line = " ".join(f"{name}={value}" for name, value in about.items())
+            print(f"step=tokenizer_{command} {line} {seconds:.1f}s")
         return 0
 
     return timed

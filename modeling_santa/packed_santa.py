@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .capabilities_santa import pack, pointwise
+from .capabilities_santa import pack_dense, pointwise
 from .linear_santa import SantaLinear
 
 TURN_OFF = "Call optimize_for_cpu(model, 'off') first."
@@ -97,7 +97,7 @@ class PackedLinear(OptimisedLinear):
 
     def __init__(self, dense: nn.Linear) -> None:
         super().__init__(dense)
-        self.packed_weight = pack(dense.weight.detach())
+        self.packed_weight = pack_dense(dense.weight.detach())
 
     def product(self, x: torch.Tensor, *, fused_gelu: bool) -> torch.Tensor:
         """Return x @ weight.T + bias, through a tanh-GELU if asked."""
@@ -115,7 +115,7 @@ class PackedLinear(OptimisedLinear):
         return {**self.__dict__, "packed_weight": self.dense_weight()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "packed_weight": pack(state["packed_weight"])})  # type: ignore[no-untyped-call]
+        super().__setstate__({**state, "packed_weight": pack_dense(state["packed_weight"])})  # type: ignore[no-untyped-call]
 
 
 def frozen_linear(weight: torch.Tensor, bias: nn.Parameter | None) -> SantaLinear:

@@ -319,7 +319,7 @@ class _Search:
         return others[near][np.lexsort((others[near], -agreement[near]))][:_TRIES]
 
 
-def measure(data: Comparison, kept: IntArray, crew: Workers) -> NDArray[np.float64]:
+def kept_similarity(data: Comparison, kept: IntArray, crew: Workers) -> NDArray[np.float64]:
     """Return the true similarity of each document with the one that is kept for it."""
     similar = np.ones(len(kept))
     removed = np.flatnonzero(kept != np.arange(len(kept)))

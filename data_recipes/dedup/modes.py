@@ -12,7 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_recipes.dedup.clusters import Comparison, IntArray, block_starts, components, measure, star_pass, stars_of
+from data_recipes.dedup.clusters import (
+    Comparison,
+    IntArray,
+    block_starts,
+    components,
+    kept_similarity,
+    star_pass,
+    stars_of,
+)
 from data_recipes.dedup.signatures import MIN_TOKENS, NUM_PERM, Mode, Signatures, sign
 from data_recipes.engine.shingles import NGRAM
 from data_recipes.engine.texts import FileTexts, Texts, texts_of
@@ -103,7 +111,7 @@ def decide(
         kept = components(signatures, ranks, crew, bands)
         signatures.clear()
         unknown = np.where(kept == np.arange(count), 1.0, np.nan)
-        similarity = measure(data, kept, crew) if is_measured else unknown
+        similarity = kept_similarity(data, kept, crew) if is_measured else unknown
     return _decisions(order, kept, similarity)
 
 

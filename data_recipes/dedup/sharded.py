@@ -31,8 +31,8 @@ from data_recipes.dedup.clusters import (
     IntArray,
     block_starts,
     groups_in_range,
+    kept_similarity,
     key_ranges,
-    measure,
     roots_of,
     star_pass,
     stars_from,
@@ -287,7 +287,7 @@ class ShardedNearDedup:
                 kept, similar = star_pass(data, self._stars(item, ranks), crew, begins)
             else:
                 kept = np.searchsorted(ranks, self._load("roots")[ranks])
-                similar = measure(data, kept, crew)
+                similar = kept_similarity(data, kept, crew)
         by_row = np.argsort(rows)
         return [
             self._save("decided", item, rows[by_row]),

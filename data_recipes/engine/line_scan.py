@@ -1,6 +1,6 @@
 """Scan many texts once: line statistics, share of letters and digits, flags for XML and tags.
 
-Contract of `scan(texts, threads=None)`:
+Contract of `scan_lines(texts, threads=None)`:
 
 - `texts` is a list of strings, or a string column of Arrow, chunked or not, large or not; a null counts as an empty
   text. Nothing is copied out of Arrow's buffers but blocks of some kilobytes.
@@ -43,10 +43,10 @@ class LineScan(NamedTuple):
     has_tag: NDArray[np.bool_]
 
 
-def scan(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None) -> LineScan:
+def scan_lines(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None) -> LineScan:
     r"""Line statistics and flags of every text; see the module's first lines for what each is.
 
-    >>> scan(["# aaaaaaaa\n000000\n", "<p>"]).max_line_length.tolist()
+    >>> scan_lines(["# aaaaaaaa\n000000\n", "<p>"]).max_line_length.tolist()
     [10, 3]
     """
     found = texts_of(texts)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_recipes.disk.files import PathLike
-from data_recipes.engine.line_scan import scan
+from data_recipes.engine.line_scan import scan_lines
 from data_recipes.errors import DataError
 from data_recipes.sources.language_names import is_program, language_of, spelled
 from data_recipes.sources.layouts import Layout, columns_to_read, fields_in, layout_of, records_of
@@ -122,7 +122,7 @@ def rows_of_records(
         for record in records_of(layout, outer)
     ]
     lacking = [n for n, item in enumerate(made) if isinstance(item, Row) and item.max_line_length < 0]
-    scanned = scan([item.content for n in lacking if isinstance(item := made[n], Row)])
+    scanned = scan_lines([item.content for n in lacking if isinstance(item := made[n], Row)])
     statistics = zip(*(getattr(scanned, name).tolist() for name in STATISTICS), strict=True)
     for n, values in zip(lacking, statistics, strict=True):
         made[n] = replace(made[n], **dict(zip(STATISTICS, values, strict=True)))

@@ -14,7 +14,7 @@ MIN_LINES, SHOWN_LINES, MAX_CHARS = 8, 16, 92
 _SEARCHED_ROWS, _READ_ROWS = 2000, 16
 
 
-def histograms(store: pa.Table, thresholds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def histograms_of(store: pa.Table, thresholds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a histogram of each column that the store has and that a filter wants drawn.
 
     Each has a title, the lower edges of the bins (the last is open), the files in each, the number of files whose value

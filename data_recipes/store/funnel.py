@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from data_recipes.pii.rows import counted_types
 from data_recipes.recipes import Recipe
-from data_recipes.store.facts import example_of, histograms, license_counts
+from data_recipes.store.facts import example_of, histograms_of, license_counts
 from data_recipes.store.views import recipe_mask, steps_mask
 
 STORE_STAGES = ("read", "base", "decontaminated")
@@ -62,7 +62,7 @@ def language_entry(
         "rejects": reasons,
         "redactions": redactions(store),
         "licenses": license_counts(store),
-        "histograms": histograms(store, thresholds),
+        "histograms": histograms_of(store, thresholds),
         "example": example_of(store, recipe_mask(recipes[0], masks, store.num_rows), contents),
     }
 

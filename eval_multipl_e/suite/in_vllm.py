@@ -10,8 +10,8 @@ from typing import Any
 
 from eval_multipl_e.errors import EvalError
 from eval_multipl_e.suite.completing import AnswerSettings, Continued, GapPrompt, of_answer
-from eval_multipl_e.suite.fim_forms import FimForm, encode, end_ids, form_of
-from eval_multipl_e.suite.model import Sampling
+from eval_multipl_e.suite.fim_forms import FimForm, end_ids, form_of
+from eval_multipl_e.suite.model import Sampling, prompt_ids
 from eval_multipl_e.suite.problems import cut_at_stop
 
 
@@ -73,7 +73,10 @@ class VllmModel:
         is_gap = any(prompt.suffix is not None for prompt in prompts)
         if is_gap and self.form.name == "left-to-right" and not self._is_named:
             raise EvalError("this tokenizer has the sentinels of no form that is known here. Name one with --form.")
-        encoded = [self._encoded(prompt) for prompt in prompts]
+        encoded = [
+            prompt_ids(self._tokenizer, prompt, self.form, self._chat, fit=self._sampling.fit, room=self._room)
+            for prompt in prompts
+        ]
         stops = [
             [] if self._chat else [stop for stop in (*each.stops, *self.form.text_ends) if stop] for each in prompts
         ]
@@ -98,16 +101,6 @@ class VllmModel:
             spaces_between_special_tokens=False,
             **self._settings,
         )
-
-    def _encoded(self, prompt: GapPrompt) -> tuple[list[int], int]:
-        if self._chat is None:
-            return encode(self._tokenizer, self.form, prompt.text, prompt.suffix, self._sampling.fit, room=self._room)
-        messages = self._chat.messages(prompt.problem or {})
-        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-        if len(ids) > self._room:
-            raise EvalError(f"a chat of {len(ids)} tokens leaves no room for an answer. Lower --max-new-tokens.")
-        return ids, 0
 
     def _continued(self, prompt: GapPrompt, output: Any, stops: Sequence[str], left_out: int) -> Continued:
         text = cut_at_stop(str(output.text), self._end_texts)

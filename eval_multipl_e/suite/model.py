@@ -13,6 +13,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria
 
 from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.chat import ChatRequest
 from eval_multipl_e.suite.completing import AnswerSettings, Continued, GapPrompt, of_answer
 from eval_multipl_e.suite.fim_forms import FimForm, Fit, encode, end_ids, form_of
 from eval_multipl_e.suite.problems import cut_at_stop
@@ -106,7 +107,10 @@ class Continuer:
                 "model's form in a file and give it with --form; or ask for 'left-to-right' to continue the text before "
                 "the gap alone, whose score is no infilling score."
             )
-        encoded = [self._encoded(prompt) for prompt in prompts]
+        encoded = [
+            prompt_ids(self._tokenizer, prompt, self.form, self._chat, fit=self._sampling.fit, room=self._room)
+            for prompt in prompts
+        ]
         if any(not ids for ids, _ in encoded):
             raise EvalError("a prompt is empty, and this tokenizer puts nothing before a text. Give some text.")
         pad = self._tokenizer.pad_token_id
@@ -143,19 +147,6 @@ class Continuer:
             return continued
         return [of_answer(each.text, prompt, each.end) for each, prompt in zip(continued, prompts, strict=True)]
 
-    def _encoded(self, prompt: GapPrompt) -> tuple[list[int], int]:
-        if self._chat is None:
-            return encode(self._tokenizer, self.form, prompt.text, prompt.suffix, self._sampling.fit, room=self._room)
-        messages = self._chat.messages(prompt.problem or {})
-        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-        if self._room is not None and len(ids) > self._room:
-            raise EvalError(
-                f"a chat of {len(ids)} tokens leaves no room for an answer: the context less the answer is {self._room}. "
-                "Lower --max-new-tokens."
-            )
-        return ids, 0
-
     def _continued(self, prompt: list[int], row: list[int], stops: Sequence[str], left_out: int) -> Continued:
         at = next((i for i, token in enumerate(row) if token in self._ends), None)
         before, whole = (self._decode(ids) for ids in (prompt, prompt + row[:at]))
@@ -168,6 +159,28 @@ class Continuer:
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
+
+
+def prompt_ids(
+    tokenizer: Any, prompt: GapPrompt, form: FimForm, chat: ChatRequest | None, *, fit: Fit, room: int | None
+) -> tuple[list[int], int]:
+    """Return the ids of a prompt in a form, or of the chat that asks for it, and how many ids were left out.
+
+    Raises:
+        EvalError: a chat is longer than the room, and it can't be cut.
+    """
+    if chat is None:
+        return encode(tokenizer, form, prompt.text, prompt.suffix, fit, room=room)
+    text = tokenizer.apply_chat_template(
+        chat.messages(prompt.problem or {}), tokenize=False, add_generation_prompt=True
+    )
+    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    if room is not None and len(ids) > room:
+        raise EvalError(
+            f"a chat of {len(ids)} tokens leaves no room for an answer: the context less the answer is {room}. "
+            "Lower --max-new-tokens."
+        )
+    return ids, 0
 
 
 class _Stopper(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types

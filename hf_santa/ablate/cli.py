@@ -1,11 +1,13 @@
 """The command `hf-santa ablate`."""
 
 import argparse
+import json
 from pathlib import Path
 
 from hf_santa.ablate.variants import SCALES, VARIANTS
 from hf_santa.errors import HfSantaError
-from hf_santa.training_flags import add_fim_flags, fim_settings
+from hf_santa.flags import add_json
+from hf_santa.training_flags import add_fim_flags, add_gaps_flag, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,18 +37,13 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--variants", metavar="A,B", help=f"only these (default: {','.join(VARIANTS)})")
     parser.add_argument("--tokens", type=int, metavar="N", help="tokens a model reads (default: by scale)")
-    parser.add_argument(
-        "--gaps",
-        type=int,
-        default=200,
-        metavar="N",
-        help="held-back lines that the model infills, to measure it (default: 200)",
-    )
+    add_gaps_flag(parser)
     parser.add_argument(
         "--samples", type=int, default=2, metavar="N", help="completions of each problem (default: 2; 0 for none)"
     )
     parser.add_argument("--stars", type=Path, metavar="FILE", help="JSON object of path prefixes and star counts")
     add_fim_flags(parser, line_rate=0.0, with_rate=False)
+    add_json(parser)
     parser.set_defaults(func=_ablate)
 
 
@@ -54,7 +51,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
     from hf_santa.ablate.run import run
 
     _check(arguments)
-    run(
+    answer = run(
         arguments.source,
         arguments.out,
         scale_name=arguments.scale,
@@ -65,8 +62,10 @@ def _ablate(arguments: argparse.Namespace) -> int:
         samples=arguments.samples,
         stars=arguments.stars,
         fim=fim_settings(arguments),
-        say=lambda line: print(line, flush=True),
+        say=(lambda _: None) if arguments.json else lambda line: print(line, flush=True),
     )
+    if arguments.json:
+        print(json.dumps(answer, indent=2))
     return 0
 
 

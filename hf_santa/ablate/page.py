@@ -97,7 +97,7 @@ def verdicts(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
                 (
                     name,
                     WORDS[metric],
-                    told(metric, row[metric]["verdict"]),
+                    verdict_words(metric, row[metric]["verdict"]),
                     f"{found['mean']:+.4f}",
                     _interval(found),
                     published,
@@ -149,7 +149,7 @@ def volumes(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
 def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
     """Return a figure: one dot with its interval for each variant, on a scale with zero in it."""
     rows = [
-        (name, row[metric]["difference"], told(metric, row[metric]["verdict"]))
+        (name, row[metric]["difference"], verdict_words(metric, row[metric]["verdict"]))
         for name, row in answer["variants"].items()
         if name != BASELINE
         and metric in row
@@ -196,10 +196,10 @@ def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
     return fill('<div class="block"><h3>{title}</h3>{chart}</div>', title=title, chart=chart)
 
 
-def told(metric: str, verdict: str) -> str:
+def verdict_words(metric: str, verdict: str) -> str:
     """Return a verdict with whether it is for better or worse.
 
-    >>> told("bits_per_byte", "higher"), told("exact_match", "no evidence")
+    >>> verdict_words("bits_per_byte", "higher"), verdict_words("exact_match", "no evidence")
     ('higher, worse', 'no evidence')
     """
     if verdict == "no evidence":

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hf_santa.flags import add_json
 from hf_santa.training_flags import add_fim_flags, fim_settings
 
 TRAIN_TOKENS = 1_800_000
@@ -58,9 +59,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     add_fim_flags(parser)
     parser.add_argument("--serve", action="store_true", help="leave the Space open afterwards")
     parser.add_argument("--port", type=int, default=7860, help="port of the Space under --serve (default: 7860)")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
-    )
+    add_json(parser)
     parser.set_defaults(func=run)
 
 
@@ -97,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what decides the results, with a digest of the corpus instead of its files."""
     from hf_santa.demo.steps import DemoError
-    from hf_santa.demo.steps_data import default_roots, fingerprint
+    from hf_santa.demo.steps_data import corpus_fingerprint, default_roots
 
     for name in ("minutes", "max_minutes"):
         value = getattr(arguments, name)
@@ -110,7 +109,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "corpus_roots": [str(root.resolve()) for root in roots],
         "is_default_corpus": arguments.source is None,
-        "corpus_fingerprint": fingerprint(roots),
+        "corpus_fingerprint": corpus_fingerprint(roots),
         "seed": arguments.seed,
         **_budget(arguments),
         "fim": fim_settings(arguments),

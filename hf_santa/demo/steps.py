@@ -157,7 +157,7 @@ def stamp_path(out: Path, step: DemoStep) -> Path:
     return out / ".steps" / f"{step.name}.json"
 
 
-def fingerprint(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str:
+def step_fingerprint(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str:
     """Return a digest of all that decides the step's bytes: settings, code, and the digests of its inputs."""
     inputs = {name: json.loads((out / ".steps" / f"{name}.json").read_text())["files"] for name in step.needs}
     chosen = {name: settings[name] for name in step.settings}
@@ -182,7 +182,7 @@ def why_stale(out: Path, step: DemoStep, settings: Mapping[str, Any]) -> str | N
         return "not done yet"
     try:
         stamp = json.loads(path.read_text())
-        if stamp["fingerprint"] != fingerprint(out, step, settings):
+        if stamp["fingerprint"] != step_fingerprint(out, step, settings):
             return "settings, code or inputs changed"
         return _damage(out, stamp["files"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -205,7 +205,7 @@ def write_stamp(out: Path, step: DemoStep, settings: Mapping[str, Any], summary:
     """Record the finished step: its fingerprint, its summary line and the SHA-256 of every file it wrote."""
     paths = [path for output in step.outputs for path in files_below(out / output)]
     stamp = {
-        "fingerprint": fingerprint(out, step, settings),
+        "fingerprint": step_fingerprint(out, step, settings),
         "summary": summary,
         "files": {path.relative_to(out).as_posix(): sha256(path) for path in paths},
     }

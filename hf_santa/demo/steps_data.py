@@ -27,7 +27,7 @@ def default_roots() -> list[Path]:
     return list(found)
 
 
-def fingerprint(roots: list[Path]) -> str:
+def corpus_fingerprint(roots: list[Path]) -> str:
     """Return a digest of the source by paths, sizes and times; no file is read.
 
     Raises:

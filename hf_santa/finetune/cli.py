@@ -2,9 +2,11 @@
 
 import argparse
 import importlib.util
+import json
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
+from hf_santa.flags import add_json
 from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
 
 
@@ -37,6 +39,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--save-every", type=int, default=100, metavar="N", help="steps between checkpoints (default: 100)"
     )
+    add_json(parser)
     parser.set_defaults(func=_finetune)
 
 
@@ -50,8 +53,14 @@ def _finetune(arguments: argparse.Namespace) -> int:
     fields = {name: getattr(arguments, name) for name in FinetuneRequest.__dataclass_fields__ if name != "fim"}
     fields |= {"lora_rank": arguments.lora_rank if arguments.lora else 0, "fim": drawn}
     _check_lora(arguments)
-    run(FinetuneRequest(**fields))
+    result = run(FinetuneRequest(**fields), say=(lambda _: None) if arguments.json else _say)
+    if arguments.json:
+        print(json.dumps(result, indent=2))
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _check_lora(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from hf_santa.errors import HfSantaError
+from hf_santa.flags import add_json
 from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
 
 
@@ -46,9 +47,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--keep", type=int, default=2, metavar="N", help="checkpoints to keep (default: 2)")
     add_fim_flags(parser)
     add_measure_flags(parser, heldout=0.05)
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
-    )
+    add_json(parser)
     parser.set_defaults(func=_pretrain)
 
 

@@ -93,7 +93,7 @@ def is_held(row: dict[str, Any], share: float) -> bool:
     return is_held_back(hashlib.sha256(package_of(row).encode()).hexdigest(), share)
 
 
-def rows_of(dataset: Path, request: PretrainRequest, *, are_held: bool) -> Iterator[dict[str, Any]]:
+def split_rows(dataset: Path, request: PretrainRequest, *, are_held: bool) -> Iterator[dict[str, Any]]:
     """Yield the recipe's rows that are held back, or all the others."""
     from datasets import load_dataset
 
@@ -151,12 +151,12 @@ def _plan(request: PretrainRequest, dataset: Path, file: Path, say: Callable[[st
         f"step=budget flops={flops:.2e}{timed} width={shape.n_embd} layers={shape.n_layer} "
         f"vocabulary={shape.vocab_size} context={shape.seq_len} parameters={choice.parameters} tokens={choice.tokens}"
     )
-    texts = _some(lambda: (row["content"] for row in rows_of(dataset, request, are_held=False)), request.seed)
+    texts = _some(lambda: (row["content"] for row in split_rows(dataset, request, are_held=False)), request.seed)
     tokenizer = train_tokenizer(texts, vocab_size=shape.vocab_size)
     save_tokenizer(tokenizer, out / "tokenizer", n_positions=shape.seq_len)
     about = {}
     for name, are_held in (("train", False), ("heldout", True)):
-        texts = (row["content"] for row in rows_of(dataset, request, are_held=are_held))
+        texts = (row["content"] for row in split_rows(dataset, request, are_held=are_held))
         try:
             about[name] = pack(texts, tokenizer, out / "corpus" / name, recipe=request.recipe)
         except ValueError as error:
@@ -248,7 +248,7 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
     sizes = np.array([len(piece) for piece in token_bytes(words)])
     size = int(sizes[windows[:, 1:]].sum())
     unigram = unigram_bits(trained_on, model.config.vocab_size)
-    held = list(rows_of(dataset, request, are_held=True))
+    held = list(split_rows(dataset, request, are_held=True))
     tasks = line_tasks(held, count=request.gaps, seed=request.seed)
     exact = {
         mode: share_of(hits_of(tasks, infilled(model, tokenizer, tasks, mode))) if tasks else None
@@ -268,7 +268,7 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
             windows,
             size=size,
             tasks=tasks,
-            texts=(row["content"] for row in rows_of(dataset, request, are_held=False)),
+            texts=(row["content"] for row in split_rows(dataset, request, are_held=False)),
         ),
         "exact_match": exact,
         "infilling": {mode: graded(model, tokenizer, tasks, mode) for mode in ("psm", "spm")},

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hf_santa.flags import add_json
+
 WHAT = ("model", "dataset", "metric", "space", "all")
 
 
@@ -22,6 +24,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     card.add_argument("kind", choices=WHAT[:-1], metavar="KIND", help=f"kind of repository: {', '.join(WHAT[:-1])}")
     card.add_argument("folder", type=Path, metavar="FOLDER", help="its folder")
+    add_json(card)
     card.set_defaults(func=_card)
 
 
@@ -91,6 +94,7 @@ def _add_stage(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="S",
         help="how long the Space may take to start, more for a large model (default: 90)",
     )
+    add_json(stage)
     stage.set_defaults(func=_stage)
 
 
@@ -160,22 +164,22 @@ def _add_publish(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="N",
         help="how often a request that fails for the moment is tried (default: 5)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
-    )
+    add_json(parser)
     parser.set_defaults(func=_publish)
 
 
 def _card(arguments: argparse.Namespace) -> int:
     from hf_santa.errors import CheckFailedError
     from hf_santa.repositories.kinds import KINDS
-    from hf_santa.repositories.lint import CardError, check_card
+    from hf_santa.repositories.lint import lint
 
-    try:
-        check_card(arguments.folder, KINDS[arguments.kind])
-    except CardError as error:  # what this command looks for; to `stage` and `publish` it is a mistake
-        raise CheckFailedError(str(error)) from error
-    print(f"{arguments.folder / 'README.md'}: a good card of a {arguments.kind} repository")
+    card, problems = arguments.folder / "README.md", list(lint(arguments.folder, KINDS[arguments.kind]))
+    if arguments.json:
+        print(json.dumps({"card": str(card), "problems": problems}, indent=2))
+        return 1 if problems else 0
+    if problems:  # what this command looks for; to `stage` and `publish` it is a mistake
+        raise CheckFailedError("\n  ".join([f"{card}:", *problems]))
+    print(f"{card}: a good card of a {arguments.kind} repository")
     return 0
 
 
@@ -197,7 +201,10 @@ def _stage(arguments: argparse.Namespace) -> int:
         arguments.suggested_hardware,
     )
     # The model before the Space, which is tried with it.
-    stage(named(arguments.kind), sources, arguments.out, _say(sys.stdout), start_limit_s=arguments.start_limit_s)
+    say = _say(sys.stderr if arguments.json else sys.stdout)
+    seen = stage(named(arguments.kind), sources, arguments.out, say, start_limit_s=arguments.start_limit_s)
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out), "repos": seen}, indent=2))
     return 0
 
 
@@ -259,7 +266,7 @@ def _published(arguments: argparse.Namespace) -> dict[str, Any]:
         checked(kind, request.folder)
     plans = release.plan_all(hub, request)
     model_is_new = any(plan.kind.name == "model" and plan.todo for plan in plans)
-    for line in release.told(plans, model_is_new=model_is_new):
+    for line in release.plan_lines(plans, model_is_new=model_is_new):
         say(line)
     return {"dry_run": True, "repos": [plan.as_json() for plan in plans]}
 

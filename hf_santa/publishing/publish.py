@@ -352,7 +352,7 @@ def _tag(api: "HfApi", plan: Plan, tag: str, sha: str) -> None:
         )
 
 
-def told(plans: Sequence[Plan], *, model_is_new: bool) -> list[str]:
+def plan_lines(plans: Sequence[Plan], *, model_is_new: bool) -> list[str]:
     """Return the lines of a dry run."""
     lines = [line for plan in plans for line in plan.lines()]
     if model_is_new and any(plan.kind.name == "space" for plan in plans):

@@ -57,8 +57,8 @@ def stage(
     say: Callable[[str], None],
     *,
     start_limit_s: float = START_LIMIT_S,
-) -> None:
-    """Write each repository's folder below `out`, then check all of them.
+) -> list[dict[str, str]]:
+    """Write each repository's folder below `out`, then check all of them; return kind, folder and what was seen of each.
 
     Raises:
         ReleaseError: a folder must not be published; the message names the file.
@@ -72,10 +72,13 @@ def stage(
         raise ReleaseError(f"{out} holds the artefacts themselves. Name another folder for the repositories.")
     for kind in kinds:
         _write(kind, sources, out)
+    repositories = []
     for kind in kinds:
         started = time.monotonic()
         seen = checked(kind, out, is_anew=True, start_limit_s=start_limit_s)
         say(f"stage={kind.name} {seen} {time.monotonic() - started:.0f}s {out / kind.folder}")
+        repositories.append({"kind": kind.name, "folder": kind.folder, "seen": seen})
+    return repositories
 
 
 def checked(kind: Kind, out: Path, *, is_anew: bool = False, start_limit_s: float = START_LIMIT_S) -> str:

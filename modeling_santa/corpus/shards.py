@@ -7,6 +7,7 @@ followed by <|endoftext|>), `index.jsonl` (a line for each finished shard: count
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ from modeling_santa.tokenizer.train import tokenizer_digest
 
 SHARD_TOKENS = 1 << 25  # 64 MiB
 BATCH_BYTES = 8 << 20  # of text encoded at once
+logger = logging.getLogger("hf_santa.model")
 AGAIN = "Pack it again."
 _SHARD = {"file": str, "documents": int, "tokens": int, "text_bytes": int, "sha256": str, "texts_blake2b": str}
 
@@ -196,7 +198,7 @@ def _started(out: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             check_shard(out, shard)
         except ValueError as error:
-            print(f"pack: {error} That is done now, from this shard on.")
+            logger.warning("pack: %s That is done now, from this shard on.", error)
             (out / "corpus.json").unlink(missing_ok=True)
             write_whole(index, "".join(json.dumps(line) + "\n" for line in (header, *shards[:number])))
             return shards[:number]

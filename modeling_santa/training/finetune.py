@@ -1,6 +1,7 @@
 """Fine-tune a model folder with transformers' Trainer, all weights or LoRA; a killed run can go on."""
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -28,6 +29,7 @@ from modeling_santa.tokenizer.train import load_tokenizer
 from modeling_santa.training.loop.step import enable_checkpointing
 
 LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
+logger = logging.getLogger("hf_santa.model")
 WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files
 KEPT = 2
 LARGE_MODEL = 100_000_000  # parameters; with more, a GPU takes one sequence at a time unless told otherwise
@@ -175,7 +177,7 @@ def last_checkpoint(out: Path) -> Path | None:
                 return folder
         except (OSError, ValueError):
             pass
-        print(f"finetune: {folder.name} is not whole; removed, going back one.")
+        logger.warning("finetune: %s is not whole; removed, going back one.", folder.name)
         shutil.rmtree(folder)
     return None
 

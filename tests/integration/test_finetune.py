@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(place, tmp_path, monkeypatc
     assert 0 == run(place, tmp_path)
 
 
-def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path, capsys):
+def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path, caplog):
     """One without its list of files, or with a truncated file, is removed and named."""
     for step, sizes in ((2, {"a": 3}), (4, {"a": 4}), (6, None)):
         folder = tmp_path / f"checkpoint-{step}"
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path, capsys):
         if sizes is not None:
             (folder / finetuning.WHOLE).write_text(json.dumps(sizes))
     assert tmp_path / "checkpoint-2" == finetuning.last_checkpoint(tmp_path)
-    assert "checkpoint-4 is not whole" in capsys.readouterr().out
+    assert "checkpoint-4 is not whole" in caplog.text
 
 
 def _altered(place, name, change):

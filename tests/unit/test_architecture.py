@@ -69,6 +69,21 @@ def test_no_class_name_has_two_meanings():
     assert {} == {name: found for name, found in places.items() if len(found) > 1}
 
 
+# Each stands for one thing that many modules give: their commands, their work, a filter's two functions, a program's start.
+_GIVEN_BY_MANY = {"add_commands", "keep", "main", "measure", "run"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_function_name_has_two_meanings(package):
+    """In a package no public function of a module has the name of another's."""
+    places = defaultdict(list)
+    for path in sources(package):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {} == {name: found for name, found in places.items() if len(found) > 1 and name not in _GIVEN_BY_MANY}
+
+
 @pytest.mark.parametrize("path", HUB_FILES, ids=lambda path: path.name)
 def test_hub_files_import_only_what_the_hub_has(path):
     """Model files import stdlib, torch, transformers and flat siblings by name, at module level."""

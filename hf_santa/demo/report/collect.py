@@ -49,7 +49,7 @@ def gather(out: Path, settings: Mapping[str, Any], steps: Mapping[str, Mapping[s
     return {
         "title": "hf-santa demo",
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "machine": machine(),
+        "machine": this_machine(),
         "steps": [{"name": name, **step} for name, step in steps.items()],
         "corpus": {
             "roots": settings["corpus_roots"],
@@ -58,10 +58,10 @@ def gather(out: Path, settings: Mapping[str, Any], steps: Mapping[str, Mapping[s
         },
         "funnel": funnel["funnel"],
         "redactions": funnel["redactions"],
-        "training": training(measures, steps["train"]["seconds"]),
+        "training": training_data(measures, steps["train"]["seconds"]),
         "parity": {**parity, "report": PARITY},
-        "samples": samples(out, results),
-        "scores": scores(results),
+        "samples": sample_data(out, results),
+        "scores": score_data(results),
         "infill": [
             {"label": LANGUAGE_NAMES[code], "exact_match": found["value"], **_bounds(found), "tasks": found["tasks"]}
             for code, found in results["infill_exact_match"].items()
@@ -73,7 +73,7 @@ def gather(out: Path, settings: Mapping[str, Any], steps: Mapping[str, Mapping[s
     }
 
 
-def machine() -> dict[str, Any]:
+def this_machine() -> dict[str, Any]:
     """Return cores, memory, platform, and whether the CPU multiplies bfloat16 in hardware."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return {
@@ -84,7 +84,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def training(measures: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def training_data(measures: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """Return the training section: the curve, the held-out points and the two numbers that matter."""
     log = measures["log"]
     names = ("parameters", "tokens", "steps", "seq_len", "fim_rate", "bits_per_byte", "unigram_bits_per_byte")
@@ -101,7 +101,7 @@ def training(measures: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     }
 
 
-def samples(out: Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def sample_data(out: Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return each problem's first completion and its infill beside the truth, taking turns by language."""
     problems, completions = _lines(PROBLEMS), _lines(out / "completions" / "completions.jsonl")
     infills = _lines(out / "completions" / "infills.jsonl")
@@ -138,7 +138,7 @@ def samples(out: Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [sample for pair in zip(infilled, completed, strict=True) for sample in pair]
 
 
-def scores(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def score_data(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return pass@1 of each language with its interval, beside that of our own solutions."""
     found, control = results["completions"], results["control"]
     answer = []

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -72,6 +73,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--slurm", action="store_true", help="check all, write OUT/config.yaml and print a Slurm script, and stop"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
+    )
     parser.add_argument("--wandb", action="store_true", help="log to wandb, too (default: OUT/loss.jsonl alone)")
     parser.set_defaults(func=_train)
 
@@ -82,7 +86,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from modeling_santa.training.nanotron.settings import change, load_settings
 
     if arguments.list:
-        return _list(arguments.schema)
+        return _list(arguments.schema, is_json=arguments.json)
     if arguments.config is None:
         raise ModelError("--config is missing. Name a recipe or a file; --list shows the recipes.")
     config = load_settings(arguments.config, schema=arguments.schema, gpus=arguments.gpus)
@@ -99,9 +103,16 @@ def _train(arguments: argparse.Namespace) -> int:
     return _start(config, arguments)
 
 
-def _list(schema: str) -> int:
+def _list(schema: str, *, is_json: bool) -> int:
     from modeling_santa.training.nanotron.recipes import RUN_RECIPES, config_path
 
+    if is_json:
+        rows = [
+            {"name": made.name, "steps": made.steps, "about": made.about, "config": str(config_path(made.name, schema))}
+            for made in RUN_RECIPES.values()
+        ]
+        print(json.dumps(rows, indent=2))
+        return 0
     for recipe in RUN_RECIPES.values():
         print(f"{recipe.name:16} {recipe.steps:>7,} steps  {recipe.about}  {config_path(recipe.name, schema)}")
     return 0
@@ -119,6 +130,11 @@ def _dry_run(config: dict[str, Any], arguments: argparse.Namespace) -> int:
         config["tokens"],
         config["parallelism"]["dp"],
     )
+    is_too_much = found.memory > GPU_BYTES[arguments.gpu]
+    if arguments.json:
+        about = {**vars(found), "gpus": gpus, "gpu": arguments.gpu, "mfu": arguments.mfu, "fits": not is_too_much}
+        print(json.dumps(about, indent=2))
+        return 0
     rows = {
         "model": about_model(config),
         "data": f"recipe {config['fim']['recipe']!r}, fim_rate {config['fim']['fim_rate']}",
@@ -132,7 +148,7 @@ def _dry_run(config: dict[str, Any], arguments: argparse.Namespace) -> int:
     }
     for name, value in rows.items():
         print(f"{name:13} {value}")
-    if found.memory > GPU_BYTES[arguments.gpu]:
+    if is_too_much:
         print(
             f"warning: more than the {GPU_BYTES[arguments.gpu] / 1e9:g} GB of one {arguments.gpu}; lower tokens.micro_batch_size"
         )
@@ -142,6 +158,8 @@ def _dry_run(config: dict[str, Any], arguments: argparse.Namespace) -> int:
 def _start(config: dict[str, Any], arguments: argparse.Namespace) -> int:
     from modeling_santa.training.nanotron import launch
 
+    if arguments.json:
+        raise ModelError("--json shows what --list or --dry-run found. A run writes OUT/loss.jsonl; leave --json out.")
     missing = [f"--{name}" for name in ("corpus", "tokenizer", "out") if getattr(arguments, name) is None]
     if missing:
         raise ModelError(

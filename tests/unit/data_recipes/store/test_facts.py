@@ -3,13 +3,13 @@
 import pyarrow as pa
 
 from data_recipes.filters.registry import thresholds_for
-from data_recipes.store.facts import example_of, histograms, license_counts
+from data_recipes.store.facts import example_of, histograms_of, license_counts
 
 
 def test_histograms_count_every_row_once():
     """Values on an edge belong to the bin that begins there; what lies beyond is in the last; nulls are unknown."""
     store = pa.table({"stars": [0, 1, 4, 5, 5000, None], "size": [0, 256, 1 << 20, 1 << 30, 511, 512]})
-    found = histograms(store, thresholds_for("report"))
+    found = histograms_of(store, thresholds_for("report"))
     assert found["stars"]["unknown"] == 1
     assert sum(found["stars"]["files"]) == 5
     assert found["stars"]["files"][found["stars"]["edges"].index(5)] == 1
