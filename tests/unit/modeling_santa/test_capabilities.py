@@ -30,7 +30,7 @@ def refusing(*_, **__):
 
 @pytest.mark.parametrize(
     ("kernel", "function"),
-    [("dense", "pointwise"), ("packed", "pack"), ("int8", "int8_product"), ("int4", "int4_product")],
+    [("dense", "pointwise"), ("packed", "pack_dense"), ("int8", "int8_product"), ("int4", "int4_product")],
 )
 @pytest.mark.parametrize("fault", ["refused", "wrong", "absent"])
 def test_a_kernel_that_fails_its_trial_is_not_used(untried, monkeypatch, kernel, function, fault):
