@@ -103,7 +103,7 @@ def _histogram(
     most, step, floor = max(*totals, 1), width / len(edges), y + height - 6
     yield text(x, y + 10, found[0][1]["title"], weight="bold")
     unknown = sum(each["unknown"] for _, each in found)
-    about = f"at most {most:,}" + (f", unknown {unknown:,}" if unknown else "")
+    about = f"tallest bar {most:,}" + (f", unknown {unknown:,}" if unknown else "")
     yield text(x + width, y + 10, about, anchor="end", fill=FAINT, size=11)
     for position in range(len(edges)):
         top = floor

@@ -8,9 +8,12 @@ from typing import Any
 def funnel_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
     """Return the funnel as a table: a header, a row per language, a row of totals.
 
-    Each cell after the first stage gives the volume and its change from the stage before.
+    Files of no known language are left out while reading, and have no row. Each cell after the first stage gives the volume and its change from the stage before.
     """
-    entries = [*((e["lang"], e["stages"]) for e in funnel["funnel"]), ("total", funnel["totals"]["stages"])]
+    entries = [
+        *((e["lang"], e["stages"]) for e in funnel["funnel"] if e["lang"]),
+        ("total", funnel["totals"]["stages"]),
+    ]
     rows = [["", "files", *(stage["name"] for stage in entries[0][1]), "files left"]]
     for label, stages in entries:
         cells = [volume_text(stages[0]["bytes"])]
@@ -23,7 +26,8 @@ def recipe_rows(funnel: Mapping[str, Any]) -> list[list[str]]:
     """Return the volume of each recipe as the report's Table 3: a row per language, a column per recipe, change to base."""
     names = list(funnel["definitions"])
     rows = [["", *names]]
-    for label, kept in [*((e["lang"], e["recipes"]) for e in funnel["funnel"]), ("total", funnel["totals"]["recipes"])]:
+    entries = [(e["lang"], e["recipes"]) for e in funnel["funnel"] if e["lang"]]
+    for label, kept in [*entries, ("total", funnel["totals"]["recipes"])]:
         others = [f"{volume_text(kept[name]['bytes'])} {_change(kept['base'], kept[name])}" for name in names[1:]]
         rows.append([label, volume_text(kept["base"]["bytes"]), *others])
     return rows

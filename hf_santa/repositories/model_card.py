@@ -65,14 +65,21 @@ def write_model_card(
     if demo:
         index = _joined(words.title, index, _demo_index(demo))
     config = read_json(model / "config.json", _CONFIG, "Save the model again.")
-    languages = [entry["lang"] for entry in funnel["funnel"]] if funnel else []
+    entries = funnel["funnel"] if funnel else []
+    languages = [entry["lang"] for entry in entries if entry["lang"] and entry["stages"][-1]["files"]]
     header = {
         **words.header(),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "language": ["code"],
         **({"programming_language": languages} if languages else {}),
-        "tags": ["code", "santacoder", "fill-in-the-middle", "multi-query-attention"],
+        "tags": [
+            "code",
+            "santacoder",
+            "fill-in-the-middle",
+            "multi-query-attention",
+            *(["gguf"] if _gguf(model) else []),
+        ],
         **({"model-index": index} if index else {}),
     }
     text = Template((PACKAGES / "modeling_santa" / "card.md").read_text()).substitute(
@@ -80,6 +87,7 @@ def write_model_card(
         title=words.title,
         trained_how=_trained_how(measures, funnel),
         facts=_facts(config, measures, funnel),
+        gguf=_gguf(model),
         scores=_scores(rows, demo),
         languages_told=f"It has seen {_words(languages)} alone." if languages else "It has seen few languages.",
         data_told="Every training file is in the dataset that is named at the top of this page, with its path."
@@ -107,6 +115,26 @@ MEASURES = {
 _SHARE = {"value": float, "low": float, "high": float, "tasks": int}
 DEMO = {"completions": {"results": [{"problem": int}], "intervals": dict}, "infill_exact_match": {"all": _SHARE}}
 """What the card tells of a demo's `results.json`: types by key."""
+
+
+def _gguf(model: Path) -> str:
+    """Say how to serve the GGUF file beside the weights; empty where there is none."""
+    from modeling_santa.editor_config import editor_config
+    from modeling_santa.errors_santa import ModelError
+
+    file = next(iter(sorted(model.glob("model-*.gguf"))), None)
+    if file is None:
+        return ""
+    try:
+        command = editor_config(model, "llama-server").replace("model.gguf", file.name).strip()
+    except ModelError:  # it has no fill-in-the-middle tokens, so it completes only
+        return (
+            f"## In llama.cpp\n\n`{file.name}` holds the same model for llama.cpp: `llama-server -m {file.name}`.\n\n"
+        )
+    return (
+        f"## In llama.cpp and in editors\n\n`{file.name}` holds the same model for llama.cpp and what is built on it. This serves it for "
+        f"llama.vscode and llama.vim, which ask at `/infill`:\n\n```sh\n{command}\n```\n\n"
+    )
 
 
 def _words(names: Sequence[str]) -> str:

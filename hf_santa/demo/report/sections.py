@@ -80,7 +80,9 @@ def funnel(report: DemoReport) -> Html:
         redacted=f"Personal data was redacted in {count(redactions['files'])} files: {', '.join(spans)}."
         if redactions["files"]
         else "No personal data was found in them.",
-        languages=join(_funnel_of(i, funnel) for i, funnel in enumerate(report["funnel"]))
+        languages=join(
+            _funnel_of(i, funnel) for i, funnel in enumerate(sorted(report["funnel"], key=lambda f: not f["lang"]))
+        )
         or Html("<p>No language was found in the corpus.</p>"),
     )
 
@@ -88,9 +90,11 @@ def funnel(report: DemoReport) -> Html:
 def _funnel_of(index: int, funnel: Funnel) -> Html:
     """Bars of one language, and the reasons for what was left out."""
     lang, stages, rejects = funnel["lang"], funnel["stages"], funnel["rejects"]
-    heading = fill("<h3>{lang}</h3>", lang=lang)
+    heading = fill("<h3>{lang}</h3>", lang=lang or "Other files")
     is_empty = not stages or not stages[0]["files"]
-    if is_empty:
+    if not lang:  # of no known language: left out while reading
+        body = Html()
+    elif is_empty:
         body = fill("<p>No {lang} files were found.</p>", lang=lang)
     else:
         bars = [(_words(stage["name"]), stage["files"], stage["bytes"]) for stage in stages]
@@ -99,7 +103,7 @@ def _funnel_of(index: int, funnel: Funnel) -> Html:
         listed = Html() if is_empty else fill('<p class="note">No {lang} file was left out.</p>', lang=lang)
     else:
         listed = table(
-            f"Left out of {lang}",
+            f"Left out of {lang or 'all other files'}",
             ("Reason", "Files", "Size"),
             (
                 (

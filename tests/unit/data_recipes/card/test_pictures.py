@@ -22,7 +22,7 @@ def test_pictures_hold_the_funnels_numbers():
     """Volumes, shares and numbers of files are written in the pictures; code keeps its indentation."""
     assert "25.0 kB" not in funnel_picture(FUNNEL)
     assert "19.0 kB (95.0 %)" in funnel_picture(FUNNEL)
-    assert "at most 10" in histogram_picture(FUNNEL)
+    assert "tallest bar 10" in histogram_picture(FUNNEL)
     assert "unknown 6" in histogram_picture(FUNNEL)
     picture = example_picture(FUNNEL)
     assert "Python · &lt;a &amp; b&gt;.py" in picture

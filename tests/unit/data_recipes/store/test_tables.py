@@ -1,7 +1,7 @@
 """The tables of `data stats` and the card."""
 
 from data_recipes.store.tables import funnel_rows, recipe_rows
-from tests.fixtures.funnel import FUNNEL
+from tests.fixtures.funnel import FUNNEL, entry, funnel_of
 
 
 def test_the_funnel_table_has_totals_and_shares():
@@ -10,6 +10,12 @@ def test_the_funnel_table_has_totals_and_shares():
     assert header == ["", "files", "read", "base", "decontaminated", "near_dedup", "files left"]
     assert body[0] == ["Java", "10", "10.0 kB", "8.0 kB (-20.0 %)", "8.0 kB (0.0 %)", "6.0 kB (-25.0 %)", "6"]
     assert body[2][:3] == ["total", "30", "30.0 kB"]
+
+
+def test_files_of_no_known_language_have_no_row():
+    """They are left out while reading: the tables name languages alone."""
+    funnel = funnel_of([entry("", [0, 0, 0, 0]), entry("Java", [10, 8, 8, 6])])
+    assert [["Java", "total"]] * 2 == [[row[0] for row in rows(funnel)[1:]] for rows in (funnel_rows, recipe_rows)]
 
 
 def test_the_recipe_table_compares_with_base():

@@ -14,6 +14,7 @@ from hf_santa.repositories.kinds import KINDS, ReleaseError, card_for_hub, repo_
 from hf_santa.repositories.lint import lint
 from hf_santa.repositories.model_card import CardWords, _compared, write_model_card
 from hf_santa.repositories.write import space_source, stage_metric
+from tests.fixtures.funnel import entry, funnel_of
 
 METRIC, MODEL, DATASET = KINDS["metric"], KINDS["model"], KINDS["dataset"]
 AWS_KEY = "AKIA" + "Q3EGLXZ2NFKUW7HT"
@@ -167,9 +168,15 @@ def test_the_model_card_has_the_numbers_of_its_files_and_no_others(tmp_path):
         },
         "infill_exact_match": {"all": {"value": 0.375, "low": 0.25, "high": 0.5, "tasks": 8}},
     }
-    write_model_card(tmp_path, demo=demo)
+    funnel = funnel_of([entry("", [0, 0, 0, 0]), entry("Java", [10, 8, 8, 6]), entry("Python", [9, 9, 9, 9])])
+    (tmp_path / "model-q8_0.gguf").write_bytes(b"")
+    write_model_card(tmp_path, demo=demo, funnel=funnel)
+    header = yaml.safe_load((tmp_path / "README.md").read_text().split("---\n")[1])
+    assert (["Java", "Python"], "gguf") == (header["programming_language"], header["tags"][-1])
     assert [] == list(lint(tmp_path, MODEL))
     text = (tmp_path / "README.md").read_text()
+    assert "It has seen Java and Python alone." in text
+    assert "`llama-server -m model-q8_0.gguf`." in text
     assert "| demo problems | pass@1 | 0.125 | 0.000 to 0.250 | 2 |" in text
     results = yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"]
     assert [0.125, 0.375] == [metric["value"] for result in results for metric in result["metrics"]]

@@ -309,6 +309,19 @@ def test_language_without_files(stages: list[dict[str, Any]]) -> None:
     assert "Source files, in → out 0 → 0 0 bytes → 0 bytes" in text
 
 
+def test_files_of_no_known_language_come_last() -> None:
+    """They have no chart and no sentence about a language without a name, only the reasons."""
+    bare = realistic()
+    reject = {"stage": "read", "reason": "unknown_language", "files": 209, "bytes": 5_400_000}
+    bare["funnel"] = [
+        {"lang": "", "stages": [{"name": "read", "files": 0, "bytes": 0}], "rejects": [reject]},
+        *bare["funnel"],
+    ]
+    text = Page(render.render(bare)).text
+    assert "files were found" not in text
+    assert text.index("Left out of all other files") > text.index(bare["funnel"][-1]["lang"])
+
+
 def test_missing_toolchain_is_named(page: Page) -> None:
     """A language without its toolchain is named with what to do, apart from the scores."""
     assert "Java was not scored. 'javac' is not on PATH: install it" in page.text
