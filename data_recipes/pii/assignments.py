@@ -25,9 +25,11 @@ _SEPARATED = re.compile(rb",[ \t]*[\r\n][ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _GOES_ON = re.compile(rb"[\"'`],[ \t]*\r?\n[ \t]*[^\r\n\])}]")
 _NUMBERED = re.compile(rb"[\"'`],[ \t]*[0-9]")  # a table: ("password", "73616c74", 20, 1)
+_BLOCK = re.compile(rb"[\s)\]\"'`]\{(?! get)|\{\s(?!get)")  # `if (password) { log("`, unlike `token{"`
+_SETS = re.compile(rb"(?i:cpy|set[a-z_]*|put[a-z_]*|assign)[ ]?\([A-Za-z0-9_.>&* -]*\Z")  # strcpy(password, "…")
 _BARE_NAME = re.compile(rb"[A-Za-z0-9_.-]*[ \t]*,")
 _IS_NAME = re.compile(rb"[\"'`][ \t]*:(?!:)")
-_OF_CALL = re.compile(rb"[A-Za-z0-9_]\)+[ \t]*[=!:]")  # hash(key) == "..."
+_OF_CALL = re.compile(rb"[A-Za-z0-9_.-]*\)+[ \t]*[=!:]")  # hash(key) == "..."
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
 _PAIR = re.compile(
@@ -60,7 +62,7 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         stop = _END_OF[place](data, start)
     if stop is None or not start < stop <= start + _MAX_VALUE or (place == "element" and _is_closing(data, begin)):
         return None
-    if opened and (_OF_CALL.search(matched) or _is_argument(data, begin, matched, stop)):
+    if opened and (_OF_CALL.match(matched) or _BLOCK.search(matched) or _is_argument(data, begin, matched, stop)):
         return None
     # `("name", "value")` is a name with its value; in `"a", "name", "value"` nobody knows.
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(
@@ -85,6 +87,8 @@ def _is_argument(data: bytes, begin: int, matched: bytes, stop: int) -> bool:
     if b"," not in matched:
         return False
     is_bare = _BARE_NAME.match(matched) is not None and not name_at(data, begin, begin + len(matched)).isupper()
+    if is_bare and _SETS.search(data, max(0, begin - _MAX_NAME), begin):
+        return False
     return is_bare or _IS_NAME.match(data, stop) is not None
 
 

@@ -211,3 +211,30 @@ def test_placeholders_arguments_and_parts_of_pictures_are_no_secrets(text):
 def test_passwords_that_other_tools_were_reported_to_miss_are_found(text, value):
     """Each is one of a public report on another tool, or of the same kind."""
     assert value in values(text, ALL)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'let secret = r#"{key}"#;',
+        'std::string token{{"{key}"}};',
+        'strncpy(cfg.api_key, "{key}", 64);',
+        'token <<- "{key}"',
+        'var apiKey by mutableStateOf("{key}")',
+        'override val apiKey get() = "{key}"',
+        'mapOf("token" to "{key}")',
+        "TOKEN=${{TOKEN:-{key}}}",
+        "set -gx API_TOKEN {key}",
+        "setenv API_TOKEN {key}",
+        "aws configure set aws_secret_access_key {key}",
+        'gh secret set TOKEN --body "{key}"',
+        'buildConfigField "String", "API_KEY", \'"{key}"\'',
+        "DECLARE @secret NVARCHAR(50) = '{key}'",
+        'new BasicAWSCredentials("x", "{key}")',
+        'req.SetBasicAuth("bob", "{key}")',
+    ],
+)
+def test_assignments_of_other_languages_are_read(form):
+    """Rust, C, C++, R, Kotlin, shell, Android and SQL give a value its name in ways of their own."""
+    assert [WORD] == values(form.format(key=WORD) + "\n", ALL)
+    assert [] == values('if (!inputs.password) {\n  log.verbose("09dgsg", id);', ALL)
