@@ -91,10 +91,12 @@ _NO_NAME = re.compile(
 _NO_HOME = re.compile(
     r"(?i:runner|runneradmin|user|users|username|ubuntu|root|admin|administrator|shared|public|default|all|me|node|vagrant|circleci|travis|jenkins"
     r"|build|builder|app|docker|ec2-user|pi|git|www|www-data|work|name|you|yourname|your_?name|vsts|vsts_azpcontainer|appveyor|gitpod|codespace|vscode|jovyan"
-    r"|ci|test|tests|foo|bar|dev|guest|nobody|deploy|web|index|page|pages|home|main|site|container|containeradministrator|gradle|linuxbrew|airflow|frappe|odoo|steam|someone|myuser|coder)"
+    r"|ci|test|tests|foo|bar|dev|guest|nobody|deploy|web|index|page|pages|home|main|site|container|containeradministrator|gradle|linuxbrew|airflow|frappe|odoo|steam|someone|myuser|coder|person)"  # our own names begin with "Person"
     r"|.*\.(?:html?|php|jsx?|tsx?|vue|css|png|svg)"
 )
-_OF_PROGRAM = re.compile(r"\(|<[^@\s>]{1,40}[>,<]")  # a call and a type: author = Type(str), authors: Vec<String>
+# A call, a type, a literal, a field: author = Type(str), authors: Vec<String>, Author: Person{}, Author Person
+_OF_PROGRAM = re.compile(r"[({]|<[^@\s>]{1,40}[>,<]")
+_FIELD = re.compile(r"[A-Za-z]+[ \t]+")
 _OF_TWO = re.compile(r"(?<![\w.+-])(?P<first>[^\W\d_]{2,20})\.(?P<last>[^\W\d_]{2,20})@[\w-]")
 _ADDRESS_FOLLOWS = re.compile(r"[\"']?[ \t]*(?:[<(\[]|&lt;)")
 _MAX_NAME, _MOST_ADDRESSES = 60, 200
@@ -134,10 +136,17 @@ def _places(text: str) -> Iterator[Span]:
             elif rule != "home-folder":
                 start, end = _trimmed(text, start, end)
             value = text[start:end]
-            if rule == "author" and " " not in value and _OF_PROGRAM.match(text, end):
+            if rule in {"author", "trailer"} and " " not in value and _OF_PROGRAM.match(text, end):
+                continue
+            if rule == "author" and " " not in value and _is_field(text, match.start(), start):
                 continue
             if value and len(value) <= _MAX_NAME and _is_person(value, rule):
                 yield Span(start, end, rule)
+
+
+def _is_field(text: str, begin: int, start: int) -> bool:
+    """Return whether only blanks part a word such as `Author` from a single word: a field and its type."""
+    return text[begin] not in "@\\" and _FIELD.fullmatch(text, begin, start) is not None
 
 
 def _of_addresses(text: str) -> Iterator[Span]:

@@ -148,3 +148,20 @@ def test_the_words_of_an_address_are_a_name_where_they_are_written_as_one(text, 
     """`ann.lee@…` says whose name "Ann Lee" is; `issue.tracker@…` makes no name of "the issue tracker"."""
     assert name in [text[found.start : found.end] for found in find_pii(text, ("NAME",))]
     assert [] == find_pii("see the issue tracker, or write to issue.tracker@corp.io", ("NAME",))
+
+
+@pytest.mark.parametrize(
+    "text", ["type Entry struct {\n\tAuthor  Person\n}", "e := Entry{\n\tAuthor: Person{\n\t\tName: x,\n"]
+)
+def test_a_field_and_its_type_are_no_name(text):
+    """Go writes both without a mark between; a name after `@author` stays one."""
+    assert [] == find_pii(text, ("NAME",))
+    assert find_pii("@author Barney\n", ("NAME",))
+
+
+@pytest.mark.parametrize("style", ["santacoder", "starcoder", "preserve"])
+def test_a_folder_of_a_person_is_replaced_once(style):
+    """The name that stands in for a capitalised folder is not replaced again."""
+    once = redact("path = 'C:/Users/Barney'", types=("NAME",), style=style, seed=1).text
+    assert "Barney" not in once
+    assert once == redact(once, types=("NAME",), style=style, seed=2).text
