@@ -31,7 +31,11 @@ def check_folder(folder: Path, kind: Kind) -> None:
     Raises:
         ReleaseError: names each file and why it is refused; it never shows what was found in it.
     """
-    found = [f"{name}: {why}" for name, path in files_of(folder).items() for why in refusals(name, path, folder, kind)]
+    found = [
+        f"{_shown(name)}: {why}"
+        for name, path in files_of(folder).items()
+        for why in refusals(name, path, folder, kind)
+    ]
     if found:
         more = f"\n  and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
         raise ReleaseError(
@@ -44,7 +48,7 @@ def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
     """Return why a file may not be published: nothing for a good one. By its name first, then by its content."""
     from hf_santa.repositories import guard_inside as inside
 
-    by_name = _by_name(name, path, folder)
+    by_name = _by_name(name, path, folder) or inside.in_name(name)
     if by_name:
         yield by_name
         return
@@ -57,14 +61,23 @@ def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
         yield "it is a pickle or an archive, and loading a pickle runs code. Save weights as safetensors"
     elif not kind.allows(name):
         yield f"it is not on the list of what a {kind.name} repository holds"
-    elif path.suffix == ".parquet":
-        yield from inside.in_rows(path)
-    elif path.suffix == ".safetensors":
-        yield from inside.in_safetensors(path)
-    elif path.suffix == ".gguf":
-        yield from inside.in_gguf(path)
-    elif path.suffix in _TEXT_SUFFIXES:
-        yield from _in_text(path)
+    else:
+        looks = {
+            ".parquet": inside.in_rows,
+            ".safetensors": inside.in_safetensors,
+            ".gguf": inside.in_gguf,
+            ".index": inside.in_index,
+            ".wasm": lambda file: inside.in_text(file.read_bytes().decode("latin-1")),
+            **dict.fromkeys(_TEXT_SUFFIXES, _in_text),
+        }
+        yield from looks.get(path.suffix, _in_text)(path)
+
+
+def _shown(name: str) -> str:
+    """A file's name, or its last letters where the name itself holds what is refused."""
+    from hf_santa.repositories import guard_inside as inside
+
+    return f"a file *{name[-8:]}" if inside.in_name(name) else name
 
 
 def _by_name(name: str, path: Path, folder: Path) -> str | None:

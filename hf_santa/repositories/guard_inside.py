@@ -12,20 +12,30 @@ from data_recipes.pii.find import find_pii
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HOME = re.compile(r"(?<![\w.:/])(?:/(?:home|Users)/[A-Za-z_][\w.-]*/|/root/|[A-Z]:\\Users\\)")
+HOME = re.compile(r"(?:(?<![\w.:/])|(?<=file://))(?:/(?:home|Users)/[A-Za-z_][\w.-]*/|/root/|[A-Z]:\\Users\\)")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")  # signs that no one sees, and that would part a secret
 _ABSOLUTE = re.compile(r"/[\w.-]+(/[\w.-]+)+/?")
 _ROWS_AT_ONCE = 256
 _MAX_HEADER = 100_000_000  # the limit of safetensors' own reader
 _SHORTEST_SECRET = 16
+_GGUF_WORDS = {"tokenizer.ggml.tokens", "tokenizer.ggml.merges"}
+_INDEX_HEADER = 512  # bytes; the format is described in data_recipes/store/training_index.py
 TEXT_COLUMN = "content"
 
 
 def in_text(text: str) -> Iterator[str]:
     """Yield why a text may not be published: secrets by line, and the first path of one machine."""
+    text = _UNSEEN.sub("", text)
     for finding in find_pii(text, ("KEY",))[:3]:
         yield f"line {_line(text, finding.start)} holds a secret (rule {finding.rule})"
     if found := HOME.search(text):
         yield f"line {_line(text, found.start())} holds a path of one machine"
+
+
+def in_name(name: str) -> str | None:
+    """Say what the name of a file holds that must not be seen; None for a good one."""
+    what = _found(name.replace("/", "\n"))
+    return f"its name holds {what}" if what else None
 
 
 def in_json(text: str) -> Iterator[str]:
@@ -98,13 +108,44 @@ def in_gguf(path: Path) -> Iterator[str]:
     from gguf import GGUFReader
 
     try:
-        fields = {name: field.contents() for name, field in GGUFReader(path).fields.items()}
+        reader = GGUFReader(path)
+        fields = {name: field.contents() for name, field in reader.fields.items()}
+        spans = sorted((int(each.data_offset), int(each.data_offset + each.n_bytes)) for each in reader.tensors)
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         yield f"it is no GGUF file ({type(error).__name__})"
         return
-    texts = [name for pair in fields.items() for name in _strings(list(pair)) if len(name) >= _SHORTEST_SECRET]
+    texts = [
+        text
+        for pair in fields.items()
+        for text in _strings(list(pair))
+        if pair[0] not in _GGUF_WORDS or len(text) >= _SHORTEST_SECRET
+    ]
     if any(in_text("\n".join(texts))):
         yield "a field holds a secret or a path of one machine"
+    end = int(reader.data_offset)
+    for begin, stop in [*spans, (len(reader.data), 0)]:
+        between = reader.data[end:begin]
+        if len(between) >= reader.alignment or between.any():
+            yield f"bytes from {end} on belong to no tensor"
+            return
+        end = stop
+
+
+def in_index(path: Path) -> Iterator[str]:
+    """Yield what the header of a `training.index` holds, and whether the file is longer than it says."""
+    size = path.stat().st_size
+    with path.open("rb") as opened:
+        raw = opened.read(_INDEX_HEADER)
+    try:
+        text = raw.decode("ascii")
+        expected = _INDEX_HEADER + 4 * ((1 << 16) + 1 + int(json.loads(text)["passages"]))
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"it is no index of training data ({type(error).__name__})"
+        return
+    if any(in_text(text)):
+        yield "its header holds a secret or a path of one machine"
+    if size != expected:
+        yield f"it has {size} bytes, and its passages end at {expected}"
 
 
 def in_rows(path: Path) -> Iterator[str]:
@@ -187,7 +228,8 @@ def _holds_text(kind: "pa.DataType") -> bool:
         [kind.value_type] if pa.types.is_dictionary(kind) else [kind.field(at).type for at in range(kind.num_fields)]
     )
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return is_text or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or any(map(_holds_text, inner))
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return is_text or is_bytes or pa.types.is_large_binary(kind) or any(map(_holds_text, inner))
 
 
 def _strings(value: Any) -> Iterator[str]:

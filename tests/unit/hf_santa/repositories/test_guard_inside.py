@@ -74,13 +74,26 @@ def _text(name, content):
     return write
 
 
-def _gguf(folder):
+def _gguf(folder, name=SECRET, tail=b""):
     gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'hf-santa[gguf]'")
     writer = gguf.GGUFWriter(folder / "model-f16.gguf", "starcoder")
-    writer.add_name(SECRET)
+    writer.add_name(name)
+    writer.add_tensor("output_norm.weight", np.zeros(3, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
     writer.close()
+    with (folder / "model-f16.gguf").open("ab") as opened:
+        opened.write(tail)
+
+
+def _index(more="", tail=b""):
+    def write(folder):
+        header = json.dumps({"format": 1, "width": 50, "stride": 1, "passages": 0, "files": 0, "recipe": more})
+        body = header.ljust(511).encode() + b"\n" + bytes(4 * 65_537)
+        (folder / "training.index").write_bytes(body + tail)
+
+    return write
 
 
 _field = pa.field("note", pa.string(), metadata={"by": SECRET})
@@ -137,6 +150,25 @@ PLANTED = {
     "a word": ("model", _tokenizer(lambda found: found["model"]["vocab"].update({AWS_KEY: 300})), "a word of its vocabulary"),
     "the tokenizer's settings": ("model", _text("tokenizer_config.json", json.dumps({"a": SECRET})), "line 1 holds"),
     "a GGUF's field": ("model", _gguf, "a field holds a secret"),
+    "a GGUF's short field": ("model", lambda folder: _gguf(folder, f"{HOME[:12]}/x"), "a field holds a secret or a path"),
+    "after a GGUF's weights": ("model", lambda folder: _gguf(folder, "a", SECRET.encode()), "belong to no tensor"),
+    "fixed bytes": (
+        "dataset",
+        _parquet("data/1/p-0.parquet", _table(note=pa.array([SECRET.encode()] * 2, pa.binary(len(SECRET))))),
+        "row 0, column 'note'",
+    ),
+    "a file's name": ("dataset", _parquet(f"data/1/{AWS_KEY}.parquet", _table()), "a file *.parquet: its name holds"),
+    "a folder's name": ("dataset", _parquet(f"data/{MAIL}/p-0.parquet", _table()), "a file *.parquet: its name holds"),
+    "an index's header": ("space", _index(SECRET), "its header holds a secret"),
+    "after an index": ("space", _index(tail=SECRET.encode()), "and its passages end at 262660"),
+    "no index": ("space", _text("training.index", SECRET), "it is no index of training data"),
+    "an engine": ("space", _text("wllama.wasm", SECRET), "line 1 holds a secret"),
+    "a parted secret": ("model", _text("README.md", SECRET.replace("Q3", "Q\u200b3")), "line 1 holds a secret"),
+    "a file's address": ("model", _text("README.md", f"file://{HOME}/x"), "line 1 holds a path of one machine"),
+    "a template": ("model", _text("tokenizer_config.json", json.dumps({"chat_template": f"{{# {SECRET} #}}"})), "line 1 holds"),
+    "a notebook": ("model", _text("a.ipynb", SECRET), "it is not on the list"),
+    "a photo's comment": ("dataset", _text("images/a.png", SECRET), "it is not on the list"),
+    "front matter": ("model", _text("README.md", f"---\nnote: {AWS_KEY}\n---\n"), "line 2 holds a secret"),
     "a result": ("model", _text(".eval_results/a.yaml", f"- note: {SECRET}\n"), "line 1 holds a secret"),
     "a card": ("model", _text("README.md", f"# Card\n\n{SECRET}\n"), "line 3 holds a secret"),
 }  # fmt: skip
@@ -163,5 +195,9 @@ def test_good_files_pass(tmp_path):
     _parquet("data/1/p-0.parquet", table)(tmp_path / "dataset")
     _tensors(tmp_path / "model", format="pt")
     _tokenizer(lambda _: None)(tmp_path / "model")
+    (tmp_path / "space").mkdir()
+    _index()(tmp_path / "space")
+    _gguf(tmp_path / "model", "santa")
     check_folder(tmp_path / "dataset", KINDS["dataset"])
     check_folder(tmp_path / "model", KINDS["model"])
+    check_folder(tmp_path / "space", KINDS["space"])
