@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hf_santa.publishing.card_on_hub import remote_card, with_kept
 from hf_santa.publishing.plan import Content, Gated, Plan, Visibility, check_is_ours, check_visibility, make_plan
 from hf_santa.repositories.kinds import Kind, ReleaseError, split_card
 
@@ -85,6 +86,7 @@ class Target:
     by_pull_request: bool = False
     may_replace: bool = False
     gated: Gated | None = None
+    card: str | None = None  # README.md before what was written on the Hub is added, which each try reads anew
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class CommitOutcome:
     is_new_commit: bool
     operations: int
     pull_request: str | None = None
+    card: Content | None = None  # README.md as it was sent
 
 
 def bring(api: "HfApi", target: Target, title: str, retry: Retry, say: Callable[[str], None]) -> CommitOutcome:
@@ -129,7 +132,7 @@ def _after_giving_up(api: "HfApi", target: Target, sent: list[int], error: GaveU
         raise GaveUpError(f"{error}. No commit was sent; publish again later.") from error
     unknown = f"{error}. Whether the commit came through is not known; publish again later, which makes no second one."
     try:
-        plan = make_plan(api, target.kind, target.repo_id, target.revision, target.files)
+        plan = _plan_with_card(api, target)
         pull = _open_pull(api, target) if plan.todo and target.by_pull_request else None
     except Exception as failure:
         if why(failure)[0] is None:
@@ -151,12 +154,12 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> CommitOu
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     _make_sure_it_exists(api, target)
-    plan = make_plan(api, target.kind, target.repo_id, target.revision, target.files)
+    plan = _plan_with_card(api, target)
     assert plan.head is not None
     if not (sent and target.visibility == "public"):  # a commit of ours in a repository that is opened afterwards
         check_visibility(plan, target.visibility)
     if not plan.todo:
-        return CommitOutcome(plan.head, bool(sent), sent[-1] if sent else 0)
+        return CommitOutcome(plan.head, bool(sent), sent[-1] if sent else 0, card=plan.files.get("README.md"))
     check_is_ours(plan, may_replace=target.may_replace)
     if target.by_pull_request and (there := _open_pull(api, target)):
         sha, url = there
@@ -166,7 +169,7 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> CommitOu
         if change.action == "delete":
             operations.append(CommitOperationDelete(change.path, is_folder=False))
         else:
-            content = target.files[change.path]
+            content = plan.files[change.path]
             operations.append(CommitOperationAdd(change.path, content if isinstance(content, bytes) else str(content)))
     sent.append(len(operations))
     done = api.create_commit(
@@ -178,7 +181,20 @@ def _once(api: "HfApi", target: Target, title: str, sent: list[int]) -> CommitOu
         parent_commit=plan.head,
         create_pr=target.by_pull_request,
     )
-    return CommitOutcome(done.oid, is_new_commit=True, operations=len(operations), pull_request=done.pr_url)
+    card = plan.files.get("README.md")
+    return CommitOutcome(done.oid, is_new_commit=True, operations=len(operations), pull_request=done.pr_url, card=card)
+
+
+def _plan_with_card(api: "HfApi", target: Target) -> Plan:
+    """Plan with the card as it is at the very head that will be the commit's parent, so that no edit in between is lost."""
+    plan = make_plan(api, target.kind, target.repo_id, target.revision, target.files)
+    if target.card is None or plan.head is None:
+        return plan
+    text, _ = with_kept(target.card, remote_card(api, target.kind, target.repo_id, plan.head))
+    if text.encode() == target.files.get("README.md"):
+        return plan
+    files = {**target.files, "README.md": text.encode()}
+    return make_plan(api, target.kind, target.repo_id, plan.head, files)
 
 
 def _make_sure_it_exists(api: "HfApi", target: Target) -> None:

@@ -173,20 +173,30 @@ def plan_all(hub: Hub, request: Publication) -> list[Plan]:
 
 def _files(hub: Hub, request: Publication, kind: Kind, model_sha: str | None) -> dict[str, Content]:
     """The files of a repository as they will be, the card with its links and with what was written on the Hub by hand."""
+    files, card = _files_and_card(hub, request, kind, model_sha)
+    if card is not None:
+        remote = hub.ask(
+            request.ids[kind.name], partial(remote_card, hub.api, kind, request.ids[kind.name], request.revision)
+        )
+        text, kept = with_kept(card, remote)
+        if kept:
+            hub.say(f"kept={kind.name} README.md: {kept} section{'' if kept == 1 else 's'} written on the Hub")
+        files["README.md"] = text.encode()
+    return files
+
+
+def _files_and_card(
+    hub: Hub, request: Publication, kind: Kind, model_sha: str | None
+) -> tuple[dict[str, Content], str | None]:
+    """The files as they are here, and the card with its links."""
     files = local_files(kind, request.folder / kind.folder, request.ids, model_sha)
     if isinstance(card := files.get("README.md"), bytes):
         beside = [other.name for other in KINDS.values() if (request.folder / other.folder).is_dir()]
         told = card.decode()
         if request.is_preloaded and kind.name == "space" and model_sha:
             told = hub.ask(request.ids["model"], partial(_preloading, hub.api, told, request.ids["model"], model_sha))
-        text = told.rstrip() + "\n" + together(kind, request.ids, beside, request.project)
-        repo_id = request.ids[kind.name]
-        remote = hub.ask(repo_id, partial(remote_card, hub.api, kind, repo_id, request.revision))
-        text, kept = with_kept(text, remote)
-        if kept:
-            hub.say(f"kept={kind.name} README.md: {kept} section{'' if kept == 1 else 's'} written on the Hub")
-        files["README.md"] = text.encode()
-    return files
+        return files, told.rstrip() + "\n" + together(kind, request.ids, beside, request.project)
+    return files, None
 
 
 def _preloading(api: "HfApi", card: str, model: str, sha: str) -> str:
@@ -253,6 +263,9 @@ def publish(hub: Hub, request: Publication) -> dict[str, Any]:
         except RefusedByHubError as error:
             refused[plan.kind.name] = error
             hub.say(f"refused={plan.kind.name} {error}")
+            card = plan.files.get("README.md")
+            if plan.kind.name == "space" and isinstance(card, bytes) and b"sdk: gradio" in card:
+                hub.say("hint=space a page that runs in the browser is free for every account: stage it with --static")
     if request.tag:
         for plan in plans:
             if plan.kind.name in report["repos"]:
@@ -307,7 +320,7 @@ def _apply(
     hub: Hub, request: Publication, plan: Plan, report: Mapping[str, Any]
 ) -> tuple[dict[str, Any], CommitOutcome]:
     """Bring one repository to its files; those of a Space are known only now, when its model has its commit."""
-    kind, files = plan.kind, dict(plan.files)
+    kind, files, sha = plan.kind, dict(plan.files), None
     if kind.name == "space":
         sha = report["repos"].get("model", {}).get("sha")
         if not sha or request.model_revision:
@@ -322,8 +335,12 @@ def _apply(
         by_pull_request=request.by_pull_request,
         may_replace=request.may_replace,
         gated=request.gated if kind.name in {"dataset", "model"} else None,
+        card=_files_and_card(hub, request, kind, sha)[1],
     )
-    return files, bring(hub.api, target, request.message, hub.retry, hub.say)
+    outcome = bring(hub.api, target, request.message, hub.retry, hub.say)
+    if outcome.card is not None:  # edited on the Hub since the plan was made
+        files["README.md"] = outcome.card
+    return files, outcome
 
 
 def _load_back(hub: Hub, request: Publication, plan: Plan, sha: str, digests: Mapping[str, str]) -> str:

@@ -76,6 +76,24 @@ def test_what_was_written_on_the_hub_is_kept(hub, staged, tmp_path):
     assert [] == hub.writes()
 
 
+def test_a_card_that_is_edited_during_a_publication_is_kept(hub, staged, tmp_path):
+    """An edit on the Hub between the plan and the commit makes the commit fail; the next try reads the card anew."""
+    out = copied(staged, tmp_path / "repos")
+    assert 0 == publish(hub, "dataset", out, home=tmp_path / "home").returncode
+    card = _card(hub, "dataset", IDS["dataset"])
+
+    def edit():
+        hub.store.put("dataset", IDS["dataset"], {"README.md": f"{card}\n## Just now\n\nWritten meanwhile.\n".encode()})
+
+    hub.before("POST .*/commit/", edit)
+    how = ("--project", "https://example.org/mine")
+    done = publish(hub, "dataset", out, *how, home=tmp_path / "home")
+    assert 0 == done.returncode, done.stderr
+    text = _card(hub, "dataset", IDS["dataset"])
+    assert text.endswith("\n## Just now\n\nWritten meanwhile.\n")
+    assert "https://example.org/mine" in text
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [

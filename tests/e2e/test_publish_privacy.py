@@ -127,6 +127,7 @@ def test_refused_spaces_stop_nothing_else(hub, staged, tmp_path):
     assert 3 == done.returncode, done.stderr
     assert ["me/santa-data", "me/santa", "me/eval_multipl_e"] == [name for _, name in hub.store.repos]
     assert [["v1"]] * 3 == [list(repo.tags) for repo in hub.store.repos.values()]
+    assert "hint=space a page that runs in the browser is free for every account" in done.stdout
     assert "refused=space me/santa-demo: the Hub refuses this to the account or its token (403: A space" in done.stdout
     page = hub.store.blobs[hub.store.repos["space", "me/eval_multipl_e"].head.tree["index.html"]]
     assert b'evaluate.load("me/eval_multipl_e")' in page
