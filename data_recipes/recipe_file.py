@@ -1,6 +1,7 @@
 """Read a user's recipe from a YAML file; an error names file, line and what was expected."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -240,8 +241,11 @@ def _filter_numbers(value: _Node, step: str, known: Mapping[str, Any]) -> dict[s
 def _type_problem(value: Any, default: Any) -> str | None:
     """Return what was expected in place of a value; None where it is of the default's type."""
     if isinstance(default, Mapping):
-        is_right = isinstance(value, dict) and all(isinstance(k, str) and _is_number(v) for k, v in value.items())
-        return None if is_right and value else "a mapping of languages to numbers, for example {Python: 2.5}"
+        is_right = isinstance(value, dict) and all(
+            isinstance(k, str) and (_is_number(v) or _is_percentile(v)) for k, v in value.items()
+        )
+        expected = "a mapping of languages to numbers or percentiles, for example {Python: 2.5, '*': 5%}"
+        return None if is_right and value else expected
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "true or false"
     if isinstance(default, int | float):
@@ -249,6 +253,12 @@ def _type_problem(value: Any, default: Any) -> str | None:
     if isinstance(default, str):
         return None if isinstance(value, str) else "a text"
     return None if isinstance(value, list) else "a list"
+
+
+def _is_percentile(value: Any) -> bool:
+    """Return whether a value is a share of a language's files, from 0% to 100%."""
+    found = isinstance(value, str) and re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", value)
+    return bool(found) and float(value[:-1]) <= 100
 
 
 def _is_number(value: Any) -> bool:

@@ -14,12 +14,12 @@ LINE, BLOCK, STRING, CHARACTER, RAW_CPP, RAW_RUST, LONG_STRING, LONG_COMMENT, HE
 C++'s `R"x(…)x"`, Rust's `r#"…"#`, Lua's `[=[…]=]` as a string and as a comment, a here-document, and a mark after which
 one character has no meaning."""
 
-NESTED, MULTILINE, FIRST_ON_LINE, IN_FIRST_COLUMN, AFTER_BLANK, NOT_AFTER_WORD, CONTINUED, DOUBLED, WORD = (
-    1 << n for n in range(9)
+NESTED, MULTILINE, FIRST_ON_LINE, IN_FIRST_COLUMN, AFTER_BLANK, NOT_AFTER_WORD, CONTINUED, DOUBLED, WORD, AT_ONCE = (
+    1 << n for n in range(10)
 )
 """Flags: a block may hold blocks; a string may hold line ends; the mark counts only after blanks, in the first column,
 after a blank or bracket, not after a letter or digit; a line comment goes on after a backslash; a doubled quote is one
-of the string; a blank or line end must follow."""
+of the string; a blank or line end must follow; neither may follow."""
 
 MOST_BYTES = 7
 
@@ -63,6 +63,7 @@ _HASH, _WORD_HASH = _line("#"), _line("#", flags=AFTER_BLANK)
 _HASHED = (*_HASH, *_BOTH)
 _ESCAPED = (Mark("\\", QUOTED),)
 _HERE = (Mark("<<", HEREDOC),)
+_HERE_AT_ONCE = (Mark("<<", HEREDOC, flags=AT_ONCE),)  # a blank makes it a shift, or `class << self`
 _SHELL = (*_WORD_HASH, *_ESCAPED, *_quote('"', flags=MULTILINE), *_quote("'", escape="", flags=MULTILINE), *_HERE)
 _DOCUMENTED = (
     *_block('"""', '"""', FIRST_ON_LINE),
@@ -90,7 +91,7 @@ _RUBY = (
     *_WORD_HASH,
     *_quote('"', "'", flags=MULTILINE | NOT_AFTER_WORD),
     *_ESCAPED,
-    *_HERE,
+    *_HERE_AT_ONCE,
 )
 _POD = tuple(
     mark
@@ -127,7 +128,7 @@ _FAMILIES: Sequence[tuple[str, tuple[Mark, ...]]] = (
     ("fish", (*_WORD_HASH, *_MANY_LINES, *_ESCAPED)),
     ("Ruby", _RUBY),
     ("Crystal", (*_WORD_HASH, *_MANY_LINES)),
-    ("Perl,Raku", (*_POD, *_WORD_HASH, *_ESCAPED, *_BOTH, *_HERE)),
+    ("Perl,Raku", (*_POD, *_WORD_HASH, *_ESCAPED, *_BOTH, *_HERE_AT_ONCE)),
     ("R", (*_HASH, *_MANY_LINES)),
     ("YAML", (*_WORD_HASH, *_BOTH)),
     ("Tcl", (*_line("#", flags=FIRST_ON_LINE), *_ESCAPED, *_quote('"', flags=MULTILINE))),

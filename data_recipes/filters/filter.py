@@ -66,6 +66,8 @@ class Filter:
         measure: Takes texts, their languages and what there is to measure with; returns a number for each text, or
             None where there is none.
         histograms: The columns whose values the card draws.
+        fit: Takes one language's rows of the store and the thresholds; returns the thresholds with those replaced that
+            depend on all rows, such as percentiles.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Filter:
     about: str = ""
     measure: Measure | None = None
     histograms: tuple[Histogram, ...] = ()
+    fit: Callable[[Any, Thresholds], Thresholds] | None = None
 
     def __post_init__(self) -> None:
         if (self.measure is None) is not (self.measures is None):

@@ -19,11 +19,12 @@ _NESTED, _MULTILINE, _FIRST_ON_LINE, _IN_FIRST_COLUMN = (
     syntax.FIRST_ON_LINE,
     syntax.IN_FIRST_COLUMN,
 )
-_AFTER_BLANK, _NOT_AFTER_WORD, _CONTINUED, _WORD = (
+_AFTER_BLANK, _NOT_AFTER_WORD, _CONTINUED, _WORD, _AT_ONCE = (
     syntax.AFTER_BLANK,
     syntax.NOT_AFTER_WORD,
     syntax.CONTINUED,
     syntax.WORD,
+    syntax.AT_ONCE,
 )
 _OPENS, _OPEN_BYTES, _KIND, _CLOSES, _CLOSE_BYTES, _ESCAPE, _FLAGS, _NEXT = range(8)
 _LF, _CR, _BACKSLASH, _APOSTROPHE, _PARENTHESIS, _HASH = 10, 13, 92, 39, 40, 35
@@ -222,10 +223,9 @@ def _counts_here(data: Bytes, i: int, start: int, end: int, mark: Any, is_first:
         return False
     if flags & _NOT_AFTER_WORD and _is_word(before):
         return False
-    if flags & _WORD:
-        after = i + mark[_OPEN_BYTES]
-        return after >= end or data[after] <= 32
-    return True
+    after = i + mark[_OPEN_BYTES]
+    is_blank = after >= end or data[after] <= 32
+    return not ((flags & _WORD and not is_blank) or (flags & _AT_ONCE and is_blank))
 
 
 @compiled

@@ -19,6 +19,8 @@ _ABOUT = ("path", "size", "lang", "hexsha")
 def row_filter(store: pa.Table, step: str, thresholds: Mapping[str, Any]) -> tuple[pa.BooleanArray, pa.Table]:
     """Return which rows pass a filter, and the rejects of the others; these stay in the store, outside of some recipes."""
     made, kept, rejects = find_filter(step), [], []
+    if made.fit is not None:
+        thresholds = made.fit(store, thresholds)
     read = dict.fromkeys([*_ABOUT, *made.columns])
     for record in store.select([name for name in read if name in store.column_names]).to_pylist():
         drop = made.keep(record, thresholds)

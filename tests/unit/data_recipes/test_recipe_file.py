@@ -32,6 +32,7 @@ BAD = {
     "steps:\n- comments:\n    min_comment_share: lots": r"line 3: min_comment_share is 'lots'\. Expected a number, for ex",
     "steps:\n- comments: {min_comment_share: .nan}": r"line 2: min_comment_share is '\.nan'\. Expected a number",
     "steps:\n- comments: {min_comment_share: yes}": r"line 2: min_comment_share is 'yes'\. Expected a number",
+    "steps:\n- fertility: {min_chars_per_token: {Go: 500%}}": r"line 2: min_chars_per_token is .*numbers or percentiles",
     "steps:\n- fertility: {min_chars_per_token: 2}": r"line 2: min_chars_per_token is '2'\. Expected a mapping of lang",
     "steps: [near_dedup_alt: {bands: [100, 3]}]": r"line 1: bands is .*whole numbers whose product is at most 256",
     "steps: [near_dedup_alt: {threshold: 2}]": r"threshold is '2'\. Expected a Jaccard similarity",

@@ -127,3 +127,16 @@ def test_rejects_of_a_view_say_why():
     assert [(r["path"], r["stage"], r["reason"], r["detail"]) for r in rejects.to_pylist()] == [
         ("a", "stars", "stars", "0 < 5")
     ]
+
+
+def test_a_percentile_is_that_of_the_languages_own_rows():
+    """5 % of 40 files are left out, those with the fewest characters a token; a named language keeps its number."""
+    values = [2.0 + number / 40 for number in range(40)]
+    numbers = {"min_chars_per_token": {"Python": 2.5, "*": "5%"}}
+    for lang, dropped in (("Go", values[:1]), ("Python", [value for value in values if value < 2.5])):
+        columns = {name: [str(number) for number in range(40)] for name in ("path", "hexsha")}
+        store = pa.table({**columns, "size": [1] * 40, "lang": [lang] * 40, "chars_per_token": values})
+        mask, rejects = row_filter(store, "fertility", numbers)
+        assert [value for value, kept in zip(values, mask.to_pylist(), strict=True) if not kept] == dropped
+        assert rejects.num_rows == len(dropped)
+    assert row_filter(store.slice(0, 0), "fertility", numbers)[1].num_rows == 0
