@@ -1,9 +1,7 @@
 """The report's fertility filter: files that the tokenizer cuts into many tokens, about 5 % of each language."""
 
 from collections.abc import Sequence
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.filters.filter import Drop, Filter, Histogram, Measuring, Record, Thresholds
@@ -27,8 +25,10 @@ def keep(record: Record, thresholds: Thresholds) -> Drop | None:
     return None
 
 
-def fit(store: pa.Table, thresholds: Thresholds) -> Thresholds:
+def fit(store: Any, thresholds: Thresholds) -> Thresholds:
     """Return the thresholds with percentiles, such as "5%", as the numbers that they are in a language's rows."""
+    import pyarrow.compute as pc
+
     known = dict(thresholds["min_chars_per_token"])
     if not any(isinstance(least, str) for least in known.values()) or not store.num_rows:
         return thresholds
