@@ -102,7 +102,8 @@ docs: tools
 # Command and Debian package of each tool; what has no command of its own is asked of dpkg. Julia and Swift are not in Debian.
 TOOLS := node:nodejs npm:npm javac:default-jdk-headless chromium:chromium unshare:util-linux patch:patch bwrap:bubblewrap \
   g++:g++ mcs:mono-mcs ldmd2:ldc go:golang-go lua:lua5.3 perl:perl php:php-cli Rscript:r-base-core racket:racket ruby:ruby \
-  rustc:rustc scalac:scala ocaml:ocaml-nox ghc:ghc clojure:clojure elixir:elixir gnatmake:gnat
+  rustc:rustc scalac:scala ocaml:ocaml-nox ghc:ghc clojure:clojure elixir:elixir gnatmake:gnat tclsh:tcl guile:guile-3.0 emacs:emacs-nox \
+  fpc:fp-compiler
 LIBRARIES := lua-unit libtest-deep-perl ruby-test-unit libjavatuples-java libmono-system-numerics4.0-cil
 TYPESCRIPT := 5.9.3
 

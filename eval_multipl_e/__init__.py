@@ -1,4 +1,4 @@
-"""Run programs of 24 languages in a sandbox and score them by pass@k. This folder is also the metric's Space."""
+"""Run programs of 28 languages in a sandbox and score them by pass@k. This folder is also the metric's Space."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

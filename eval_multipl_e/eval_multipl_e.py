@@ -18,6 +18,7 @@ from .execution_verdict import named
 from .languages import LANGUAGES
 from .languages_compiled import COMPILED
 from .languages_interpreted import INTERPRETED
+from .languages_newer import NEWER
 from .languages_row import Language
 from .sandbox import available
 from .sandbox_box import Box

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from .errors import EvalError
 from .languages_compiled import COMPILED
 from .languages_interpreted import INTERPRETED
+from .languages_newer import NEWER
 from .languages_row import Language
 
 # Every language by MultiPL-E's code: Python, JavaScript and Java first, the others by name.
@@ -13,7 +14,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
         row.code: row
         for row in sorted(
-            (*INTERPRETED, *COMPILED), key=lambda row: (row.code not in {"py", "js", "java"}, row.name.lower())
+            (*INTERPRETED, *COMPILED, *NEWER), key=lambda row: (row.code not in {"py", "js", "java"}, row.name.lower())
         )
     }
 )

@@ -37,6 +37,8 @@ ETC = (
     "php",
     "mono",
     "ldc2.conf",
+    "emacs",
+    "fpc*.cfg",
     "perl",
     "racket",
     "erlang",

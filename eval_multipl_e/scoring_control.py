@@ -16,11 +16,12 @@ from types import MappingProxyType
 
 _OPENING, _CLOSING = "([{", ")]}"
 # Languages in which a single quote begins a text; in the others it is a character, a lifetime or part of a name.
-_SINGLE_QUOTED = frozenset({"py", "js", "ts", "lua", "php", "pl", "r", "rb", "elixir", "sh"})
+_SINGLE_QUOTED = frozenset({"py", "js", "ts", "lua", "php", "pl", "r", "rb", "elixir", "sh", "pas"})
 _OPPOSITES = MappingProxyType(
     {"True": "False", "False": "True", "true": "false", "false": "true", "TRUE": "FALSE", "FALSE": "TRUE"}
     | {"#t": "#f", "#f": "#t"}
 )
+_LISP_OPPOSITES = MappingProxyType({"t": "nil", "nil": "t"})
 # A text, a number that belongs to no name, or a truth value.
 _LITERAL = r"|(?<![\w.#$@])\d+(?!\w*::)|(?<![\w$@])(?<!Valid => )(?:True|False|true|false|TRUE|FALSE|#[tf])(?!\w)"
 _DOUBLE = r'"(?:[^"\\]|\\.)*"'
@@ -86,6 +87,10 @@ _LANGUAGE_FORMS: Mapping[str, tuple[TestForm, ...]] = MappingProxyType(
         "clj": (TestForm(r"\(is \(= ", " ", 1),),
         "jl": (TestForm(r"@test\(", " == "),),
         "elixir": (TestForm(r"^[ \t]*assert[ \t]+", " == "),),
+        "tcl": (TestForm(r"^assert_equal (?=\[)", " ", 1),),
+        "scm": (TestForm(r"\(test-equal ", " ", 1),),
+        "el": (TestForm(r"\(should \(equal ", " ", 1),),
+        "pas": (TestForm(r"\bAssert\(", " = "), TestForm(r"\bAssert\(Equal\w+\(", ",")),
         "hs": (TestForm(r"^[ \t]*if[ \t]+", " == ", ends=" then"), TestForm(r"\((?=candidate\b)", " == ")),
     }
 )
@@ -200,6 +205,8 @@ def _changed(code: str, value: str, others: list[str], draw: random.Random) -> s
             alike = sorted({each for each in others if kind.fullmatch(each) and _bare(each) != _bare(value)})
             if alike:
                 return draw.choice(alike)
+    if code == "el" and value in _LISP_OPPOSITES:
+        return _LISP_OPPOSITES[value]
     pattern = _DOUBLE + (_SINGLE if code in _SINGLE_QUOTED else "") + _LITERAL
     literals = list(re.finditer(pattern, value))
     if not literals:

@@ -42,6 +42,10 @@ ENDINGS = {
     "hs": ((_S, _S), (_S, _S), (_S, _S), (_S, _S)),
     "clj": ((_E, _E), (_E, _E), (_E, _E), (_E, _E), (_E, _E)),
     "elixir": ((_A, _A), (_S, _S), (_E, _E), (_E, _E), (_E, _OK)),
+    "tcl": ((_E, _E), (_E, _E), (_E, _E), (_E, _E), (_E, _OK)),
+    "scm": ((_E, _E), (_E, _E), (_E, _E), (_E, _E), (_E, _E)),
+    "el": ((_E, _E), (_E, _E), (_E, _E), (_E, _E), (_E, _E)),
+    "pas": ((_E, _E), (_S, _S), (_S, _S), (_E, _E), (_E, _OK)),
     "ada": ((_E, _E), (_S, f"{_S} (gnatchop)"), (_S, f"{_S} (gnatmake)"), (_E, _E)),
 }
 KINDS = ("wrong", "broken", "name", "crash", "leaves")

@@ -34,10 +34,14 @@ FORMS = {
     "clj": '  (is (= (candidate [1 2] "a") @V@))\n',
     "jl": '\t@test(candidate([1, 2], "a") == @V@)\n',
     "elixir": '    assert @V@ == candidate.([[1, 2], "a"])\n',
+    "tcl": 'assert_equal [candidate [list 1 2] "a"] @V@\n',
+    "scm": '(test-equal (candidate (list 1 2) "a") @V@)\n',
+    "el": '  (should (equal (candidate (list 1 2) "a") @V@))\n',
+    "pas": "  Assert(f(TInt64Array.Create(1, 2), 'a') = @V@);\n",
     "hs": '  if candidate [1, 2] "a" == @V@ then pure () else error "assertion failed"\n',
 }
 TRUE_AND_FALSE = {"py": ("True", "False"), "hs": ("True", "False"), "ada": ("True", "False"), "r": ("TRUE", "FALSE")}
-TRUE_AND_FALSE |= {"rkt": ("#t", "#f")}
+TRUE_AND_FALSE |= {"rkt": ("#t", "#f"), "scm": ("#t", "#f"), "el": ("t", "nil"), "pas": ("True", "False")}
 
 
 def _value(code, program):
