@@ -13,6 +13,7 @@ from typing import Any
 from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__
 from hf_santa.flags import add_json
+from modeling_santa.memory_santa import free_memory, memory_limit
 
 _PARTS = {  # extra: a package that only it, or what is built on it, brings
     "redact": "google-re2",
@@ -51,7 +52,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         for title, lines in {
             "Installation": _installation_lines(found["installation"]),
-            "Machine": [f"{name.replace('_', ' '):<20}{value}" for name, value in found["machine"].items()],
+            "Machine": [
+                f"{name.replace('_', ' '):<20}{'unknown' if value is None else value}"
+                for name, value in found["machine"].items()
+            ],
             "Model on this processor": _kernel_lines(found["model"]),
             "Metric": lines_of(found["metric"]),
         }.items():
@@ -72,12 +76,13 @@ def installation() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return processor, cores that may be used, and memory in GB."""
+    """Return processor, cores that may be used, and memory in GB, of the container if there is one; None is unknown."""
     return {
         "processor": f"{platform.machine()}, {_processor()}",
         "cores": os.cpu_count() or 1,
         "cores_usable": usable_processors(),
-        "memory_gb": _memory_gb(),
+        "memory_gb": _gigabytes(memory_limit() or _physical_memory()),
+        "memory_free_gb": _gigabytes(free_memory()),
     }
 
 
@@ -157,8 +162,10 @@ def _processor() -> str:
     return named[1] if named else platform.processor() or sys.platform
 
 
-def _memory_gb() -> float:
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    files = map(Path, ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-    limits = [file.read_text().strip() for file in files if file.is_file()]
-    return round(min([size, *(int(limit) for limit in limits if limit.isdigit())]) / 1e9, 1)
+def _gigabytes(size: int | None) -> float | None:
+    return None if size is None else round(size / 1e9, 1)
+
+
+def _physical_memory() -> int | None:
+    """Return the machine's memory where Linux's files are hidden or absent, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None

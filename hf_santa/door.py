@@ -17,6 +17,7 @@ import errno
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -62,6 +63,10 @@ _EXTRA_OF_COMMAND = {  # for everything else that is missing; the longest beginn
     "hf-santa tokenizer": "model",
     "hf-santa train": "train",
 }
+_LACKS_MEMORY = re.compile(
+    "DefaultCPUAllocator: (?:can't|not enough)|CUDA out of memory|Cannot allocate memory"
+)  # torch's
+_MORE_MEMORY = "Free some, use a smaller model or fewer workers, or a machine with more, then run again."
 _PACKAGES = {
     *_EXTRA_OF_PACKAGE,
     *("datasets", "datasketch", "evaluate", "llvmlite", "numba", "pyarrow", "re2", "safetensors", "tldextract"),
@@ -123,8 +128,14 @@ def _explained(error: Exception, name: str) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}. {_advice(error.errno)}", USER_MISTAKE
+    if isinstance(error, MemoryError) or _LACKS_MEMORY.search(str(error)):
+        return f"there is too little memory: {_first_line(error)}. {_MORE_MEMORY}", INCOMPLETE
     sentence = "This is a fault of hf-santa, not of yours: please report it with the lines above."
     return f"{type(error).__name__}: {error}. {sentence}", FAULT
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
 
 
 def _extra_of(command: str) -> str:

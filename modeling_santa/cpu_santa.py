@@ -4,7 +4,6 @@ Decoding reads every weight once a token, so it is as fast as memory lets it be:
 in which the kernel wants them, int8 and int4 ones are half and about a quarter of bfloat16's bytes.
 """
 
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import torch
@@ -13,15 +12,15 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from .capabilities_santa import QUANTISED, int4_group, prompt_speed_alone, why_not
+from .errors_santa import ModelError, TooLittleMemoryError
 from .linear_santa import SantaLinear
+from .memory_santa import free_memory
 from .packed_santa import OptimisedLinear, PackedLinear, optimised_layers, refuse_if_optimised
 from .quantised_santa import ROWS_AT_ONCE, Int8Linear, QuantisedEmbedding, QuantisedLinear, kind_for
 
 logger = logging.get_logger(__name__)
 CpuMode = Literal["packed", "int8", "int4", "off"]
 MODES = ("packed", "int8", "int4", "off")
-MEMORY_INFO = Path("/proc/meminfo")
-CONTAINER_LIMIT, CONTAINER_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 
@@ -75,20 +74,21 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed", *, keep_exact: bool
 
     With `keep_exact=False`, "int8" and "int4" let the exact weights go: the model holds about half and 30 % of
     bfloat16's bytes, prompts are computed with the rounded weights too, and it can be neither restored nor saved. A
-    warning says so where "int4" then reads prompts slower than the native class does (.85 to .95 of its speed).
+    warning says so where "int4" then reads prompts slower than the native class does (.6 to .95 of its speed).
 
     No gradients: the parameters are frozen until "off". A mode that this CPU has no kernel for, or on which it would be
     slower than without, is named in a warning with the reason, and the model stays as it is.
 
     Raises:
-        ValueError: an unknown mode, `keep_exact=False` with "packed" or "off", or a model that is not on a CPU in float32
+        ModelError: an unknown mode, `keep_exact=False` with "packed" or "off", or a model that is not on a CPU in float32
             or bfloat16.
-        RuntimeError: the exact weights of an earlier call were let go, or there is too little memory.
+        TooLittleMemoryError: the mode needs more memory than is free; nothing was changed.
+        RuntimeError: the exact weights of an earlier call were let go.
     """
     if mode not in MODES:
-        raise ValueError(f"optimize_for_cpu: mode={mode!r} is unknown. Choose one of {', '.join(map(repr, MODES))}.")
+        raise ModelError(f"optimize_for_cpu: mode={mode!r} is unknown. Choose one of {', '.join(map(repr, MODES))}.")
     if not keep_exact and mode not in QUANTISED:
-        raise ValueError(
+        raise ModelError(
             f"optimize_for_cpu: mode={mode!r} is always exact. Use keep_exact=False with 'int8' or 'int4'."
         )
     _restore(model)
@@ -98,7 +98,7 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed", *, keep_exact: bool
     kinds = {(layer.weight.device.type, layer.weight.dtype) for layer in layers.values()}
     if not kinds <= {("cpu", torch.float32), ("cpu", torch.bfloat16)}:
         found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in kinds))
-        raise ValueError(
+        raise ModelError(
             f"optimize_for_cpu: the model's layers are {found}; float32 or bfloat16 on cpu is needed. "
             "Call model.to('cpu', torch.bfloat16) first."
         )
@@ -110,8 +110,8 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed", *, keep_exact: bool
     speeds = [] if keep_exact else [speed for _, dtype in kinds if (speed := prompt_speed_alone(mode, dtype))]
     if speeds:
         logger.warning(
-            "optimize_for_cpu: %r without the exact weights saves memory; tokens come faster, but a prompt of 512 tokens is "
-            "read at %.2f of the native class's speed on this CPU. With keep_exact=True it is read faster.",
+            "optimize_for_cpu: %r without the exact weights saves memory; tokens come faster, but a prompt of 128 tokens is "
+            "read at %.2f of the native class's speed on this CPU. With keep_exact=True, or by 'int8', it is not slower.",
             mode,
             min(speeds),
         )
@@ -120,7 +120,7 @@ def optimize_for_cpu(model: Model, mode: CpuMode = "packed", *, keep_exact: bool
 
 
 def check_memory(model: PreTrainedModel, mode: str, layers: dict[str, SantaLinear], *, keep_exact: bool) -> None:
-    """Raise RuntimeError if a mode needs more memory than is free, before anything is changed."""
+    """Raise TooLittleMemoryError if a mode needs more memory than is free, before anything is changed."""
     embedding = model.get_input_embeddings().weight
     needed = largest = 0
     for layer in layers.values():
@@ -133,25 +133,10 @@ def check_memory(model: PreTrainedModel, mode: str, layers: dict[str, SantaLinea
         needed -= 0 if keep_exact else numbers * width
     needed, free = max(0, needed) + largest, free_memory()
     if free is not None and needed > free:
-        raise RuntimeError(
+        raise TooLittleMemoryError(
             f"optimize_for_cpu: {mode!r} needs {needed / 1e9:.1f} GB beside the model, and {free / 1e9:.1f} GB of memory are "
             "free. Free some, choose another mode, or pass keep_exact=False to 'int8' or 'int4'. The model stays as it is."
         )
-
-
-def free_memory() -> int | None:
-    """Return the bytes that a process can still get, under its container's limit too; None where no file says so."""
-    found = []
-    try:
-        lines = MEMORY_INFO.read_text().splitlines()
-        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):  # not Linux, or hidden
-        logger.debug("optimize_for_cpu: %s says nothing of free memory", MEMORY_INFO)
-    try:
-        found.append(int(CONTAINER_LIMIT.read_text()) - int(CONTAINER_USE.read_text()))
-    except (OSError, ValueError):  # no container, or "max": no limit
-        logger.debug("optimize_for_cpu: %s says nothing of a limit", CONTAINER_LIMIT)
-    return min(found, default=None)
 
 
 def _replace(model: PreTrainedModel, mode: str, layers: dict[str, SantaLinear], *, keep_exact: bool) -> None:

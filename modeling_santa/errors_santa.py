@@ -1,4 +1,4 @@
-"""Define `ModelError`, the base class of this package's errors. It goes to the Hub with the model."""
+"""Define `ModelError`, the base class of this package's errors, and its kinds. It goes to the Hub with the model."""
 
 
 class ModelError(ValueError):
@@ -8,3 +8,9 @@ class ModelError(ValueError):
     """
 
     exit_code = 2
+
+
+class TooLittleMemoryError(ModelError, RuntimeError):
+    """There is less memory than the next step needs; it was not begun."""
+
+    exit_code = 3

@@ -37,6 +37,12 @@ run(sys.argv[1], sys.argv[2], ["near_dedup_verified", "near_dedup_alt"], shard_b
 """
 
 
+def _private(number):
+    """Lines with what is redacted: an address, a key and a password, others in each file."""
+    key = "".join(random.Random(number).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=36))
+    return f"# mail user{number}@corp.io, host 93.184.{number}.7\nTOKEN = 'ghp_{key}'\npassword = 'x7!{key[:9]}'\n"
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
@@ -46,7 +52,7 @@ def rows(tmp_path_factory):
         body = "".join(f"    {a} = {b} + 1  # note\n" for a, b in zip(names[::2], names[1::2], strict=True))
         for copy in range(1 + number % 3):
             text = f"def work_{number}():\n{body}" + f"# copy {copy}\n" * copy
-            (tree / f"m{number}_{copy}.py").write_text(text)
+            (tree / f"m{number}_{copy}.py").write_text(text + _private(number))
             (tree / f"m{number}_{copy}.js").write_text(f"// é {number}\n{body.replace('#', '//')}" + "// more\n" * copy)
     (tree / "planted.py").write_text(f"# {_BENCHMARK['string']}\nimport os\nprint(os.sep)\n")
     write_rows(tree, tmp_path_factory.mktemp("rows") / "rows", shard_bytes=60_000, progress=lambda _line: None)
@@ -124,14 +130,35 @@ def test_the_order_of_shards_changes_no_byte(rows, whole, tmp_path):
     assert _bytes(tmp_path / "store") == whole
 
 
-def test_numpy_alone_gives_the_same_bytes(rows, whole, tmp_path):
-    """A process that computes without compiled code writes the very same files."""
-    script = (
-        "import sys\nfrom data_recipes.pipeline import run\n"
-        "run(sys.argv[1], sys.argv[2], ['near_dedup_verified', 'near_dedup_alt'], shard_bytes=9000,\n"
-        "    benchmarks=[{'benchmark': 'b', 'string': 'the secret sentence of a benchmark'}], progress=lambda line: None, seed=0)\n"
-    )
-    variables = {**os.environ, VARIABLE: "numpy"}
-    command = [sys.executable, "-c", script, str(rows[2]), str(tmp_path / "store")]
-    subprocess.run(command, check=True, timeout=300, env=variables)
+_WITHOUT = """
+import sys
+
+for package in sys.argv[3:]:
+    sys.modules[package] = None  # as if it were not installed
+from data_recipes.engine.jit import engine_name
+from data_recipes.pii.prefilter import best_backend
+from data_recipes.pipeline import run
+
+run(sys.argv[1], sys.argv[2], ["near_dedup_verified", "near_dedup_alt"], shard_bytes=9000,
+    benchmarks=[{"benchmark": "b", "string": "the secret sentence of a benchmark"}], progress=lambda line: None, seed=0)
+print(engine_name(), best_backend())
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "used"),
+    [
+        (("numba",), "numpy hyperscan"),
+        (("hyperscan",), "numba re2"),
+        (("hyperscan", "re2"), "numba re"),
+        (("numba", "hyperscan", "re2"), "numpy re"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_package_that_is_missing_changes_no_byte(rows, whole, tmp_path, missing, used):
+    """Without compiled code, and with each way to search for keys, the very same files are written."""
+    command = [sys.executable, "-c", _WITHOUT, str(rows[2]), str(tmp_path / "store"), *missing]
+    variables = {name: value for name, value in os.environ.items() if name not in {VARIABLE, "HF_SANTA_PII_BACKEND"}}
+    done = subprocess.run(command, check=True, env=variables, capture_output=True, text=True)
+    assert used == done.stdout.strip()
     assert _bytes(tmp_path / "store") == whole

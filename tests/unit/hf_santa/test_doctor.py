@@ -44,3 +44,12 @@ def test_versions_that_can_not_be_compared_are_not_called_right(monkeypatch):
     found = doctor.installation()
     assert found["out_of_range"] is None
     assert any("were not compared" in line for line in doctor._installation_lines(found))
+
+
+def test_memory_that_no_file_tells_is_unknown(monkeypatch):
+    """Without /proc the machine's size is asked of the system, and what is free is not made up."""
+    monkeypatch.setattr(doctor, "memory_limit", lambda: None)
+    monkeypatch.setattr(doctor, "free_memory", lambda: None)
+    seen = doctor.machine()
+    assert seen["memory_free_gb"] is None
+    assert seen["memory_gb"] is None or seen["memory_gb"] > 0

@@ -194,6 +194,7 @@ def test_instructions_that_onednn_may_not_use_make_no_bfloat16_fast(monkeypatch,
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
     monkeypatch.setattr(capabilities_santa, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(capabilities_santa, "has_kernel", lambda *_: True)
+    monkeypatch.setattr(capabilities_santa, "is_x86", lambda: True)
     for name in capabilities_santa.LIMITS:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
