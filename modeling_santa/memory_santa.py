@@ -24,12 +24,14 @@ GROUPS = {
 def free_memory(root: Path = Path("/")) -> int | None:
     """Return the bytes that this process can still get, or None where no file says so; `root` is where /proc and /sys are.
 
-    Files that the system keeps in memory count as free, as in MemAvailable: a model that was just read is among them.
+    Files that the system keeps in memory count as free, as in MemAvailable, but for those that this process has mapped:
+    weights that were read from a file are in use, although the system calls them available.
     """
-    found = [1024 * size for size in _numbers(root / "proc/meminfo", "MemAvailable:")]
+    mapped = 1024 * next(_numbers(root / "proc/self/status", "RssFile:"), 0)
+    found = [1024 * size - mapped for size in _numbers(root / "proc/meminfo", "MemAvailable:")]
     for folder, limit, used, cached in _groups(root):
         kept = sum(size for name in cached for size in _numbers(folder / "memory.stat", f"{name} "))
-        use = next(_numbers(folder / used), 0) - kept
+        use = next(_numbers(folder / used), 0) - max(0, kept - mapped)
         found += [size - max(0, use) for size in _numbers(folder / limit)]
     pages = next(_numbers(root / "proc/self/statm"), 0)
     found += [size - pages * _page() for size in _numbers(root / "proc/self/limits", "Max address space")]

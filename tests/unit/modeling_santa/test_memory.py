@@ -76,6 +76,16 @@ def test_the_narrowest_limit_counts(root, files, free, limit):
     assert (free, limit) == (free_memory(root(*files)), memory_limit(root(*files)))
 
 
+def test_files_that_the_process_has_mapped_are_in_use(root):
+    """Weights read from a file are no free memory, on the machine and in a container that counts them as cached."""
+    status = {"proc/self/status": "Name: python\nRssFile:\t    1000 kB\n"}
+    assert 70_656_000 == free_memory(root(MACHINE, status))
+    box = group("", 9 * MB, 8 * MB, "inactive_file 2000000\nactive_file 3000000\n")
+    assert 6 * MB - 1_024_000 == free_memory(root(MACHINE, SECOND, status, box))
+    few = group("", 9 * MB, 8 * MB, "inactive_file 1000\nactive_file 2000\n")
+    assert MB == free_memory(root(MACHINE, SECOND, status, few))
+
+
 def test_a_limit_of_the_process_counts(root):
     """`ulimit -v` bounds what is mapped, whatever the machine has."""
     files = {"proc/self/limits": LIMITS.format(9 * MB), "proc/self/statm": "100 5 1\n"}
