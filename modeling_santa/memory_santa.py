@@ -31,7 +31,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
     found = [1024 * size - mapped for size in _numbers(root / "proc/meminfo", "MemAvailable:")]
     for folder, limit, used, cached in _groups(root):
         kept = sum(size for name in cached for size in _numbers(folder / "memory.stat", f"{name} "))
-        use = next(_numbers(folder / used), 0) - max(0, kept - mapped)
+        use = next(_numbers(folder / used), 0) - kept + mapped
         found += [size - max(0, use) for size in _numbers(folder / limit)]
     pages = next(_numbers(root / "proc/self/statm"), 0)
     found += [size - pages * _page() for size in _numbers(root / "proc/self/limits", "Max address space")]
