@@ -134,7 +134,7 @@ def check_memory(model: PreTrainedModel, mode: str, layers: dict[str, SantaLinea
     needed, free = max(0, needed) + largest, free_memory()
     if free is not None and needed > free:
         raise TooLittleMemoryError(
-            f"optimize_for_cpu: {mode!r} needs {needed / 1e9:.1f} GB beside the model, and {free / 1e9:.1f} GB of memory are "
+            f"optimize_for_cpu: {mode!r} needs {needed / 1e6:,.0f} MB beside the model, and {free / 1e6:,.0f} MB of memory are "
             "free. Free some, choose another mode, or pass keep_exact=False to 'int8' or 'int4'. The model stays as it is."
         )
 
