@@ -25,8 +25,10 @@ _SEPARATED = re.compile(rb",[ \t]*[\r\n][ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _LISTED = re.compile(rb"[\"'`][\])]?[ \t]*,[ \t\r\n]*[bruBRU]?[\"'`]\Z")
 _GOES_ON = re.compile(rb"[\"'`],[ \t]*\r?\n[ \t]*[^\r\n\])}]")
 _NUMBERED = re.compile(rb"[\"'`],[ \t]*[0-9]")  # a table: ("password", "73616c74", 20, 1)
-_BLOCK = re.compile(rb"[\s)\]\"'`]\{(?! get)|\{\s(?!get)")  # `if (password) { log("`, unlike `token{"`
-_SETS = re.compile(rb"(?i:cpy|set[a-z_]*|put[a-z_]*|assign)[ ]?\([A-Za-z0-9_.>&* -]*\Z")  # strcpy(password, "…")
+_BLOCK = re.compile(rb"\)\s*\{|\{\s*\n|\s\{[\"'`]\Z")  # `if (password) { log("`, unlike `token{"`
+_SETS = re.compile(
+    rb"(?i:cpy|set[a-z_]*|put[a-z_]*|assign)[ ]?\([A-Za-z0-9_.>&* -]*\Z|[ (]:[a-z_]*\Z"
+)  # strcpy(password, "…")
 _BARE_NAME = re.compile(rb"[A-Za-z0-9_.-]*[ \t]*,")
 _IS_NAME = re.compile(rb"[\"'`][ \t]*:(?!:)")
 _OF_CALL = re.compile(rb"[A-Za-z0-9_.-]*\)+[ \t]*[=!:]")  # hash(key) == "..."
@@ -87,7 +89,7 @@ def _is_argument(data: bytes, begin: int, matched: bytes, stop: int) -> bool:
     if b"," not in matched:
         return False
     is_bare = _BARE_NAME.match(matched) is not None and not name_at(data, begin, begin + len(matched)).isupper()
-    if is_bare and _SETS.search(data, max(0, begin - _MAX_NAME), begin):
+    if is_bare and _SETS.search(data, max(0, begin - _MAX_NAME), begin):  # or a symbol: `set :secret, "…"`
         return False
     return is_bare or _IS_NAME.match(data, stop) is not None
 

@@ -6,6 +6,7 @@ are called.
 
 import base64
 import re
+from string import ascii_letters, digits
 
 from data_recipes.pii.assignments import Assignment
 from data_recipes.pii.key_filters import (
@@ -76,6 +77,7 @@ _OF_THING = re.compile(
 )  # credentialsId; Vault's secret_id is a secret
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _LONG, _SHORT = 20, 16
+_OF_BASE64 = frozenset(ascii_letters + digits + "+/=")
 # Random letters and digits have about -1.2 each.
 _CERTAIN = -0.5
 
@@ -148,7 +150,7 @@ def _is_something_else(core: str, name: str) -> bool:
 def _is_random(core: str, found: Assignment, *, is_strong: bool) -> bool:
     digits = sum(map(str.isdigit, core))
     is_bare = not found.is_quoted or found.is_call
-    if found.is_call and not is_strong and not (core.isalnum() and len(core) >= _LONG):
+    if found.is_call and not is_strong and (len(core) < _LONG or not set(core) <= _OF_BASE64):
         return False  # a look at what a name stands for: get_key("…")
     is_path = _PATH.match(core) is not None and digits * 8 < len(core) and not is_certain(core)
     if is_path or is_of_words(core) or (is_bare and (digits < 2 or len(core) < _SHORT)):
