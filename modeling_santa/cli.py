@@ -257,6 +257,8 @@ def _text_of(file: str) -> str:
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    if "/" not in arguments.model and not Path(arguments.model).is_dir():  # no repository has such a name
+        raise ModelError(f"{arguments.model!r} is no folder here. Check the path, or give a repository as OWNER/NAME.")
     try:
         return _opened(arguments)
     except OSError as error:

@@ -75,6 +75,8 @@ def _score(args: argparse.Namespace) -> int:
     shard = Shard.parse(args.shard)
     if args.k is not None and min(args.k) < 1:
         raise EvalError(f"--k is {min(args.k)}. Give 1 or more.")
+    if not args.completions.is_file():
+        raise EvalError(f"{args.completions}: no such file. Give what `hf-santa eval complete` wrote.")
     settings = read_settings(args.completions)
     name = args.task or (settings or {}).get("task")
     if name is None and args.problems is None:

@@ -13,8 +13,6 @@ from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
 from hf_santa.errors import HfSantaError
 from hf_santa.files import sha256, write_json
 
-METRICS = {"bits_per_byte": "bits per byte", "loss": "loss", "exact_match": "infilling exact match", "pass@1": "pass@1"}
-
 
 def run(
     sources: Sequence[Path],

@@ -66,13 +66,13 @@ def check_weights(folder: Path) -> None:
         StageError: it is missing, or holds pickles alone.
     """
     if not folder.is_dir():
-        raise StageError(f"stage: {folder} is not a folder. Name the folder that save_pretrained wrote.")
+        raise StageError(f"{folder} is not a folder. Name the folder that save_pretrained wrote.")
     if any(folder.glob("model*.safetensors")):
         return
     pickles = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt", "pkl") for path in folder.glob(f"*.{suffix}"))
     seen = f"{pickles[0]}, a pickle, whose loading runs code" if pickles else "no weights"
     raise StageError(
-        f"stage: {folder} holds {seen}; expected model.safetensors. An original checkpoint is converted by "
+        f"{folder} holds {seen}; expected model.safetensors. An original checkpoint is converted by "
         "`hf-santa model convert`, another one by loading and saving it where you trust it."
     )
 
@@ -88,7 +88,7 @@ def stage_dataset(dataset: Path, out: Path) -> None:
     from data_recipes.store.reading import read_funnel
 
     if not (dataset / "funnel.json").is_file() or not (dataset / ".done.json").is_file():
-        raise StageError(f"stage: {dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
+        raise StageError(f"{dataset} is no finished store (funnel.json, .done.json). Run `hf-santa data run`.")
     funnel = read_funnel(dataset)
     partial = fresh_folder(out)
     _copy(dataset / "funnel.json", partial / "funnel.json")
@@ -98,7 +98,7 @@ def stage_dataset(dataset: Path, out: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             _copy(source, target)
     if not any(partial.glob("data/*/*.parquet")):
-        raise StageError(f"stage: {dataset}/data holds no parquet file. Run `hf-santa data run` again.")
+        raise StageError(f"{dataset}/data holds no parquet file. Run `hf-santa data run` again.")
     (partial / "README.md").write_text(render_card(funnel, repository="dataset"))
     move_into_place(partial, out)
 
@@ -131,7 +131,7 @@ def space_source() -> Path:
         place = root / "spaces" / "santa_demo"
         if (place / "app.py").is_file():
             return place
-    raise StageError(f"stage: no spaces/santa_demo/app.py in {PACKAGES} or {installed}. Reinstall hf-santa.")
+    raise StageError(f"no spaces/santa_demo/app.py in {PACKAGES} or {installed}. Reinstall hf-santa.")
 
 
 def check_hub_imports(path: Path) -> None:
@@ -152,7 +152,7 @@ def check_hub_imports(path: Path) -> None:
             is_sibling = module.startswith(".") and module[1:].endswith("_santa") and "." not in module[1:]
             if not (is_sibling or root in HUB_IMPORTS or root in sys.stdlib_module_names):
                 raise StageError(
-                    f"stage: {path.name} imports {module!r} (line {node.lineno}). Files uploaded to the Hub may "
+                    f"{path.name} imports {module!r} (line {node.lineno}). Files uploaded to the Hub may "
                     "import only stdlib, torch, transformers and ./*_santa.py."
                 )
 
@@ -167,7 +167,7 @@ def fresh_folder(out: Path) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     if not source.is_file():
-        raise StageError(f"stage: {source} does not exist, but {target.name} is part of the repository. Make it first.")
+        raise StageError(f"{source} does not exist, but {target.name} is part of the repository. Make it first.")
     shutil.copyfile(source, target)
 
 
