@@ -27,10 +27,10 @@ setup: .venv/installed
 
 tools: .venv/tools
 
-# An hour's training on this machine's source code, measured on packages that it never saw: out/model/model.
+# An hour's training on this machine's Python code, measured on packages that it never saw: out/model/model.
 SITE = $(shell $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 model: setup
-	@$(BIN)/hf-santa pretrain --source $(SITE) --out out/model --minutes 60 --gaps 1000 $(ARGS)
+	@$(BIN)/hf-santa pretrain --source $(SITE) --out out/model --languages Python --minutes 60 --gaps 1000 $(ARGS)
 
 demo: setup
 	@$(BIN)/hf-santa demo $(ARGS)

@@ -35,6 +35,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
     parser.add_argument(
+        "--languages", metavar="NAME", nargs="+", default=[], help="take only files of these languages, in any case"
+    )
+    parser.add_argument(
         "--device",
         choices=("auto", "cuda", "cpu"),
         default="auto",
@@ -55,8 +58,12 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from hf_santa.pretrain.run import PretrainRequest, run
 
     _check(arguments)
-    names = [name for name in PretrainRequest.__dataclass_fields__ if name != "fim"]
-    request = PretrainRequest(**{name: getattr(arguments, name) for name in names}, fim=fim_settings(arguments))
+    names = [name for name in PretrainRequest.__dataclass_fields__ if name not in ("fim", "languages")]
+    request = PretrainRequest(
+        **{name: getattr(arguments, name) for name in names},
+        languages=tuple(arguments.languages),
+        fim=fim_settings(arguments),
+    )
     result = run(request, say=(lambda _: None) if arguments.json else lambda line: print(line, flush=True))
     if arguments.json:
         print(json.dumps(result, indent=2))

@@ -6,15 +6,17 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError, IncompleteError
 from hf_santa.files import read_json, write_json
-from hf_santa.measures import graded, hits_of, infilled, is_held_back, line_tasks, share_of, told
+from hf_santa.measures import graded, hits_of, infilled, line_tasks, share_of, told
 
 TOKENIZER_BYTES = 30_000_000
 MAX_EPOCHS = 4.0
@@ -32,6 +34,7 @@ class PretrainRequest:
     minutes: float | None
     flops: float | None
     recipe: str
+    languages: tuple[str, ...]
     device: str
     processes: int
     micro_batch: int | None
@@ -53,6 +56,9 @@ def run(request: PretrainRequest, say: Callable[[str], None] = print) -> dict[st
     import datasets
     from transformers.utils import logging
 
+    from data_recipes.store.reading import read_funnel
+    from hf_santa.repositories.model_card import write_model_card
+
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
     out = request.out
@@ -68,6 +74,11 @@ def run(request: PretrainRequest, say: Callable[[str], None] = print) -> dict[st
     say(f"step=train steps={trained['steps']} seconds={trained['seconds']:.0f}{late}")
     result = _measured(request, dataset, file, trained)
     write_json(out / "results.json", result)
+    write_model_card(
+        out / "model",
+        measures=result,
+        funnel=read_funnel(dataset) | {"recipe": request.recipe},
+    )
     em = result["exact_match"]
     say(
         f"step=measure bits_per_byte={result['bits_per_byte']:.3f} unigram={result['unigram_bits_per_byte']:.3f} "
@@ -88,17 +99,49 @@ def package_of(row: dict[str, Any]) -> str:
     return "/".join(parts[:2]) if len(parts) > 2 else str(row["hexsha"])
 
 
-def is_held(row: dict[str, Any], share: float) -> bool:
-    """Tell whether a file is held back: by the hash of its package, so that the others never show its neighbours."""
-    return is_held_back(hashlib.sha256(package_of(row).encode()).hexdigest(), share)
+def held_packages(sizes: Mapping[str, int], share: float) -> frozenset[str]:
+    """Return the packages that are held back: about `share` of the bytes, at least one package and never all.
+
+    They are taken in the order of their names' hashes. One that would bring the sum above twice the share is passed over, so
+    a single large package does not take a quarter of the text; where that leaves none, the smallest is taken.
+
+    Args:
+        sizes: Bytes of text of each package.
+        share: Between 0 and 1.
+
+    >>> sorted(held_packages({"a": 50, "b": 50, "c": 1000}, 0.05)), sorted(held_packages({"a": 50}, 0.05))
+    (['b'], [])
+    """
+    wanted, held, taken = share * sum(sizes.values()), set(), 0
+    for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if taken >= wanted or len(held) == len(sizes) - 1:
+            break
+        if taken + sizes[name] <= 2 * wanted:
+            held.add(name)
+            taken += sizes[name]
+    if not held and len(sizes) > 1:
+        held.add(min(sizes, key=lambda name: (sizes[name], name)))
+    return frozenset(held)
+
+
+@lru_cache(maxsize=1)
+def _held_back(dataset: Path, recipe: str, share: float) -> frozenset[str]:
+    from datasets import load_dataset
+
+    sizes: Counter[str] = Counter()
+    columns = ["path", "hexsha", "size"]
+    for row in load_dataset(str(dataset), recipe, split="train", streaming=True, columns=columns):
+        sizes[package_of(row)] += row["size"]
+    return held_packages(sizes, share)
 
 
 def split_rows(dataset: Path, request: PretrainRequest, *, are_held: bool) -> Iterator[dict[str, Any]]:
     """Yield the recipe's rows that are held back, or all the others."""
     from datasets import load_dataset
 
+    held = _held_back(dataset, request.recipe, request.heldout)
     for row in load_dataset(str(dataset), request.recipe, split="train", streaming=True):
-        if is_held(row, request.heldout) == are_held:
+        if (package_of(row) in held) == are_held:
             yield row
 
 
@@ -122,11 +165,18 @@ def _dataset(request: PretrainRequest, say: Callable[[str], None]) -> Path:
     from data_recipes.sources.write_rows import write_rows
 
     if len(request.source) == 1 and (request.source[0] / "funnel.json").is_file():
+        if request.languages:
+            raise HfSantaError(
+                f"--languages chooses among source files, and {request.source[0]} is a finished dataset. Leave it out, or give "
+                "the sources."
+            )
         return request.source[0]
     dataset = request.out / "dataset"
     if not (dataset / "funnel.json").is_file():
         write_rows(list(request.source), request.out / "rows", progress=say)
-        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, progress=say)
+        run_recipe(
+            request.out / "rows", dataset, request.recipe, seed=request.seed, languages=request.languages, progress=say
+        )
     return dataset
 
 
@@ -162,7 +212,7 @@ def _plan(request: PretrainRequest, dataset: Path, file: Path, say: Callable[[st
         except ValueError as error:
             raise HfSantaError(
                 f"no file is left on the side {name!r} ({error}). Files are held back by package, {request.heldout:.0%} of "
-                "them: give more packages, or another --heldout."
+                "the text: give at least two packages, or another --heldout."
             ) from error
     most = int(MAX_EPOCHS * about["train"]["tokens"]) // (shape.batch_size * shape.seq_len)
     if most < 1:
@@ -258,8 +308,10 @@ def _measured(request: PretrainRequest, dataset: Path, file: Path, trained: dict
         **trained,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "tokens": trained["steps"] * run["plan"]["batch_size"] * run["seq_len"],
+        "fim_rate": run["fim"]["fim_rate"],
         "budget": run["budget"],
-        "held_back": {"files": len(held), "packages": len({package_of(row) for row in held})},
+        "heldout_files": len(held),
+        "heldout_packages": len({package_of(row) for row in held}),
         "bits_per_byte": heldout_bits(model, windows) / size,
         "unigram_bits_per_byte": float(unigram[windows[:, 1:]].sum()) / size,
         "baselines": baselines(

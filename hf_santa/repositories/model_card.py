@@ -88,7 +88,7 @@ def write_model_card(
         trained_how=_trained_how(measures, funnel),
         facts=_facts(config, measures, funnel),
         gguf=_gguf(model),
-        scores=_scores(rows, demo),
+        scores=_scores(rows, demo, measures),
         languages_told=f"It has seen {_words(languages)} alone." if languages else "It has seen few languages.",
         data_told="Every training file is in the dataset that is named at the top of this page, with its path."
         if funnel
@@ -160,6 +160,8 @@ def _facts(config: Mapping[str, Any], measures: Mapping[str, Any] | None, funnel
             f"bits per byte of {measures['heldout_files']} files that it did not see": f"**{measures['bits_per_byte']:.3f}** "
             f"({_compared(measures['bits_per_byte'], measures['unigram_bits_per_byte'])})",
         }
+        if gram := measures.get("baselines", {}).get("five_gram"):
+            facts["bits per byte of a 5-gram table of the same tokens"] = f"{gram['bits_per_byte']:.3f}"
     if funnel:
         files = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         facts["training data"] = f"{files:,} files after {_words(funnel['order'])}"
@@ -173,13 +175,31 @@ def _compared(bits: float, unigram_bits: float) -> str:
     return f"a unigram model of the same tokens: {unigram_bits:.3f}, so {words}"
 
 
-def _scores(rows: Sequence[Any], demo: Mapping[str, Any] | None) -> str:
+def _lines_of(measures: Mapping[str, Any]) -> list[str]:
+    """Return rows for the single lines of files held back: the model in both orders, and what counting alone is worth."""
+    exact, bars = measures.get("exact_match") or {}, measures.get("baselines") or {}
+    found = {
+        "prefix first": exact.get("psm"),
+        "suffix first": exact.get("spm"),
+        "for comparison, a 5-gram table of the training tokens": bars.get("five_gram", {}).get("exact_match"),
+        "for comparison, always the most frequent training line": bars.get("most_frequent_line", {}).get("exact_match"),
+    }
+    return [
+        f"| single lines of files that it did not see, {name} | exact_match | {one['value']:.3f} | {one['low']:.3f} to "
+        f"{one['high']:.3f} | {one['tasks']} |"
+        for name, one in found.items()
+        if one
+    ]
+
+
+def _scores(rows: Sequence[Any], demo: Mapping[str, Any] | None, measures: Mapping[str, Any] | None) -> str:
     lines = [
         f"| {row.benchmark} | {row.metric} | {row.value:.3f} | {row.low:.3f} to {row.high:.3f} | {row.problems} |"
         for row in rows
     ]
     for benchmark, metric, value, (low, high), problems in _demo_rows(demo) if demo else ():
         lines.append(f"| {benchmark} | {metric} | {value:.3f} | {low:.3f} to {high:.3f} | {problems} |")
+    lines += _lines_of(measures) if measures else []
     if not lines:
         return "It has not been measured yet."
     head = "| benchmark | metric | value | 95 % interval | problems |\n|---|---|---|---|---|"

@@ -235,7 +235,7 @@ class _Bar(TrainerCallback):
             self.bar.set_postfix(loss=str(logs["loss"])[:6], refresh=False)
 
     def on_train_end(self, _arguments: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Leave the bar as it is."""
+        """Close the bar; what it showed last stays on the screen."""
         self.bar.close()
 
 

@@ -48,7 +48,10 @@ def trained(tree, tmp_path_factory):
 def test_source_to_measured_model(trained):
     """Files of whole packages are held back; the folder is canonical; costs fall below the unigram table's or the run is tiny."""
     results = json.loads((trained / "results.json").read_text())
-    assert results["held_back"]["files"] == 4 * results["held_back"]["packages"]
+    assert results["heldout_files"] == 4 * results["heldout_packages"]
+    card = (trained / "model" / "README.md").read_text()
+    assert f"{results['bits_per_byte']:.3f}" in card
+    assert "a 5-gram table of the training tokens | exact_match" in card
     assert 0 < results["bits_per_byte"] < 8
     assert {"bits_per_byte", "token_accuracy", "stops", "tasks"} == set(results["infilling"]["spm"])
     assert 0 < results["baselines"]["five_gram"]["bits_per_byte"] < results["unigram_bits_per_byte"]
@@ -76,7 +79,6 @@ def test_again_is_the_same_and_other_settings_are_refused(tree, trained, capsys)
         (("--minutes", "nan"), "Give a number above 0"),
         (("--flops", "1e6"), "not enough for one step"),
         (("--flops", "1e10", "--line-rate", "2"), "--line-rate is 2.0. Give a share"),
-        (("--flops", "1e10", "--heldout", "1e-9"), "Files are held back by package"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(tree, tmp_path, capsys, more, message):
@@ -84,6 +86,21 @@ def test_what_cannot_be_trained_is_one_line(tree, tmp_path, capsys, more, messag
     words = ["pretrain", "--source", str(tree), "--out", str(tmp_path / "out"), "--recipe", "base", "--device", "cpu"]
     assert 2 == main([*words, *more])
     assert message in capsys.readouterr().err
+
+
+def test_one_package_cannot_be_held_back(tree, tmp_path, capsys):
+    """A tree of a single package leaves nothing to measure on."""
+    shutil.copytree(tree / "package_0", tmp_path / "tree" / "package_0")
+    assert 2 == pretrain(tmp_path / "tree", tmp_path / "out", "--flops", "1e10")
+    assert "give at least two packages" in capsys.readouterr().err
+
+
+def test_other_languages_are_left_out(tree, trained, tmp_path, capsys):
+    """Files of other languages are not trained on; of a finished dataset no language can be chosen."""
+    assert 2 == pretrain(tree, tmp_path / "out", "--flops", "1e10", "--languages", "Java")
+    assert "no file is left on the side 'train'" in capsys.readouterr().err
+    assert 2 == pretrain(trained / "dataset", tmp_path / "other", "--flops", "1e10", "--languages", "python")
+    assert "is a finished dataset. Leave it out" in capsys.readouterr().err
 
 
 def test_two_processes_train_as_one(trained, tmp_path):

@@ -98,7 +98,26 @@ def training_data(measures: Mapping[str, Any], seconds: float) -> dict[str, Any]
             for record in log
             if "heldout_bits_per_byte" in record
         ],
+        "guessers": guessers(measures),
     }
+
+
+def guessers(measures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what the model, in both orders, and the baselines are worth on the files held back."""
+    exact, bars = measures["exact_match"], measures["baselines"]
+    gram, line = bars["five_gram"], bars["most_frequent_line"]
+    return [
+        _guesser("model, prefix first", exact.get("psm"), measures["bits_per_byte"]),
+        _guesser("model, suffix first", exact.get("spm")),
+        _guesser("5-gram table", gram["exact_match"], gram["bits_per_byte"]),
+        _guesser(f"most frequent line: {line['line']}", line["exact_match"]),
+        _guesser("unigram table", None, measures["unigram_bits_per_byte"]),
+    ]
+
+
+def _guesser(name: str, found: Mapping[str, Any] | None, *bits: float) -> dict[str, Any]:
+    lines = [{"label": name, "exact_match": found["value"], **_bounds(found), "tasks": found["tasks"]}] if found else []
+    return {"name": name, "bits_per_byte": list(bits), "lines": lines}
 
 
 def sample_data(out: Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:

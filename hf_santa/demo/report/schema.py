@@ -76,8 +76,26 @@ class HeldoutPoint(TypedDict):
     bits_per_byte: float
 
 
+class Infill(TypedDict):
+    """Exact match of infilled lines, of one language or of one way to guess them, with its interval."""
+
+    label: str
+    exact_match: Share
+    low: Share
+    high: Share
+    tasks: int
+
+
+class Guesser(TypedDict):
+    """The model or a baseline on the files held back; a list is empty where there is no such figure."""
+
+    name: str
+    bits_per_byte: list[float]
+    lines: list[Infill]
+
+
 class Training(TypedDict):
-    """The training run and its score on held-out files beside a unigram model's."""
+    """The training run and its score on held-out files beside a unigram model's and other baselines'."""
 
     parameters: int
     tokens: int
@@ -92,6 +110,7 @@ class Training(TypedDict):
     heldout_files: int
     heldout_bytes: int
     stopped_by_time: bool
+    guessers: list[Guesser]
 
 
 class Parity(TypedDict):
@@ -126,16 +145,6 @@ class Score(TypedDict):
     high: Share
     programs: int
     reference_value: Share
-
-
-class Infill(TypedDict):
-    """Exact match of infilled lines in one language with its interval."""
-
-    label: str
-    exact_match: Share
-    low: Share
-    high: Share
-    tasks: int
 
 
 class MissingToolchain(TypedDict):

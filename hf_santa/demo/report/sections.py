@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hf_santa.demo.report.samples import LANGUAGES, code_block
-from hf_santa.demo.report.schema import DemoReport, Funnel, Infill, Score, Training
+from hf_santa.demo.report.schema import DemoReport, Funnel, Guesser, Infill, Score, Training
 from hf_santa.pages.charts import (
     NBSP,
     Html,
@@ -145,7 +145,7 @@ def training(report: DemoReport) -> Html:
     )
     return fill(
         "<p>Held-out files cost the model <strong>{model} bits per byte</strong> ({against}). A unigram model knows "
-        "how often each token occurs, and nothing of order. Lower is better.{stopped}</p>\n{chart}\n{facts}",
+        "how often each token occurs, and nothing of order. Lower is better.{stopped}</p>\n{chart}\n{facts}\n{beside}",
         model=f"{training['bits_per_byte']:.2f}",
         against=against_unigram(training),
         stopped=" The time limit ended the training before its last planned step."
@@ -153,6 +153,33 @@ def training(report: DemoReport) -> Html:
         else "",
         chart=chart,
         facts=facts,
+        beside=_beside(training["guessers"]),
+    )
+
+
+def _beside(guessers: Sequence[Guesser]) -> Html:
+    """Return the table of the model and of what counting alone is worth."""
+    if not guessers:
+        return Html()
+    rows = (
+        (
+            one["name"],
+            " ".join(f"{bits:.2f}" for bits in one["bits_per_byte"]) or "-",
+            " ".join(percent(lines["exact_match"]) for lines in one["lines"]) or "-",
+            " ".join(between(lines["low"], lines["high"]) for lines in one["lines"]) or "-",
+            " ".join(count(lines["tasks"]) for lines in one["lines"]) or "-",
+        )
+        for one in guessers
+    )
+    return fill(
+        '<div class="block"><h3>{title}</h3>\n<p>The tables only count: a 5-gram table knows which token most often follows the '
+        "last four. A model is worth its training where it is above them.</p>\n{table}</div>",
+        title="Beside what counting alone is worth",
+        table=table(
+            "Files held back: cost, and single lines filled in exactly",
+            ("Model or table", "Bits per byte", "Lines equal to the truth", "Interval", "Lines"),
+            rows,
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from modeling_santa.training.loop.speed import training_flops
 from modeling_santa.training.loop.step import Stepper
 from modeling_santa.training.loop.team import Team
 
-TOKENS_PER_PARAMETER = 2.0
+TOKENS_PER_PARAMETER = 5.0
 RESERVE = 0.85  # of the time is planned to be trained; the rest is for measures and checkpoints
 VOCABULARY_MULTIPLE = 128
 TIMED_STEPS = 4

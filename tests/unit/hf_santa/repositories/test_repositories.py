@@ -183,6 +183,27 @@ def test_the_model_card_has_the_numbers_of_its_files_and_no_others(tmp_path):
     assert "bigcode-openrail-m" in text
 
 
+def test_the_model_card_has_what_counting_alone_is_worth(tmp_path):
+    """Single lines of files held back, in both orders, with the two tables' below; what was not measured is left out."""
+    config = {"n_layer": 3, "n_head": 4, "n_embd": 128, "n_positions": 256, "vocab_size": 4224, "multi_query": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    share = {"value": 0.05, "low": 0.025, "high": 0.075, "tasks": 200}
+    measures = {"parameters": 1, "tokens": 2, "fim_rate": 0.5, "heldout_files": 3}
+    measures |= {"bits_per_byte": 1.5, "unigram_bits_per_byte": 3.0, "exact_match": {"psm": share, "spm": None}}
+    measures["baselines"] = {
+        "five_gram": {"bits_per_byte": 1.25, "exact_match": {**share, "value": 0.06}},
+        "most_frequent_line": {"line": "pass", "exact_match": None},
+    }
+    write_model_card(tmp_path, measures=measures)
+    assert [] == list(lint(tmp_path, MODEL))
+    text = (tmp_path / "README.md").read_text()
+    assert "| bits per byte of a 5-gram table of the same tokens | 1.250 |" in text
+    assert "did not see, prefix first | exact_match | 0.050 | 0.025 to 0.075 | 200 |" in text
+    assert "a 5-gram table of the training tokens | exact_match | 0.060 |" in text
+    assert "suffix first" not in text
+    assert "most frequent" not in text
+
+
 def test_a_card_on_the_hub_names_repositories(tmp_path):
     """Folders in code become repositories, and the front matter links the model to its data."""
     card = '---\nlicense: bigcode-openrail-m\n---\n# T\n```python\nfrom_pretrained("model")\nopen("model")\n```\n'

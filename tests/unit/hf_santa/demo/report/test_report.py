@@ -198,6 +198,16 @@ def test_worse_than_unigram_is_said() -> None:
     assert "has not learned even how source code looks" in text
 
 
+def test_what_counting_is_worth_stands_beside_the_model(page: Page) -> None:
+    """Model and tables in one table, with a dash where there is no figure; without any there is no table."""
+    assert "5-gram table 1.66 5.5" in " ".join(page.text.split())
+    html = render.render(realistic())
+    assert '<th scope="row">unigram table</th><td class="num">2.95</td><td class="num">-</td>' in html
+    report = realistic()
+    report["training"]["guessers"] = []
+    assert "Beside what counting" not in render.render(report)
+
+
 def test_published_numbers() -> None:
     """SantaCoder's figures are the report's: 1.1B parameters, 236B tokens, 18 % in Python."""
     assert render.SANTACODER_TOKENS == 235_929_600_000
