@@ -112,6 +112,8 @@ def _read(path: str, device: str) -> dict[str, torch.Tensor]:
     except Exception as error:
         # UnpicklingError, RuntimeError, EOFError, OSError or SafetensorError, by what is wrong with the file; torch's
         # own message would go on to advise to load it all the same.
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise
         reason = str(error).split("\n", 1)[0].split(". ", 1)[0][:200]
         if path.endswith(".bin"):
             raise ModelError(

@@ -112,7 +112,8 @@ def held_packages(sizes: Mapping[str, int], share: float) -> frozenset[str]:
     >>> sorted(held_packages({"a": 50, "b": 50, "c": 1000}, 0.05)), sorted(held_packages({"a": 50}, 0.05))
     (['b'], [])
     """
-    wanted, held, taken = share * sum(sizes.values()), set(), 0
+    wanted, taken = share * sum(sizes.values()), 0
+    held: set[str] = set()
     for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
         if taken >= wanted or len(held) == len(sizes) - 1:
             break
