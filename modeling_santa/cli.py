@@ -285,5 +285,11 @@ def _opened(arguments: argparse.Namespace) -> tuple[Any, Any]:
         model = model.float()  # exact; a CPU computes float16 many times slower
     # An old tokenizer_config.json names GPT-2's class, which splits blanks before digits otherwise than tokenizer.json.
     has_rules = cached_file(arguments.model, "tokenizer.json", _raise_exceptions_for_missing_entries=False) is not None
-    opener = PreTrainedTokenizerFast if has_rules else AutoTokenizer
-    return model.optimize_for_cpu(arguments.optimize), opener.from_pretrained(arguments.model)
+    try:
+        tokenizer = (PreTrainedTokenizerFast if has_rules else AutoTokenizer).from_pretrained(arguments.model)
+    except ValueError as error:
+        raise ModelError(
+            f"{arguments.model} has no tokenizer that can be opened. Copy tokenizer.json and "
+            "tokenizer_config.json of the model that it was made from into it."
+        ) from error
+    return model.optimize_for_cpu(arguments.optimize), tokenizer

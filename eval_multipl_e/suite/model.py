@@ -50,7 +50,14 @@ def open_model(
     place = device_of(device)
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **common)
-    return model.to(place).eval(), AutoTokenizer.from_pretrained(name, **common)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **common)
+    except ValueError as error:
+        raise EvalError(
+            f"{name} has no tokenizer that can be opened. Copy tokenizer.json and "
+            "tokenizer_config.json of the model that it was made from into it."
+        ) from error
+    return model.to(place).eval(), tokenizer
 
 
 def device_of(name: str) -> torch.device:

@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from eval_multipl_e.errors import EvalError
+from eval_multipl_e.suite.model import open_model
 from hf_santa.cli import main
 from modeling_santa.cli_tokenizer import _Read
 from modeling_santa.configuration_santa import SantaConfig
@@ -170,6 +172,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder, monkeypatch, capsys, word
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("hf-santa model ")
+
+
+def test_a_folder_without_a_tokenizer_says_what_to_copy(folder, tmp_path, capsys):
+    """Trainer's checkpoints often lack it: a mistake of the user's, no fault of ours."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, tmp_path / name)
+    assert 2 == run("complete", str(tmp_path), "x")
+    assert "has no tokenizer that can be opened. Copy tokenizer.json" in capsys.readouterr().err
+    with pytest.raises(EvalError, match="has no tokenizer that can be opened"):
+        open_model(str(tmp_path), device="cpu")
 
 
 def test_underscore_spellings_are_accepted(folder):
