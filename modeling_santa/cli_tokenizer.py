@@ -171,6 +171,8 @@ def _about(folder: Path) -> dict[str, Any]:
     from modeling_santa.tokenizer.encoder import Encoder
     from modeling_santa.tokenizer.train import load_tokenizer, padded_vocab_size, tokenizer_digest
 
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder {folder}. Name one that `tokenizer train` or `tokenizer pack` wrote.")
     if (folder / "tokenizer.json").is_file():
         tokenizer = load_tokenizer(folder)
         size = tokenizer.get_vocab_size(with_added_tokens=True)

@@ -332,6 +332,8 @@ def read_tokens(folder: Path, *, verify: bool = True) -> Tokens:
     Raises:
         ValueError: the folder is unfinished, or a shard is missing, of another length, or corrupt.
     """
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder {folder}. Name one that `hf-santa tokenizer pack` wrote.")
     if not (folder / "corpus.json").is_file():
         raise ModelError(f"read_tokens: {folder} has no corpus.json, so it was never finished. {AGAIN}")
     if not (folder / "index.jsonl").is_file():

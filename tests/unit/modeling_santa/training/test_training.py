@@ -96,6 +96,8 @@ def test_a_damaged_corpus_is_refused(stream, tmp_path):
     (tmp_path / "corpus" / "corpus.json").unlink()
     with pytest.raises(ValueError, match=r"has no corpus\.json, so it was never finished"):
         fim_samples.read_tokens(tmp_path / "corpus")
+    with pytest.raises(ValueError, match="there is no folder"):
+        fim_samples.read_tokens(tmp_path / "nowhere")
 
 
 def test_samples_depend_on_epoch_and_index_alone(dataset):
