@@ -84,6 +84,7 @@ check: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd spaces/santa_demo && ../../$(BIN)/mypy --config-file ../../pyproject.toml *.py
 
 bench: tools
 	@for file in $$(ls tests/bench/*.py | grep -v _peer.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

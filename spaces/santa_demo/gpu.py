@@ -15,4 +15,7 @@ _spaces = import_module("spaces") if IS_ZERO_GPU else None
 
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the generator function, run with a GPU for up to MAX_SECONDS on ZeroGPU."""
-    return function if _spaces is None else _spaces.GPU(duration=int(MAX_SECONDS))(function)  # type: ignore[no-any-return]
+    if _spaces is None:
+        return function
+    wrapped: Callable[..., Any] = _spaces.GPU(duration=int(MAX_SECONDS))(function)
+    return wrapped
