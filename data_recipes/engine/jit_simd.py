@@ -58,7 +58,6 @@ def _mask_of(test: Callable[[ir.IRBuilder, Any], Any]) -> Callable[..., Any]:
 
 word_mask = intrinsic(_mask_of(_word))  # [A-Za-z0-9_]
 alnum_mask = intrinsic(_mask_of(_letter_or_digit))  # [A-Za-z0-9]
-letter_mask = intrinsic(_mask_of(_letter))  # [A-Za-z]
 high_mask = intrinsic(_mask_of(lambda builder, v: builder.icmp_signed("<", v, _constant(0))))  # outside ASCII
 # 0x80 to 0xBF, the second and later bytes of a character, are the 64 smallest signed bytes.
 continuation_mask = intrinsic(_mask_of(lambda builder, v: builder.icmp_signed("<", v, _constant(-64))))

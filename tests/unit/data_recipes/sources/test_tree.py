@@ -212,3 +212,12 @@ def test_what_git_ignores_is_a_reject(tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
     assert sorted(_reasons(read_tree("."))) == ["repo/build/made.py", "repo/local.py"]
     assert fingerprint(repository) != before
+
+
+def test_a_folder_without_a_source_file_has_no_fingerprint(tmp_path):
+    """A file without an ending counts where it begins as a program does."""
+    (tmp_path / "notes").write_text("nothing\n")
+    with pytest.raises(DataError, match="no source file found"):
+        fingerprint(tmp_path)
+    (tmp_path / "run").write_text("#!/bin/sh\necho\n")
+    assert fingerprint(tmp_path)
