@@ -177,7 +177,7 @@ def make_shared(root: Path, write_stack: Callable[..., Path]) -> Path:
         body = "".join(f"    v{number}_{line} = a + {line} * {number}\n" for line in range(60))
         (root / "source" / f"m{number}.py").write_text(f"def f{number}(a):\n{body}")
     (root / "unread").mkdir()
-    (root / "unread" / "corpus.json").write_text("{}")
+    (root / "unread" / "corpus.json").write_text('{"documents": 1, "shards": 1, "vocab_size": 1}')
     write_stack(root / "stack", files=40_000, shards=4)
     texts = [path.read_text() for path in sorted((root / "source").iterdir())[:20]]
     save_tiny_model(texts, root / "model", vocab_size=300, n_positions=4096)
@@ -205,7 +205,7 @@ ROWS: dict[str, tuple[str, Prepare]] = {
     "model editor-config": ("{own}/model --client llama.vim", reads("model/config.json", of="model")),
     "model complete": ("{own}/model def", reads("model/config.json", of="model")),
     "model infill": ("{own}/model {own}/gap.py", reads("gap.py")),
-    "tokenizer train": ("{shared}/source --out {own}/tok --vocab-size 30000", wrote("tok*")),
+    "tokenizer train": ("{own}/mine.jsonl --out {own}/tok --vocab-size 30000", reads("mine.jsonl")),
     "tokenizer pack": ("{shared}/source --tokenizer {shared}/model --out {own}/corpus", wrote("corpus/*")),
     "tokenizer info": ("{own}/corpus", reads("corpus/index.jsonl", of="unread")),
     "train": ("--config {own}/mine.yaml --corpus {own}/c --tokenizer {own}/t --out {own}/out", reads("mine.yaml")),

@@ -14,7 +14,7 @@ from eval_models import CONTEXT, model_of, spelling, tokenizer_of
 from eval_multipl_e.suite.chat import ChatRequest
 from eval_multipl_e.suite.completing import AnswerSettings, GapPrompt
 from eval_multipl_e.suite.fim_forms import FORMS, REPOSITORY, encode, end_ids, form_of
-from eval_multipl_e.suite.model import Continuer
+from eval_multipl_e.suite.model import Continuer, prompt_ids
 from hf_santa.sampling import model_sampling
 from modeling_santa.fim_santa import DIALECTS, OTHER_ENDS
 from modeling_santa.prompt_santa import fit
@@ -239,7 +239,8 @@ def test_a_chat_model_is_asked_by_its_template():
         continuer_of(model, tokenizer, chat=asked, max_new_tokens=4)
     tokenizer.chat_template = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}|{% endfor %}"
     continuer = continuer_of(model, tokenizer, chat=asked, max_new_tokens=4, temperature=0)
-    ids, left_out = continuer._encoded(GapPrompt(problem["prompt"], None, ("a",), "0", problem))
+    prompt = GapPrompt(problem["prompt"], None, ("a",), "0", problem)
+    ids, left_out = prompt_ids(tokenizer, prompt, continuer.form, asked, fit=continuer._sampling.fit, room=None)
     assert ("s:Short.|u:Go on.\n\n```python\ndef f():\n```|", 0) == (tokenizer.decode(ids), left_out)
     (found,) = continuer([GapPrompt(problem["prompt"], None, ("a",), "0", problem)])
     assert found.how in {"no code", "body", "program"}

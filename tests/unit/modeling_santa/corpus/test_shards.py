@@ -73,12 +73,12 @@ def test_a_damaged_shard_is_named(packed):
         shards.read_tokens(packed)
 
 
-def test_packing_again_mends_a_damaged_corpus(tokenizer, packed, capsys):
+def test_packing_again_mends_a_damaged_corpus(tokenizer, packed, caplog):
     """From the damaged shard on everything is packed anew, to the same bytes."""
     before = files(packed)
     (packed / "tokens-00002.bin").write_bytes(b"xx")
     shards.pack(TEXTS, tokenizer, packed, shard_tokens=500, resume=True)
-    assert "tokens-00002.bin holds 1 tokens" in capsys.readouterr().out
+    assert "tokens-00002.bin holds 1 tokens" in caplog.text
     assert before == files(packed)
 
 
