@@ -249,7 +249,8 @@ def test_without_the_kernels_the_model_stays_as_it_is(model, monkeypatch, caplog
         ("packed", "AVX2", True, torch.float32, "without AVX-512 packed float32 weights are read slower"),
         ("int8", "DEFAULT", True, torch.float32, "uses no vectors here and is several times slower"),
         ("int4", "DEFAULT", True, torch.bfloat16, "uses no vectors here and is several times slower"),
-        ("packed", "SVE256", False, torch.bfloat16, "never measured on this kind of CPU"),
+        # bfloat16 has no packed kernel at all where AVX-512 is missing, which is said first.
+        ("packed", "SVE256", False, torch.bfloat16, "(?:never measured on this kind of CPU|has no kernel for it)"),
         ("int8", "SVE256", False, torch.float32, "never measured on this kind of CPU"),
     ],
 )
