@@ -52,6 +52,15 @@ def available() -> str | None:
     return next((way for way in ("namespaces", "bwrap") if not _failure(way)), None)
 
 
+def sandbox_failures() -> dict[str, str]:
+    """Return, for each kind of sandbox that does not work here, why.
+
+    >>> set(sandbox_failures()) <= {"namespaces", "bwrap"}
+    True
+    """
+    return {way: why for way in ("namespaces", "bwrap") if (why := _failure(way))}
+
+
 def resolve(sandbox: str) -> str:
     """Return the way that a `sandbox` argument means here; "auto" raises SandboxError if none works, never gives "none"."""
     if sandbox not in SANDBOXES:
@@ -75,6 +84,8 @@ def resolve(sandbox: str) -> str:
 @functools.cache
 def _failure(way: str) -> str:
     """Why a way does not work here; empty where it does. Asked once a process."""
+    if not Path("/proc/self").exists():
+        return "this system shows no /proc, by which walls are built and programs are watched"
     try:
         with _probe(way) as box:
             limits = Limits(cpu_s=10, data_bytes=1 << 30, processes=16)

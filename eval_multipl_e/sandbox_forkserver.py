@@ -123,6 +123,7 @@ def _start(message: dict[str, Any], channel: socket.socket, fds: list[int]) -> i
     try:
         pid = sandbox_syscalls.clone(_NAMESPACES)
         if pid == 0:
+            os.close(go_write)  # else it would wait for itself where the server cannot go on
             _first_process(message, channel, fds[0], go_read)
         # As root each wall has an id of its own outside; an ordinary user has but one, and limits count by namespace.
         outer = message["outer_id"] if message["is_root"] else 0
@@ -162,7 +163,8 @@ def _first_process(message: dict[str, Any], channel: socket.socket, fd: int, go_
         own = socket.socket(fileno=fd)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)  # the kernel then drops what a program sends to the first process
-        os.read(go_read, 1)
+        if not os.read(go_read, 1):
+            os._exit(1)
         os.close(go_read)
         os.setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
         os.setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID)

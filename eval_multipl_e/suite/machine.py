@@ -6,15 +6,15 @@ from typing import Any
 
 from eval_multipl_e.execution import toolchain_problem
 from eval_multipl_e.languages import LANGUAGES
-from eval_multipl_e.sandbox import available
+from eval_multipl_e.sandbox import available, sandbox_failures
 from eval_multipl_e.toolchains import missing_tool, toolchain_version
 
 
 def look() -> dict[str, Any]:
     """Run a small program of every language and return what was found.
 
-    `toolchains` has a row for each language, `sandbox` the way that works (or None), and `is_complete` says whether
-    every language that can be had as a package of this system works behind a sandbox.
+    `toolchains` has a row for each language, `sandbox` the way that works (None, and `sandbox_failures` says why), and
+    `is_complete` says whether every language that can be had as a package of this system works behind a sandbox.
     """
     way = available()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -32,7 +32,8 @@ def look() -> dict[str, Any]:
         for row, problem in zip(LANGUAGES.values(), problems, strict=True)
     ]
     is_complete = bool(way) and not any(row["problem"] for row in rows if row["was_run"])
-    return {"toolchains": rows, "sandbox": way, "is_complete": is_complete}
+    failures = {} if way else sandbox_failures()
+    return {"toolchains": rows, "sandbox": way, "sandbox_failures": failures, "is_complete": is_complete}
 
 
 def lines_of(found: dict[str, Any]) -> list[str]:
@@ -45,8 +46,8 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     lacking = [row["language"] for row in found["toolchains"] if row["problem"]]
     if lacking:
         lines.append(f"left out of every score here: {', '.join(lacking)}")
-    way = found["sandbox"]
-    lines.append(
-        f"sandbox: {way or 'none works here; allow user namespaces, or pass --sandbox none for trusted programs'}"
-    )
+    lines.append(f"sandbox: {found['sandbox'] or 'none works here'}")
+    lines += [f"        {way}: {why}" for way, why in found["sandbox_failures"].items()]
+    if not found["sandbox"]:
+        lines.append("        allow user namespaces or install bubblewrap, or pass --sandbox none for trusted programs")
     return lines

@@ -223,3 +223,32 @@ def test_an_ordinary_user_gets_the_same_wall():
     command = [*become, "/usr/bin/python3", "-B", "-c", ORDINARY, root]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
     assert done.stdout.splitlines() == ["namespaces", "OK 1", "7"], done.stderr
+
+
+def test_a_wall_that_cannot_be_finished_leaves_no_process():
+    """As where a system lets users make namespaces and then refuses the map of their ids."""
+    code = """
+import os, socket
+from eval_multipl_e import sandbox_forkserver
+def refused(*_):
+    raise PermissionError(1, "Operation not permitted", "uid_map")
+sandbox_forkserver._map_ids = refused
+ours, theirs = socket.socketpair()
+message = {"is_root": True, "outer_id": 0, "program_bytes": 1, "scratch_bytes": 1}
+try:
+    sandbox_forkserver._start(message, ours, [theirs.fileno()])
+except PermissionError as error:
+    print(error.filename, os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    command = [sys.executable, "-c", code]
+    if os.geteuid():
+        command = ["unshare", "--user", "--map-root-user", *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("uid_map 1\n", "")
+
+
+def test_a_system_without_proc_is_named():
+    command = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/proc", sys.executable, "-c"]
+    command.append("from eval_multipl_e.sandbox import sandbox_failures; print(sandbox_failures())")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("this system shows no /proc") == 2
