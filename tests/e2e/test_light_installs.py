@@ -123,3 +123,12 @@ def test_a_missing_extra_is_named(place, words, extra):
     assert 1 == done.stderr.count("\n"), done.stderr
     assert f"pip install 'hf-santa[{extra}]'" in done.stderr
     assert not (place / "out").exists()
+
+
+def test_an_extra_is_added_without_an_index():
+    """The line that a command prints for a missing package: pip knows the extra from what is installed."""
+    words = ["install", "--dry-run", "--no-index", "--no-deps", "--disable-pip-version-check", "hf-santa[gguf]"]
+    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert "hf-santa[gguf]" in done.stdout
+    assert "does not provide the extra" not in done.stderr

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_recipes.pipeline import run as run_recipe
 from data_recipes.sources.write_rows import write_rows
@@ -87,6 +87,22 @@ def test_the_merged_folder_is_base_and_adapter(place, tmp_path):
         torch.testing.assert_close(merged(ids).logits, adapted, rtol=1e-4, atol=1e-5)
     assert (plain - adapted).abs().max() > 1e-3
     assert merged.config.use_cache
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks by the old name
+@pytest.mark.parametrize("more", [(), ("--lora", "--lora-rank", "2")], ids=["whole", "lora"])
+def test_a_checkpoint_is_a_model_with_its_tokenizer(place, tmp_path, more):
+    """The last checkpoint opens as the page shows, and answers as the finished model does."""
+    assert 0 == run(place, tmp_path, *more)
+    checkpoint = tmp_path / "checkpoints" / "checkpoint-6"
+    early = AutoModelForCausalLM.from_pretrained(checkpoint).eval()
+    final = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    words, expected = AutoTokenizer.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert expected.special_tokens_map == words.special_tokens_map
+    ids = expected("def area_1(width", return_tensors="pt").input_ids
+    assert ids.tolist() == words("def area_1(width", return_tensors="pt").input_ids.tolist()
+    with torch.no_grad():
+        torch.testing.assert_close(final(ids).logits, early(ids).logits, rtol=1e-4, atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_stops_with_its_step(place, tmp_path, monkeypatch, capsys):
