@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
+from hf_santa.ablate.intervals import FIRST_LOOK
 from hf_santa.ablate.variants import SCALES, VARIANTS
 from hf_santa.errors import HfSantaError
 from hf_santa.flags import add_json
@@ -33,7 +35,20 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         type=int,
         default=3,
         metavar="N",
-        help="models of each variant, each from a seed of its own (default: 3)",
+        help="models of each variant, each from a seed of its own (default: 3); at most so many with --until-decided",
+    )
+    parser.add_argument(
+        "--until-decided",
+        action="store_true",
+        help="train a variant no further once its difference in bits per byte is known to be above or below zero, or smaller "
+        "than --matters",
+    )
+    parser.add_argument(
+        "--matters",
+        type=float,
+        default=0.01,
+        metavar="BITS",
+        help="smallest difference that counts, in bits per byte; the page says how many seeds would show it (default: 0.01)",
     )
     parser.add_argument("--variants", metavar="A,B", help=f"only these (default: {','.join(VARIANTS)})")
     parser.add_argument("--tokens", type=int, metavar="N", help="tokens a model reads (default: by scale)")
@@ -56,6 +71,8 @@ def _ablate(arguments: argparse.Namespace) -> int:
         arguments.out,
         scale_name=arguments.scale,
         seeds=arguments.seeds,
+        matters=arguments.matters,
+        until_decided=arguments.until_decided,
         variants=arguments.variants.split(",") if arguments.variants else None,
         tokens=arguments.tokens,
         gaps=arguments.gaps,
@@ -74,3 +91,10 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < least:
             raise HfSantaError(f"--{name} is {value}. Give {least} or more.")
+    if not 0 < arguments.matters < math.inf:
+        raise HfSantaError(f"--matters is {arguments.matters:g}. Give a number of bits per byte above zero, as 0.01.")
+    if arguments.until_decided and arguments.seeds < FIRST_LOOK:
+        raise HfSantaError(
+            f"--until-decided looks from the seed number {FIRST_LOOK} on, and --seeds is {arguments.seeds}. Give more seeds, "
+            "as 12: they are the most that are trained."
+        )

@@ -54,7 +54,8 @@ def lede(answer: Mapping[str, Any]) -> str:
     n = len(answer["variants"])
     first = answer["variants"][BASELINE]
     return (
-        f"{n} of the report's eight variants, {answer['seeds']} seed{'s' if answer['seeds'] != 1 else ''} each, "
+        f"{n} of the report's eight variants, {'up to ' if answer['until_decided'] else ''}{answer['seeds']} "
+        f"seed{'s' if answer['seeds'] != 1 else ''} each, "
         f"{first['parameters']:,} parameters (the baseline), {first['tokens']:,} tokens a model, on recipes of one corpus."
     )
 
@@ -65,8 +66,14 @@ def limits(answer: Mapping[str, Any]) -> list[str]:
     best = max((row["pass@1"]["mean"] for row in answer["variants"].values() if "pass@1" in row), default=None)
     first = answer["variants"][BASELINE]
     larger, longer = PUBLISHED_PARAMETERS / first["parameters"], PUBLISHED_TOKENS / first["tokens"]
+    looks = (
+        f" Training stopped at each variant's decision, so the differences' intervals are {100 * answer['level']:.2f} %: all "
+        "looks together are wrong in one case of twenty."
+        if answer["until_decided"]
+        else ""
+    )
     spread = (
-        "Intervals are 95 % by Student's t over seeds. A difference pairs the runs of one seed, so it is about training "
+        f"Intervals are 95 % by Student's t over seeds.{looks} A difference pairs the runs of one seed, so it is about training "
         "noise alone: other files, another size or more tokens may order the variants differently."
     )
     chance = f"With {compared} comparisons a number, about one in twenty excludes zero by chance alone; none is corrected for."
@@ -93,6 +100,7 @@ def verdicts(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
             if (found := row[metric]["difference"]) is None or (metric == "pass@1" and not _is_above_zero(answer)):
                 continue
             published = _published_difference(name, metric)
+            enough = row[metric].get("seeds_to_see", NONE) if found["seeds"] > 1 else NONE
             rows.append(
                 (
                     name,
@@ -100,10 +108,17 @@ def verdicts(answer: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
                     verdict_words(metric, row[metric]["verdict"]),
                     f"{found['mean']:+.4f}",
                     _interval(found),
+                    str(found["seeds"]),
+                    "over 1,000" if enough is None else str(enough),
                     published,
                 )
             )
-    return ("Variant", "Number", "Verdict", "Difference", "95 % interval", "Published difference"), rows
+    head = ("Variant", "Number", "Verdict", "Difference", "Interval", "Seeds", _seeds_to_see(answer))
+    return (*head, "Published difference"), rows
+
+
+def _seeds_to_see(answer: Mapping[str, Any]) -> str:
+    return f"Seeds that would show a difference of {answer['matters']:g}"
 
 
 def small_tables(answer: Mapping[str, Any]) -> list[tuple[str, Sequence[str], Rows]]:
@@ -189,7 +204,7 @@ def differences(answer: Mapping[str, Any], metric: str, title: str) -> Html:
             fill('<text x="{x}" y="{y}" text-anchor="{a}">{w}</text>', x=place, y=bottom + 18, a=anchor, w=words)
         )
     numbers = table(
-        title, ("Variant", "Difference", "95 % interval"), ((n, f"{f['mean']:+.4f}", _interval(f)) for n, f, _ in rows)
+        title, ("Variant", "Difference", "Interval"), ((n, f"{f['mean']:+.4f}", _interval(f)) for n, f, _ in rows)
     )
     spoken = "; ".join(f"{name} {found['mean']:+.4f}, {said}" for name, found, said in rows)
     chart = figure(f"d-{metric}", title, f"{spoken}.", height=bottom + 24, drawing=join(parts), numbers=numbers)
@@ -202,7 +217,7 @@ def verdict_words(metric: str, verdict: str) -> str:
     >>> verdict_words("bits_per_byte", "higher"), verdict_words("exact_match", "no evidence")
     ('higher, worse', 'no evidence')
     """
-    if verdict == "no evidence":
+    if verdict not in ("higher", "lower"):
         return verdict
     is_better = (verdict == "lower") == (metric in ("bits_per_byte", "loss"))
     return f"{verdict}, {'better' if is_better else 'worse'}"

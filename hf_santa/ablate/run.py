@@ -8,10 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.ablate.corpora import prepare
-from hf_santa.ablate.intervals import Interval, estimate, paired, verdict
+from hf_santa.ablate.intervals import (
+    LEVEL,
+    Interval,
+    differences_of,
+    estimate,
+    is_decided,
+    is_within,
+    level_of_looks,
+    paired,
+    seeds_to_see,
+    verdict,
+)
 from hf_santa.ablate.variants import BASELINE, SCALES, VARIANTS, Scale
 from hf_santa.errors import HfSantaError
 from hf_santa.files import sha256, write_json
+
+PRIMARY = "bits_per_byte"  # what a variant is decided on
 
 
 def run(
@@ -20,6 +33,8 @@ def run(
     *,
     scale_name: str = "tiny",
     seeds: int = 3,
+    matters: float = 0.01,
+    until_decided: bool = False,
     variants: Sequence[str] | None = None,
     tokens: int | None = None,
     gaps: int = 200,
@@ -29,6 +44,22 @@ def run(
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train and measure the variants, write `ablation.json`, `ablation.md` and `index.html`, and return the first.
+
+    Args:
+        sources: Source trees, or parquet rows.
+        out: Folder for all results.
+        scale_name: A key of `SCALES`.
+        seeds: Models of each variant; at most so many with `until_decided`.
+        matters: The smallest difference that counts, in bits per byte: for `until_decided` and for the seeds it would take.
+        until_decided: Train a variant no further once its interval excludes zero, or every difference of `matters`. The
+            intervals are then wider, for there is a look after each seed.
+        variants: Keys of `VARIANTS`, the baseline among them; None is all.
+        tokens: What each model reads; None is the scale's.
+        gaps: Held-back lines to infill.
+        samples: Completions of each problem; 0 runs no program.
+        stars: JSON file of path prefixes and star counts.
+        fim: Settings of the fill-in-the-middle samples.
+        say: Takes each line of progress.
 
     Raises:
         ValueError: an unknown variant, too little text, or a scale that needs a GPU where there is none.
@@ -54,16 +85,30 @@ def run(
             raise HfSantaError(f"{told} There is no GPU here: use --scale tiny.")
         say(told)
     volumes, lacking = prepare(sources, out, scale, stars, say)
+    level = level_of_looks(seeds) if until_decided else LEVEL
     runs = _runs(
-        out, scale, names, seeds, budget=budget, gaps=gaps, samples=samples, lacking=lacking, fim=fim or {}, say=say
+        out,
+        scale,
+        names,
+        seeds,
+        budget=budget,
+        gaps=gaps,
+        samples=samples,
+        lacking=lacking,
+        fim=fim or {},
+        decided=(lambda differences: is_decided(differences, level, matters)) if until_decided else lambda _: False,
+        say=say,
     )
     scored = _score(out, runs, say) if samples else {}
-    summary = summarise(runs, scored, names, lacking)
+    summary = summarise(runs, scored, names, lacking, level=level, matters=matters)
     answer = {
         "scale": scale_name,
         "shape": vars(scale),
         "tokens": budget,
         "seeds": seeds,
+        "until_decided": until_decided,
+        "level": level,
+        "matters": matters,
         "tasks": len(runs[BASELINE][0]["hits"]),
         "programs": samples,
         "volumes": volumes,
@@ -98,9 +143,10 @@ def _runs(
     samples: int,
     lacking: dict[str, str],
     fim: dict[str, Any],
+    decided: Callable[[Sequence[float]], bool],
     say: Callable[[str], None],
 ) -> dict[str, dict[int, Any]]:
-    """Train every variant with every seed, seed by seed, so that a stopped run has whole sets."""
+    """Train every variant that is not decided with every seed, seed by seed, so that a stopped run has whole sets."""
     from hf_santa.ablate.training import Measurer, train_one
 
     measure = Measurer(out, scale, tasks=gaps, samples=samples)
@@ -112,11 +158,14 @@ def _runs(
         "fim": fim,
     }
     runs: dict[str, dict[int, Any]] = {}
+    is_open = {name: name != BASELINE for name in names if VARIANTS[name].recipe not in lacking}
     for seed in range(seeds):
         for name in names:
             if VARIANTS[name].recipe in lacking:
                 if seed == 0:
                     say(f"variant={name} not run: {lacking[VARIANTS[name].recipe]}")
+                continue
+            if seed and not is_open[name] and (name != BASELINE or not any(is_open.values())):
                 continue
             started = time.monotonic()
             found = train_one(VARIANTS[name], seed, scale, out, measure=measure, settings=settings)
@@ -127,7 +176,15 @@ def _runs(
                 f"bits_per_byte={found['bits_per_byte']:.3f} exact_match={found['exact_match']:.3f} "
                 f"{time.monotonic() - started:.0f}s"
             )
+        for name in (name for name, still in is_open.items() if still):
+            if decided(differences_of(_values(runs[name], PRIMARY), _values(runs[BASELINE], PRIMARY))):
+                is_open[name] = False
+                say(f"variant={name} decided after {seed + 1} seeds")
     return runs
+
+
+def _values(by_seed: dict[int, Any], metric: str) -> dict[int, float]:
+    return {seed: found[metric] for seed, found in by_seed.items() if found[metric] is not None}
 
 
 def _score(out: Path, runs: dict[str, dict[int, Any]], say: Callable[[str], None]) -> dict[str, dict[int, float]]:
@@ -167,14 +224,14 @@ def summarise(
     scored: dict[str, dict[int, float]],
     names: Sequence[str],
     lacking: dict[str, str],
+    *,
+    level: float,
+    matters: float,
 ) -> dict[str, Any]:
     """Return each variant's estimates, differences to the baseline over paired seeds, and verdicts."""
     series = {
-        metric: {
-            name: {seed: found[metric] for seed, found in by_seed.items() if found[metric] is not None}
-            for name, by_seed in runs.items()
-        }
-        for metric in ("bits_per_byte", "loss", "exact_match")
+        metric: {name: _values(by_seed, metric) for name, by_seed in runs.items()}
+        for metric in (PRIMARY, "loss", "exact_match")
     } | {"pass@1": scored}
     summary: dict[str, Any] = {}
     for name in names:
@@ -187,9 +244,15 @@ def summarise(
                 continue
             row[metric] = vars(estimate(list(values[name].values())))
             if name != BASELINE:
-                difference = paired(values[name], values[BASELINE])
+                difference = paired(values[name], values[BASELINE], level)
                 row[metric]["difference"] = _json(difference)
                 row[metric]["verdict"] = verdict(difference)
+            if name != BASELINE and metric == PRIMARY:
+                if row[metric]["verdict"] == "no evidence" and is_within(difference, matters):
+                    row[metric]["verdict"] = f"within {matters:g}"
+                row[metric]["seeds_to_see"] = seeds_to_see(
+                    differences_of(values[name], values[BASELINE]), level, matters
+                )
         summary[name] = row
     return summary
 

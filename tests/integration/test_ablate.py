@@ -62,6 +62,18 @@ def test_a_stopped_ablation_goes_on_and_is_shown(tree, tmp_path, monkeypatch, ca
     assert "Table 5 in small" in (tmp_path / "index.html").read_text()
 
 
+def test_a_decided_variant_is_trained_no_further(tree, tmp_path, capsys):
+    """Without FIM the same text is easier: three seeds say so, or that less than a bit is between them."""
+    more = ("--variants", "fim,no-fim", "--samples", "0", "--seeds", "6", "--until-decided", "--matters", "1")
+    assert 0 == run(tree, tmp_path, *more)
+    assert "variant=no-fim decided after 3 seeds" in capsys.readouterr().out
+    found = json.loads((tmp_path / "ablation.json").read_text())
+    assert 3 == found["variants"]["fim"]["bits_per_byte"]["seeds"]
+    assert "no evidence" != found["variants"]["no-fim"]["bits_per_byte"]["verdict"]
+    assert 1 < found["variants"]["no-fim"]["bits_per_byte"]["seeds_to_see"] <= 6
+    assert 0.987 < found["level"] < 0.988
+
+
 def test_stars_from_a_file_make_the_variant(tree, tmp_path):
     """With --stars the variant trains on the files that have five or more."""
     (tmp_path / "stars.json").write_text(json.dumps({"tree/m1": 9, "tree/": 1}))
@@ -80,6 +92,9 @@ def test_stars_from_a_file_make_the_variant(tree, tmp_path):
         (("--variants", "mha"), "lacks 'fim'"),
         (("--scale", "proxy"), "There is no GPU here: use --scale tiny"),
         (("--seeds", "0"), "--seeds is 0"),
+        (("--matters", "0"), "--matters is 0"),
+        (("--matters", "nan"), "--matters is nan"),
+        (("--until-decided",), "--until-decided looks from the seed number 3 on, and --seeds is 2"),
         (("--source", "/no/such/tree"), "no such folder"),
     ],
 )

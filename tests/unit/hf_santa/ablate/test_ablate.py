@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,9 +23,32 @@ def test_intervals_are_scipys(values):
     assert (pytest.approx(low, rel=1e-3, abs=1e-3), pytest.approx(high, rel=1e-3, abs=1e-3)) == (found.low, found.high)
 
 
-def test_the_table_of_t_is_scipys():
-    """All 15 points of the table are those of the distribution."""
-    assert list(intervals.T95) == [round(float(stats.t.ppf(0.975, df)), 3) for df in range(1, 16)]
+@pytest.mark.parametrize("level", [0.5, 0.6, 0.95, 0.999])
+def test_points_of_t_are_scipys(level):
+    """Even and odd degrees of freedom, few and many."""
+    for freedom in (*range(1, 20), 99, 500):
+        assert pytest.approx(float(stats.t.ppf((1 + level) / 2, freedom))) == intervals.t_point(level, freedom)
+
+
+def test_so_many_seeds_see_the_difference_in_four_cases_of_five():
+    """Drawn a thousand times: with the seeds that it asks for, the interval excludes zero about as often as promised."""
+    pilot = [0.01, -0.01, 0.005, -0.005]
+    spread, matters = float(np.std(pilot, ddof=1)), 0.008
+    n = intervals.seeds_to_see(pilot, 0.95, matters)
+    draws = np.random.default_rng(0).normal(matters, spread, (1000, n))
+    seen = np.mean([intervals.estimate(list(draw)).excludes_zero for draw in draws])
+    assert 0.76 < seen < 0.9
+    assert intervals.seeds_to_see(pilot, 0.95, matters / 2) > 3 * n
+    assert intervals.seeds_to_see(pilot, 0.95, 1e-6) is None
+    assert intervals.seeds_to_see([0.1], 0.95, matters) is None
+
+
+def test_looking_after_every_seed_is_wrong_in_one_case_of_twenty_at_most():
+    """No difference is there: how often some look, of all from the third seed to the twelfth, says there is one."""
+    level, wrong = intervals.level_of_looks(12), 0
+    for draw in np.random.default_rng(1).normal(0, 1, (1000, 12)):
+        wrong += any(intervals.is_decided(list(draw[:n]), level, 1e-9) for n in range(1, 13))
+    assert 0 < wrong <= 50
 
 
 @pytest.mark.parametrize(
@@ -83,9 +107,12 @@ def answer(scored):
     volume = {"documents": 3, "tokens": 100, "text_bytes": 400}
     return {
         "seeds": 3,
+        "until_decided": True,
+        "level": 0.995,
+        "matters": 0.2,
         "volumes": {"base": volume, "heldout": volume},
         "lacking": lacking,
-        "variants": summarise(fake_runs(), scored, list(VARIANTS), lacking),
+        "variants": summarise(fake_runs(), scored, list(VARIANTS), lacking, level=0.995, matters=0.2),
     }
 
 
@@ -99,6 +126,9 @@ def test_the_page_shows_verdicts_and_what_was_not_run():
     assert "No &lt;stars&gt; here." in html
     assert "<stars>" not in html
     assert "<script" not in html
+    assert "Seeds that would show a difference of 0.2" in text
+    assert "up to 3 seeds each" in text
+    assert "intervals are 99.50 %" in text
     assert "pass@1 is zero everywhere" in text
     assert "| stars | not run | 0.54 / 0.57 / 0.37 |" in text
     assert html == page.page(made)
