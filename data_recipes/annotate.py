@@ -87,11 +87,28 @@ class Annotator:
             "provenance": self.provenance,
             "licenses": config.permissions.license_settings(),
             "tokenizer": checksum(tokenizer_file(config.tokenizer)) if is_counted and config.tokenizer else None,
+            "classifier": self.classifier_sum(),
             "redaction_key": self.config.redaction_key().check(),
             "max_file_bytes": config.max_file_bytes,
             "strings": [[s.benchmark, s.problem, s.string] for s in self._strings],
             "redaction": self.config.redaction(),
         }
+
+    def classifier_sum(self) -> str | None:
+        """Return the checksum of the classifier; None where no step asks it."""
+        if self.config.classifier is None or "quality_score" not in self.scores:
+            return None
+        from data_recipes.classifier.model import classifier_file
+
+        return checksum(classifier_file(self.config.classifier))
+
+    def classifier_facts(self) -> dict[str, Any] | None:
+        """Return what the classifier learned from and how well, with its digest; None where no step asks it."""
+        if (digest := self.classifier_sum()) is None or self.config.classifier is None:
+            return None
+        from data_recipes.classifier.model import load_classifier
+
+        return {"sha256": digest, **load_classifier(self.config.classifier).about}
 
     def strings_per_benchmark(self) -> dict[str, int]:
         """Return how many strings of each benchmark are searched for."""

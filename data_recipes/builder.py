@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.builder import Key
 
+from data_recipes.classifier.model import classifier_file
 from data_recipes.disk.files import checksum
 from data_recipes.disk.markers import code_digest, digest
 from data_recipes.errors import DataError
@@ -40,7 +41,15 @@ _SETTINGS = [item for item in fields(RunSettings) if item.name not in _OF_THE_CO
 
 def _config_id(self: Any, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
     """Name the cache by what the files hold, too: datasets takes a list's path and a data file's seconds alone."""
-    given = [self.opt_outs, self.licenses, self.tokenizer, self.key_file, self.rules, *(self.benchmarks or ())]
+    given = [
+        self.opt_outs,
+        self.licenses,
+        self.tokenizer,
+        self.classifier,
+        self.key_file,
+        self.rules,
+        *(self.benchmarks or ()),
+    ]
     named = [item for item in given if isinstance(item, str | os.PathLike)]
     lists = {str(item): checksum(Path(item)) for item in named if Path(item).is_file()}
     files = {str(file) for found in (self.data_files or {}).values() for file in found if Path(file).is_file()}
@@ -115,6 +124,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
         given = {item.name: getattr(config, item.name) for item in _SETTINGS}
         settings = RunSettings(recipe=name, permissions=permissions, **given)
         tokenizer = checksum(tokenizer_file(config.tokenizer)) if config.tokenizer else None
+        classifier = checksum(classifier_file(config.classifier)) if config.classifier else None
         about = [
             settings.redaction_key().check(),
             settings.redaction(),
@@ -122,7 +132,7 @@ class SantaStack(datasets.ArrowBasedBuilder):
             list(settings.filters),
             [str(item) for item in settings.benchmarks],
         ]
-        key = digest([code_digest(), sums, name, split, permissions.settings(), *about, tokenizer])
+        key = digest([code_digest(), sums, name, split, permissions.settings(), *about, tokenizer, classifier])
         store = Path(self._cache_dir_root) / "santa_stack_stores" / key
         source = store / ".source"
         source.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
-"""Define the commands `hf-santa data`: rows, run, recipes, stats, explain, load, am-i-in, index, redact."""
+"""Define the commands `hf-santa data`: rows, run, recipes, stats, explain, load, am-i-in, index, classifier, redact."""
 
 import argparse
 import json
 from collections.abc import Callable
 from typing import Any
 
+from data_recipes.classifier.cli import add_classifier_commands
 from data_recipes.filters.filter import COMPATS
 from data_recipes.filters.registry import filters
 from data_recipes.pii.cli import add_detector_arguments, add_redact_arguments, redact_command, wanted_types
@@ -32,6 +33,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_load(command("load", "show or export the rows of a recipe, as load_dataset gives them"))
     _add_am_i_in(command("am-i-in", "tell whether files of a user or repository are in a dataset"))
     _add_index(command("index", "write the index by which the Space marks output that is in the training data"))
+    add_classifier_commands(command("classifier", "train a classifier of quality from labels, and score files with it"))
     redact = command("redact", "find or replace e-mail addresses, public IP addresses and keys in files")
     add_redact_arguments(redact)
     redact.set_defaults(func=redact_command)
@@ -94,6 +96,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tokenizer", metavar="PATH", help="tokenizer.json or its folder, by which recipe fertility counts tokens"
+    )
+    parser.add_argument(
+        "--classifier",
+        metavar="FILE",
+        help="what `data classifier train` wrote, by which recipe quality scores files",
     )
     parser.add_argument(
         "--filter",
@@ -273,6 +280,7 @@ def _run(args: argparse.Namespace) -> int:
         exclude=tuple(args.exclude),
         permissions=Permissions(args.opt_outs or (), args.licenses, args.keep_unlicensed),
         tokenizer=args.tokenizer,
+        classifier=args.classifier,
         compat=args.compat,
         seed=args.seed,
         key_file=args.key_file,

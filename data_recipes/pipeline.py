@@ -126,6 +126,9 @@ def planned(
         if need == "tokenizer":
             missing = "recipe '{recipe}' counts tokens. Pass tokenizer=PATH of a tokenizer.json."
             return missing if settings.tokenizer is None else None
+        if need == "classifier":
+            missing = "recipe '{recipe}' scores files. Pass classifier=PATH of what `data classifier train` wrote."
+            return missing if settings.classifier is None else None
         return fields.lacking(need, "recipe '{recipe}'")
 
     recipes, unavailable = chosen_recipes(settings.chosen(), lacking)
@@ -293,6 +296,7 @@ class Run:
             "permissions": settings.permissions.about(),
             "paths": settings.paths().about(),
             "modes": settings.modes(),
+            "classifier": made.classifier_facts(),
             "provenance": list(made.provenance),
             "scores": made.scores,
             "redaction": {"types": list(settings.detector().types), "style": settings.style},

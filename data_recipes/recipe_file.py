@@ -32,7 +32,7 @@ def read_recipe(path: str | PathLike[str]) -> Recipe:
 
     Fields: `name` (default: the file's), `summary`, `extends` (a built-in recipe or another file, whose fields hold where
     this file has none), `steps` (filters and modes of near-deduplication in order, each a name or `name: {number: value}`),
-    `redaction` (`types`, `style`), `benchmarks`, `languages`, `include`, `exclude`.
+    `redaction` (`types`, `style`), `benchmarks`, `classifier`, `languages`, `include`, `exclude`.
 
     Raises:
         DataError: The file can't be read, or a field is not as expected; says in which line.
@@ -317,6 +317,15 @@ def _read_benchmarks(value: _Node, into: _Fields) -> None:
     into.settings["benchmarks"] = tuple(str(place) for _, place in places)
 
 
+def _read_classifier(value: _Node, into: _Fields) -> None:
+    """Take the classifier's file, which is named relative to the recipe's file."""
+    expected = "a file that `data classifier train` wrote, relative to this one"
+    place = value.file.parent / value.text(expected)
+    if not place.is_file():
+        raise value.error(f"{value.shown()!r} is no file", expected)
+    into.settings["classifier"] = str(place)
+
+
 def _reader_of(name: str, expected: str) -> Callable[[_Node, _Fields], None]:
     def read(value: _Node, into: _Fields) -> None:
         into.settings[name] = value.texts(expected)
@@ -335,6 +344,7 @@ _READERS: Mapping[str, Callable[[_Node, _Fields], None]] = {
     "steps": _read_steps,
     "redaction": _read_redaction,
     "benchmarks": _read_benchmarks,
+    "classifier": _read_classifier,
     "languages": _reader_of("languages", "a list of languages, for example [Python, Go]"),
     "include": _reader_of("include", "a list of patterns as in a .gitignore"),
     "exclude": _reader_of("exclude", "a list of patterns as in a .gitignore"),

@@ -198,7 +198,7 @@ def in_order(recipes: Iterable[Recipe]) -> list[Recipe]:
 
 
 def needs(recipe: Recipe) -> tuple[str, ...]:
-    """Return what a recipe needs beyond the contents: columns of the source, and `tokenizer`, which is an argument.
+    """Return what a recipe needs beyond the contents: columns of the source, and `tokenizer` and `classifier`, which are arguments.
 
     >>> needs(RECIPES["stars"]), needs(RECIPES["final"])
     (('stars',), ())

@@ -28,7 +28,7 @@ RecipeName = str | PathLike[str] | Recipe
 RecipeNames = RecipeName | Sequence[RecipeName]
 """A recipe's name, the path of a file with one, or the recipe itself; or several of them."""
 
-_OF_A_RECIPE = ("filters", "pii_types", "style", "benchmarks", "languages", "include", "exclude")
+_OF_A_RECIPE = ("filters", "pii_types", "style", "benchmarks", "classifier", "languages", "include", "exclude")
 """The settings that a recipe may come with."""
 
 
@@ -49,6 +49,7 @@ class RunSettings:
         exclude: Leave out files whose path matches one of these.
         permissions: Opt-outs and licences.
         tokenizer: A tokenizer.json or a folder that holds one, for recipe "fertility".
+        classifier: A file that `hf-santa data classifier train` wrote, for recipe "quality".
         compat: "report", or "bigcode" to follow BigCode's released code where it differs from the report.
         seed: Draws the replacements of personal data so that everyone can repeat, and guess, them: for tests.
         key_file: Draws them with the secret in this file. Without either the key is random and ends with the run.
@@ -73,6 +74,7 @@ class RunSettings:
     exclude: tuple[str, ...] = ()
     permissions: Permissions = field(default_factory=Permissions)
     tokenizer: str | None = None
+    classifier: str | None = None
     compat: str = "report"
     seed: int | None = None
     key_file: str | None = None
@@ -89,7 +91,7 @@ class RunSettings:
         for name in (*lists, *(("pii_types",) if self.pii_types is not None else ())):
             self._set(name, _as_tuple(name, getattr(self, name)))
         self._set("permissions", self.permissions or Permissions())
-        for name in ("tokenizer", "key_file", "rules"):
+        for name in ("tokenizer", "classifier", "key_file", "rules"):
             self._set(name, None if getattr(self, name) is None else fspath(getattr(self, name)))
         load_installed()
         self._set("filter_modules", tuple(map(fspath, self.filter_modules)))
@@ -149,7 +151,9 @@ class RunSettings:
 
     def measuring(self) -> Measuring:
         """Return what the filters measure with."""
-        return Measuring(self.tokenizer, self.compat, self.threads or usable_processors(), self.every_threshold())
+        return Measuring(
+            self.tokenizer, self.compat, self.threads or usable_processors(), self.every_threshold(), self.classifier
+        )
 
     def thresholds(self, steps: Iterable[str] = ()) -> dict[str, Any]:
         """Return the thresholds of the store's filters and of some steps."""

@@ -29,7 +29,7 @@ def render_card(funnel: Mapping[str, Any], *, repository: str, title: str = "Sou
             f"- `{name}`: {recipe['summary']} ({recipe['source']}){_own(recipe)}"
             for name, recipe in funnel["definitions"].items()
         ),
-        unavailable=_unavailable(funnel),
+        unavailable=_unavailable(funnel) + _classifier(funnel),
         funnel_table=_markdown(funnel_rows(funnel)),
         order=", ".join(funnel["order"]),
         thresholds=_thresholds(funnel),
@@ -107,6 +107,18 @@ def _unavailable(funnel: Mapping[str, Any]) -> str:
     lines = [f"- `{name}` is not in this store: {reason}" for name, reason in funnel["unavailable"].items()]
     lines += [f"- {line}" for line in unmeasured_lines(funnel)]
     return "\n".join(["", *lines]) if lines else ""
+
+
+def _classifier(funnel: Mapping[str, Any]) -> str:
+    """Return what the scores of quality are from, and how far they can be trusted."""
+    if (made := funnel.get("classifier")) is None:
+        return ""
+    held = made["held_out"]
+    return (
+        f"\n\nThe classifier of `quality_score` learned from {made['files'] - held['files']:,} labelled files (digest "
+        f"`{made['sha256'][:12]}`). On {held['files']:,} others it is right about {held['accuracy']:.1%}, where always saying "
+        f"what most are is right about {held['majority']:.1%}; AUC {held['auc']:.3f}.\n"
+    )
 
 
 def _thresholds(funnel: Mapping[str, Any]) -> str:

@@ -24,12 +24,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """What a measure may use besides the texts: a tokenizer, the semantics to follow, threads, and all thresholds."""
+    """What a measure may use besides the texts: a tokenizer, a classifier, the semantics to follow, threads, and thresholds."""
 
     tokenizer: str | None = None
     compat: str = "report"
     threads: int = 1
     thresholds: Mapping[str, Any] = field(default_factory=dict)
+    classifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Filter:
         position: Where it stands among the others; equal positions are ordered by name.
         thresholds: Its thresholds by name.
         bigcode: The thresholds that BigCode's code has otherwise.
-        needs: What a recipe with this filter needs: a column of the source, or `tokenizer`.
+        needs: What a recipe with this filter needs: a column of the source, `tokenizer` or `classifier`.
         measures: The column that `measure` fills in, before redaction.
         about: What that column holds, for the card.
         measure: Takes texts, their languages and what there is to measure with; returns a number for each text, or

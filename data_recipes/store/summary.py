@@ -32,7 +32,7 @@ def store_funnel(
     """Return what funnel.json holds of a store with these recipes and these entries of its languages.
 
     `about` has what was applied to the rows: filters, compat, permissions, provenance, scores, redaction,
-    redaction_key, benchmarks, not_searched, paths, and the modes of near-deduplication by name.
+    redaction_key, benchmarks, not_searched, paths, classifier, and the modes of near-deduplication by name.
     `recipes` are named in the order that they were asked for; the first is the default.
     """
     redactions: Counter[str] = Counter()
@@ -69,6 +69,7 @@ def store_funnel(
         "columns": dict(_columns(about, modes)),
         "thresholds": values,
         **{name: about[name] for name in ("redaction", "redaction_key", "benchmarks", "not_searched")},
+        **({"classifier": about["classifier"]} if about.get("classifier") else {}),
         "configs": configs(recipes, languages, config_rows(ordered, present)),
         "redactions": dict(redactions),
         "totals": _totals(entries),

@@ -171,7 +171,18 @@ def test_deviations_from_the_report_are_listed():
 
 
 FOLDERS = {
-    "data_recipes": ("disk", "engine", "sources", "filters", "decontamination", "dedup", "pii", "store", "card"),
+    "data_recipes": (
+        "disk",
+        "engine",
+        "sources",
+        "classifier",
+        "filters",
+        "decontamination",
+        "dedup",
+        "pii",
+        "store",
+        "card",
+    ),
     "eval_multipl_e": ("suite",),
     "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "pretrain", "ablate"),
     "modeling_santa": ("tokenizer", "corpus", "training"),

@@ -97,7 +97,7 @@ def test_a_name_is_taken_once():
 
 def test_the_filters_stand_in_their_order():
     """The base filter leads, the report's follow in its order, then those that are asked for; an unknown one is named."""
-    assert list(filters()) == [*REPORT, *STORE]
+    assert list(filters()) == [*REPORT, "quality", *STORE]
     assert (list(filters("base")), list(filters("store"))) == (["base"], STORE)
     assert thresholds_for("bigcode", ["stars"]) == {"min_stars": 6}
     with pytest.raises(DataError, match=r"filter 'star' is unknown\. Choose one of base, stars"):
