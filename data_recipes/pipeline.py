@@ -10,41 +10,35 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_recipes.annotate import Annotator
 from data_recipes.card.card import render_card
 from data_recipes.card.pictures import write_pictures
 from data_recipes.dedup.modes import MODES
-from data_recipes.dedup.on_disk import near_duplicates_of_texts
-from data_recipes.disk.files import PathLike, checksum, moved, remove, write_groups, write_json, write_table, write_text
+from data_recipes.disk.files import PathLike, checksum, remove, write_json, write_text
 from data_recipes.disk.markers import code_digest, digest, finished, mark_done, read_marker
-from data_recipes.engine.threads import ranges
 from data_recipes.errors import DataError
+from data_recipes.pipeline_language import LanguagePart, LanguageWriter, rejects_of
 from data_recipes.progress import Progress, reporter
-from data_recipes.recipes import CONTENT_DIGITS, Recipe, chosen_recipes, mode_of, slug, steps_of, stored_steps
+from data_recipes.recipes import Recipe, chosen_recipes, mode_of, slug, steps_of
 from data_recipes.settings import RecipeNames, RunSettings
 from data_recipes.sources.available import SourceFields
 from data_recipes.sources.git_address import git_address
 from data_recipes.sources.opening import needs_rows_first
 from data_recipes.sources.parquet import parquet_files
-from data_recipes.sources.row import ANNOTATED_REJECT_SCHEMA, REJECT_SCHEMA, read_rejects, spelling_of
+from data_recipes.sources.row import read_rejects, spelling_of
 from data_recipes.sources.write_rows import write_rows
-from data_recipes.store.annotated import AnnotatedShard, annotated_batches, annotated_schema
-from data_recipes.store.funnel import language_entry
-from data_recipes.store.language import IsLeftOut, LanguageRows, left_out, opt_out_rejects
+from data_recipes.store.annotated import AnnotatedShard, annotated_schema
+from data_recipes.store.language import IsLeftOut, LanguageRows
 from data_recipes.store.staged import StagedLanguage
 from data_recipes.store.summary import store_funnel
 from data_recipes.store.tables import unmeasured_lines
-from data_recipes.store.views import combinations, row_filter, steps_mask
 
 __all__ = ["run", "write_rows"]
 
@@ -134,18 +128,6 @@ def planned(
     recipes, unavailable = chosen_recipes(settings.chosen(), lacking)
     annotator = Annotator(settings, tuple(steps_of(recipes)), fields.provenance, bars)
     return Run(source, out, tuple(recipes), unavailable, inputs, annotator, settings, reporter(progress))
-
-
-@dataclass(frozen=True, slots=True)
-class LanguagePart:
-    """A language and the annotated files that hold its rows and rejects, each with its checksum."""
-
-    lang: str
-    files: Mapping[str, str]
-
-    def paths(self, work: Path, kind: str) -> list[Path]:
-        """Return its files of a kind, `rows` or `rejects`."""
-        return [work / path for path in self.files if f"/{kind}-" in path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +232,7 @@ class Run:
     def _marker(self, number: int) -> Path:
         return self.work / f"annotated-{number:05d}.done.json"
 
-    def languages(self) -> list["LanguagePart"]:
+    def languages(self) -> list[LanguagePart]:
         """Return the languages of the annotated shards in the order of their names, each with its files."""
         spellings: dict[str, set[str]] = {}
         files: dict[str, dict[str, str]] = {}
@@ -310,7 +292,7 @@ class Run:
         thresholds = settings.thresholds(made.steps)
         return store_funnel(self.recipes, entries, unavailable=self.unavailable, thresholds=thresholds, about=about)
 
-    def make_language(self, part: "LanguagePart") -> tuple[dict[str, Any], list[Path]]:
+    def make_language(self, part: LanguagePart) -> tuple[dict[str, Any], list[Path]]:
         """Return a language's funnel and the files written: its data and rejects; done once."""
         started, lang = time.monotonic(), part.lang
         marker = self.work / f"{slug(lang)}.done.json"
@@ -323,23 +305,24 @@ class Run:
             self.report(f"step=language lang={lang} redone: {problem}")
         staged = self.staged(part)
         with contextlib.closing(self._rows_of(part)) as rows:
-            entry, outputs = self._write_language(lang, rows, self._rejects_of(part), staged)
+            writer = LanguageWriter(self.out, self.work, self.recipes, self.settings)
+            entry, outputs = writer.write(lang, rows, self._rejects_of(part), staged)
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
         for before, after in pairwise(entry["stages"] if lang else ()):  # without one there are rejects alone
             _line(self.report, f"{after['name']} lang={lang}", before["files"], after["files"], started)
         return entry, outputs
 
-    def _language_key(self, part: "LanguagePart") -> str:
+    def _language_key(self, part: LanguagePart) -> str:
         return digest([part.lang, part.files, self._settings(), self._layout()])
 
-    def staged(self, part: "LanguagePart") -> StagedLanguage:
+    def staged(self, part: LanguagePart) -> StagedLanguage:
         """Return where many tasks may share the near-deduplication of a language."""
         modes, key = self.settings.modes(), self._language_key(part)
         steps = [step for step in steps_of(self.recipes) if mode_of(step) == step and modes[step] == MODES[step]]
         return StagedLanguage(self.work / "near-dedup" / f"{slug(part.lang)}-{key[:12]}", key, steps)
 
-    def stage_texts(self, part: "LanguagePart", least_rows: int) -> None:
+    def stage_texts(self, part: LanguagePart, least_rows: int) -> None:
         """Write the texts of a language that many tasks are to deduplicate, if it has so many rows; done once."""
         staged = self.staged(part)
         if staged.steps and not staged.is_written():
@@ -351,88 +334,13 @@ class Run:
         permissions = self.settings.permissions
         return permissions.is_opted_out if permissions.has_opt_outs else None
 
-    def _rows_of(self, part: "LanguagePart") -> LanguageRows:
+    def _rows_of(self, part: LanguagePart) -> LanguageRows:
         made = self.annotator
         schema = annotated_schema(made.provenance, made.scores, made.pii_types)
         return LanguageRows(part.lang, part.paths(self.work, "rows"), self.work, schema, self._is_left_out)
 
-    def _rejects_of(self, part: "LanguagePart") -> pa.Table:
-        return _rejects_of(part.lang, part.paths(self.work, "rejects"), self._is_left_out)
-
-    def _write_language(
-        self, lang: str, rows: LanguageRows, rejects: pa.Table, staged: StagedLanguage
-    ) -> tuple[dict[str, Any], list[Path]]:
-        """The decisions of all steps about one language's rows, then its data and rejects."""
-        dropped, masks = [rejects, rows.opted_out, rows.repeated], dict[str, Any]()
-        for step in steps_of(self.recipes):
-            if mode_of(step):
-                before = next(recipe.before(step) for recipe in self.recipes if step in recipe.steps)
-                left_out = self._near_dedup(rows, step, steps_mask(before, masks, rows.table.num_rows), staged)
-                masks[step] = pc.fill_null(rows.table[f"{step}_keep"].combine_chunks(), False)
-            else:
-                masks[step], left_out = row_filter(rows.table, step, self.settings.every_threshold())
-            dropped.append(left_out)
-        rejected = pa.concat_tables(dropped).sort_by(
-            [("stage", "ascending"), ("path", "ascending"), ("hexsha", "ascending")]
-        )
-        outputs = [self.out / "rejects" / f"{slug(lang)}.parquet"]
-        write_table(outputs[0], rejected)
-        content, shards = self._write_shards(lang, rows, masks)
-        entry = language_entry(
-            self.recipes,
-            rows.table,
-            rejected,
-            masks,
-            thresholds=self.settings.every_threshold(),
-            contents=rows.contents,
-        )
-        return {"lang": lang, "digest": content, **entry}, [*outputs, *shards]
-
-    def _write_shards(self, lang: str, rows: LanguageRows, masks: Mapping[str, Any]) -> tuple[str, list[Path]]:
-        """Write the rows of a language; return a digest of the files' bytes, which their names bear, and the files.
-
-        Rows that the same steps keep share a folder, so that a recipe is whole files.
-        datasets names the cache of a local folder by its name and its card, whatever lies in the files. With the digest
-        in the names that the card gives, other rows are another cache.
-        """
-        written = []
-        for digits, kept in combinations(stored_steps(self.recipes), masks, rows.table.num_rows):
-            for number, (low, high) in enumerate(ranges(rows.texts.sizes[kept], self.settings.shard_bytes)):
-                written.append(self.work / "data" / digits / f"{slug(lang)}-{number:05d}.parquet")
-                write_groups(written[-1], rows.schema, rows.groups(kept[low:high]))
-        content = digest([checksum(path) for path in written])[:CONTENT_DIGITS]
-        places = [path.relative_to(self.work).with_name(f"{path.stem}-{content}.parquet") for path in written]
-        return content, [moved(path, self.out / place) for path, place in zip(written, places, strict=True)]
-
-    def _near_dedup(self, rows: LanguageRows, step: str, among: Any, staged: StagedLanguage) -> pa.Table:
-        """The rejects of the rows that a mode leaves out `among` some; its two columns are added to the table.
-
-        Both are null for the other rows.
-        """
-        looked_at = np.flatnonzero(np.asarray(among))
-        table, texts = rows.table.take(looked_at), rows.texts.take(looked_at)
-        name = mode_of(step) or step
-        found = staged.decisions(step, len(looked_at)) if step in staged.steps else None
-        if found is None:
-            found = near_duplicates_of_texts(
-                texts, table, name, self.settings.threads, folder=self.work, changed=self.settings.modes()[name]
-            )
-        is_kept, kept_row = found["is_kept"], found["kept_row"]
-        kept_sha = table["hexsha"].take(kept_row)
-        in_cluster = pc.is_in(kept_row, value_set=pc.unique(kept_row.filter(pc.invert(is_kept))))
-        cluster = pc.if_else(in_cluster, kept_sha, pa.scalar(None, pa.string()))
-        removed = table.select(["path", "hexsha", "lang", "size"]).append_column("jaccard", found["jaccard"])
-        removed = removed.append_column("kept_hexsha", kept_sha).filter(pc.invert(is_kept))
-        records = [
-            {**record, "stage": step, "reason": mode_of(step), "detail": "", "cluster": record["kept_hexsha"]}
-            for record in removed.to_pylist()
-        ]
-        place = np.full(rows.table.num_rows, -1)
-        place[looked_at] = np.arange(len(looked_at))
-        at = pa.array(place, mask=place < 0)
-        for column, values in ((f"{step}_keep", is_kept), (f"{step}_cluster", cluster)):
-            rows.table = rows.table.append_column(column, values.take(at))
-        return pa.Table.from_pylist(records, schema=REJECT_SCHEMA)
+    def _rejects_of(self, part: LanguagePart) -> pa.Table:
+        return rejects_of(part.lang, part.paths(self.work, "rejects"), self._is_left_out)
 
 
 def finished_inputs(source: Path) -> list[Path]:
@@ -442,18 +350,6 @@ def finished_inputs(source: Path) -> list[Path]:
     if unfinished and any(re.fullmatch(r"rows-\d{5}\.parquet", path.name) for path in paths):
         raise DataError(f"{source} has row shards but no rows.json: step rows did not finish. Run it again.")
     return paths
-
-
-def _rejects_of(lang: str, paths: list[Path], is_left_out: IsLeftOut | None) -> pa.Table:
-    """Return the rejects of a language; of those that were opted out, neither path nor repository is left."""
-    batches = [batch for path in paths for batch in annotated_batches(path)]
-    table = pa.Table.from_batches(batches, schema=ANNOTATED_REJECT_SCHEMA)
-    table = table.set_column(table.column_names.index("lang"), "lang", pa.array([lang] * table.num_rows, pa.string()))
-    public = table.select(REJECT_SCHEMA.names)
-    if is_left_out is None:
-        return public
-    opted_out = pa.array(left_out(table, is_left_out))
-    return pa.concat_tables([public.filter(pc.invert(opted_out)), opt_out_rejects(table.filter(opted_out))])
 
 
 def _line(report: Progress, step: str, before: int, after: int, started: float) -> None:

@@ -109,9 +109,19 @@ def _methods(value: Any) -> str:
     for name, method in sorted(inspect.getmembers(value, inspect.isfunction)):
         home = method.__module__.split(".")[0]
         if not name.startswith("_") and home in PACKAGES and method.__doc__ and name != "forward":
-            names = ", ".join(part for part in inspect.signature(method).parameters if part != "self")
-            rows.append([f"`{name}({names})`", prose(inspect.cleandoc(method.__doc__).split("\n\n")[0])])
+            rows.append([f"`{name}({_taken_by(method)})`", prose(inspect.cleandoc(method.__doc__).split("\n\n")[0])])
     return table(["method", "what it does"], rows) if rows else ""
+
+
+def _taken_by(method: Any) -> str:
+    """The names of a method's arguments as a call spells them.
+
+    >>> _taken_by(lambda self, text, *more, **settings: None)
+    'text, *more, **settings'
+    """
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    taken = inspect.signature(method).parameters.values()
+    return ", ".join(f"{stars.get(each.kind, '')}{each.name}" for each in taken if each.name != "self")
 
 
 def docstring_markdown(text: str) -> str:

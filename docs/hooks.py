@@ -58,7 +58,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Mark each cell of a table with the name of its column: on a phone site.css shows a row as a card."""
-    html = re.sub(r"<code>(--[^<]{1,24})</code>", r'<code class="flag">\1</code>', html)  # not broken behind a hyphen
+    html = re.sub(
+        r"<code>(--[^<]{1,24}|[^<\s]{1,14}-[^<\s]{1,10})</code>", r'<code class="flag">\1</code>', html
+    )  # kept whole
     return re.sub(r"<table>.*?</table>", lambda found: _labelled(found.group()), html, flags=re.DOTALL)
 
 

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from data_recipes import pipeline
+from data_recipes import pipeline_language
 from data_recipes.errors import DataError
 from data_recipes.pipeline import run
 from data_recipes.pipeline_at_scale import Cluster, SourceAndSettings, executors, run_at_scale
@@ -112,9 +112,9 @@ def test_decisions_of_tasks_are_what_a_language_is_made_from(tmp_path, write_sta
             assert made.staged(part).decisions(plan.mode, rows + 1) is None
     assert set(modes) == {"near_dedup_verified", "near_dedup_alt"}
     decided = []
-    alone = pipeline.near_duplicates_of_texts
+    alone = pipeline_language.near_duplicates_of_texts
     monkeypatch.setattr(
-        pipeline,
+        pipeline_language,
         "near_duplicates_of_texts",
         lambda *given, **more: decided.append(len(given[0])) or alone(*given, **more),
     )

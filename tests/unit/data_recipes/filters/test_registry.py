@@ -2,13 +2,18 @@
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
 from data_recipes import cli
+from data_recipes.card.card import render_card
+from data_recipes.card.pictures import write_pictures
 from data_recipes.errors import DataError
+from data_recipes.filters import registry, rules
 from data_recipes.filters.filter import Drop, Filter, Histogram
 from data_recipes.filters.registry import filters, find_filter, registered, thresholds_for
 from data_recipes.pipeline import run
@@ -81,6 +86,90 @@ def test_a_new_filter_is_one_object(tmp_path, write_stack, capsys):
     assert found.verdicts(json.loads((store / "funnel.json").read_text()))["few_digits"] == [
         f"few_digits: many_digits: {reject['detail']}"
     ]
+
+
+ONE_FILE = """
+from data_recipes.filters.filter import Drop, Filter, Histogram
+
+
+def keep(record, thresholds):
+    share = record["numeral_share"]
+    return Drop("numerals", f"{share:.2f}") if share > thresholds["max_numeral_share"] else None
+
+
+def measure(texts, langs, use):
+    return [sum(map(str.isdigit, text)) / max(len(text), 1) for text in texts]
+
+
+FILTER = Filter(
+    name="wordy",
+    summary="Base files that are not full of numbers.",
+    source="one file",
+    keep=keep,
+    columns=("numeral_share",),
+    thresholds={"max_numeral_share": 0.045},
+    measures="numeral_share",
+    about="share of the characters that are numerals",
+    measure=measure,
+    histograms=(Histogram("numeral_share", "Share of numerals", [0.0, 0.045, 0.5, 1.0], ("max_numeral_share",)),),
+)
+"""
+RECIPE = """
+summary: The wordier half.
+steps:
+  - wordy: {max_numeral_share: 0.001}
+  - near_dedup
+"""
+
+
+@pytest.fixture
+def one_more_file(tmp_path, monkeypatch):
+    """A module beside those of `filters/rules`, as a change of the project would add it; nothing else is edited."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "wordy.py").write_text(ONE_FILE)
+    monkeypatch.setattr(rules, "__path__", [*rules.__path__, str(folder)])
+    registry._built_in.cache_clear()
+    yield
+    registry._built_in.cache_clear()
+    sys.modules.pop("data_recipes.filters.rules.wordy", None)
+
+
+def test_a_built_in_filter_is_one_file(tmp_path, write_stack, capsys, monkeypatch, one_more_file):
+    """Recipes, flags, `data recipes`, a recipe file, the reference page, funnel, card and pictures know it by that file."""
+    (tmp_path / "calm.yaml").write_text(RECIPE)
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+    asked = parser.parse_args(["data", "recipes", str(tmp_path / "calm.yaml")])
+    assert 0 == asked.func(asked)
+    said = capsys.readouterr().out
+    assert "wordy" in said
+    assert "max_numeral_share" in said
+    assert "wordy" in _words(capsys)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[4] / "docs"))
+    import generate_tables
+
+    assert "`wordy`" in generate_tables.recipes_page()
+    source, store = write_stack(tmp_path / "stack"), tmp_path / "store"
+    funnel = run(source, store, "wordy")
+    kept = {name: funnel["totals"]["recipes"][name]["files"] for name in ("base", "wordy")}
+    assert 0 < kept["wordy"] < kept["base"]
+    assert [0.045] == funnel["funnel"][0]["histograms"]["numeral_share"]["thresholds"]
+    assert "- `numeral_share`: share of the characters that are numerals" in (store / "README.md").read_text()
+    stricter = run(source, tmp_path / "calm", str(tmp_path / "calm.yaml"))
+    assert "calm" == stricter["recipe"]
+    assert 0.001 == stricter["thresholds"]["max_numeral_share"]
+    assert stricter["totals"]["recipes"]["calm"]["files"] < kept["wordy"]
+
+
+def test_the_card_is_made_from_funnel_json_alone(tmp_path, write_stack):
+    """Written anew from the file, card and pictures have the same bytes: they compute nothing from the rows."""
+    store = tmp_path / "store"
+    run(write_stack(tmp_path / "stack"), store, ["near_dedup", "comments", "stars"])
+    funnel = json.loads((store / "funnel.json").read_text())
+    assert (store / "README.md").read_text() == render_card(funnel, repository="store")
+    for path in write_pictures(tmp_path / "again", funnel):
+        assert (store / "images" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_name_is_taken_once():
