@@ -33,6 +33,7 @@ _BARE_NAME = re.compile(rb"[A-Za-z0-9_.-]*[ \t]*,")
 _IS_NAME = re.compile(rb"[\"'`][ \t]*:(?!:)")
 _OF_CALL = re.compile(rb"[A-Za-z0-9_.-]*\)+[ \t]*[=!:]")  # hash(key) == "..."
 _PROSE = re.compile(rb"[A-Za-z] `\Z")
+_INDEX = re.compile(rb"(?i:key)[ \t]+\\{0,2}`\Z")  # of a table: KEY `IDX_…`
 _BEFORE_NAME = b" \t\r\n\"'`" + (ascii_letters + digits + "_.-$").encode()
 _PAIR = re.compile(
     rb"(?:name|key)[\"']?[ \t]*[:=][ \t]*[\"']?(?P<name>[A-Za-z0-9_.-]+)[\"']?[ \t]*,?\s+[\"']?value", re.IGNORECASE
@@ -64,7 +65,12 @@ def read_assignment(place: str, data: bytes, begin: int, start: int) -> Assignme
         stop = _END_OF[place](data, start)
     if stop is None or not start < stop <= start + _MAX_VALUE or (place == "element" and _is_closing(data, begin)):
         return None
-    if opened and (_OF_CALL.match(matched) or _BLOCK.search(matched) or _is_argument(data, begin, matched, stop)):
+    if opened and (
+        _OF_CALL.match(matched)
+        or _BLOCK.search(matched)
+        or _INDEX.match(matched)
+        or _is_argument(data, begin, matched, stop)
+    ):
         return None
     # `("name", "value")` is a name with its value; in `"a", "name", "value"` nobody knows.
     is_listed = _LISTED.search(matched) is not None and not data[max(0, begin - 80) : begin].rstrip(

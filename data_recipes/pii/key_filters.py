@@ -46,6 +46,7 @@ _CODE = re.compile(r"://|[#:;|?]|\A[a-z]+[0-9]*\.[A-Z]")
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _WORD_OF_NAME = re.compile(r"[A-Z][a-z]{2,}|[a-z]{3,}|[A-Z]{3,}")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_MEMBER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:\.[A-Za-z_$][A-Za-z0-9_$]*)*")  # s3_object.kms_key_id
 _SIGNATURE = re.compile(r"sig(?:nature)?=\Z", re.IGNORECASE)
 _SHORT_HEX = 16
 _FEW_DIGITS, _FEWEST = 8, 3  # of a random UUID's 32 digits some fourteen are different
@@ -184,7 +185,7 @@ def _is_secret(value: str, before: str, *, is_generic: bool) -> bool:
         return False
     if _UUID.match(value):
         return _SECRET_NAME.search(before) is not None
-    if len(value) in HASH_LENGTHS and _HEX.match(value) and _SIGNATURE.search(before):
+    if _HEX.match(value) and _SIGNATURE.search(before):
         return False  # of one request
     return _is_secret_hex(value, before) if _HEX.match(value) else _is_far_from_words(value)
 
@@ -204,7 +205,7 @@ def _is_hash(value: str, before: str) -> bool:
 def _is_far_from_words(value: str) -> bool:
     """Whether a value is random beyond doubt, or a word of letters and about as many digits."""
     count = sum(char.isdigit() for char in value)
-    if _IDENTIFIER.fullmatch(value) and ((8 * count < len(value) and not is_certain(value)) or is_of_words(value)):
+    if _MEMBER.fullmatch(value) and ((8 * count < len(value) and not is_certain(value)) or is_of_words(value)):
         return False
     if value.isalnum() and 3 * count >= len(value) >= _LONG:
         return True

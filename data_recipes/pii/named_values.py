@@ -66,7 +66,7 @@ _NO_USER = re.compile(r"(?i:user|name|login|admin|root|test|example|your|email|a
 # Texts of other languages, written in escapes; formats and expressions; versions; paths of the registry; words with "=".
 _ESCAPED_LETTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\x[89A-Fa-f][0-9A-Fa-f]|&#x?[0-9A-Fa-f]+;")
 _FORMAT = re.compile(r"\{(?:[A-Za-z_]\w*|[0-9]?)(?:[.:!\[(][^{}]*)?\}")
-_EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\\[dws][+*{]")
+_EXPRESSION = re.compile(r"a-z|A-Z|0-9\]|\[0-9a-f|\[0-9A-F|\]\{[0-9]|\\[dws][+*{]")
 _NO_VALUE = re.compile(
     r"[\w.-]+[=<>~!]=[0-9]|[0-9]+(?:\.[0-9]+)+[+-]|[A-Za-z_]\w*(?:\\{1,2}[A-Za-z]\w*)+\Z|[A-Za-z][A-Za-z0-9]{1,9}=[0-9a-fA-F-]{8}"
     r"|(?:ENC|NACL|PKCS7|GPG)[\[(]|/[0-9a-fA-F]{8}-|(?i:aes|sha|hmac|rsa|des|ecdsa)[-_]?[0-9]{2,5}[-_A-Za-z0-9]{0,12}\Z"

@@ -28,6 +28,7 @@ _PUBLIC = re.compile(
     r"|md5|integrity|etag|commit|revision|fingerprint|page|next|cursor|continuation|placeholder|dummy|css|style|query"
     r"|react|websocket|tree|object|lookup|shortcut|keyboard|hot|fuzz|rng|noise"
 )
+_LAST_OF_SECRET, _OF_SECRET = frozenset({"salt", "pepper"}), frozenset({"secret", "private", "encryption"})
 # An identifier that everyone sees, or a number by which a request is told from its repetition.
 _IDENTIFIES = re.compile(
     r"(?:^|_)(?:key|client|app)_?id$|client_request_token$|change_token$|action_token$|idempotency|row_key$"
@@ -66,7 +67,9 @@ def role_of(name: str, *, is_user: bool = False) -> str | None:
         return "USERNAME" if _USER.search(core) else None
     if _PASSWORD.search(core):
         return "PASSWORD"
-    if any(_PUBLIC.fullmatch(word) for word in name_words(name.rpartition(".")[2])):
+    last = name_words(name.rpartition(".")[2])
+    is_secret = words[-1] in _LAST_OF_SECRET or not _OF_SECRET.isdisjoint(words)  # PublicLinkSalt, NEXT_PRIVATE_KEY
+    if not is_secret and any(_PUBLIC.fullmatch(word) for word in last):
         return None
     if _STRONG.search(core):
         return "strong"

@@ -33,6 +33,8 @@ DETECTORS = Path(__file__).with_name("detectors")
 sys.path[:0] = [str(DETECTORS), str(DETECTORS.parents[2])]
 
 import framework_secrets  # noqa: E402  # beside this file, not installed
+import framework_secrets_fifth  # noqa: E402  # likewise
+import framework_secrets_fourth  # noqa: E402  # likewise
 import framework_secrets_second  # noqa: E402  # likewise
 import framework_secrets_third  # noqa: E402  # likewise
 from gitleaks_rules import gitleaks  # noqa: E402  # likewise
@@ -219,6 +221,8 @@ def main() -> int:
             ("first", framework_secrets),
             ("second", framework_secrets_second),
             ("third", framework_secrets_third),
+            ("fourth", framework_secrets_fourth),
+            ("fifth", framework_secrets_fifth),
         )
         for title in ("keys", "passwords")
     ]

@@ -87,3 +87,22 @@ def test_backends_see_the_same():
 
     text = f'a = "{coded("contact bob@corp.io, please")}" + "bob%40corp.io" + "{coded(f"x {TOKEN}")}"'
     assert len({tuple(find_pii(text, engine=key_engine(backend))) for backend in BACKENDS}) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bob at corp dot io",
+        "bob [at] corp.io",
+        "bob (@) corp [.] io",
+        "bob at mail.corp (dot) io",
+        "bob AT corp DOT io",
+    ],
+)
+def test_backends_see_the_same_addresses_in_words(text):
+    """Every backend finds an address that is spelt out, whatever it searches for first."""
+    from data_recipes.pii.key_engine import key_engine
+    from data_recipes.pii.prefilter import BACKENDS
+
+    found = {tuple(find_pii(f"ask {text}, please", engine=key_engine(backend))) for backend in BACKENDS}
+    assert ["email-spelt-out"] == [find.rule for finds in found for find in finds]

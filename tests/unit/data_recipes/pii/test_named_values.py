@@ -239,6 +239,52 @@ def test_assignments_of_other_languages_are_read(form):
     assert [] == values('if (!inputs.password) {\n  log.verbose("09dgsg", id);', ALL)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "secrets:\n  peertube: '{key}'\n",
+        "secrets:\n  system:\n    - {key}\n",
+        "<security>\n  shared_key {key}\n</security>\n",
+        "authentication {{\n  auth_pass maple1999!{key}\n}}\n",
+        'const SESSION_KEY: &[u8] = b"{key}";',
+        'jwtauth.New("HS256", []byte("{key}"), nil)',
+        "app.use_sessions('{key}')",
+        '"PublicLinkSalt": "{key}",',
+        'NEXT_PRIVATE_ENCRYPTION_KEY="{key}"\n',
+        "NEO4J_AUTH=neo4j/{key}\n",
+        "lftp -u bob,{key} ftp.corp.io",
+        "username bob privilege 15 password 0 {key}\n",
+        "nmcli dev wifi connect home password {key}\n",
+        "cache_peer p.corp.io parent 3128 0 login=bob:{key}\n",
+        "signtool sign /f cert.pfx /p {key} app.exe\n",
+        'createUser bob SHA "{key}" AES\n',
+    ],
+)
+def test_settings_and_commands_without_an_assignment_are_read(form):
+    """A mapping of secrets, a line of a name and a value, a type, a call and an option say what a value is."""
+    (found,) = values(form.format(key=WORD), ALL)
+    assert found.endswith(WORD)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "validate_kms_key_id(kms_key=s3_object.kms_key_id, bucket=s3_bucket)",
+        'IS_HEX_KEY = re.compile(r"^[0-9a-f]{64}$", re.I)',
+        f"KEY \\`IDX_{HEX[:26]}\\` (\\`chatflowid\\`)",
+        f"KEY `IDX_{HEX[:26]}` (`chatflowid`)",
+        f'"Signature={HEX[:54]}"',
+        "secrets:\n  token: ${{ secrets.TOKEN1 }}\n",
+        "secrets:\n  db_password:\n    file: ./password1.txt\n",
+        "server\n  shared_key name_of_the_key1\n",
+        "type T struct {\n\tapi_key string1\n}\n",
+    ],
+)
+def test_members_expressions_indexes_and_references_are_no_secrets(text):
+    """Members of objects, expressions, indexes of tables and what is only referred to stay as they are."""
+    assert [] == values(text, ALL)
+
+
 def test_a_part_of_a_picture_is_no_token():
     """What looks like a vendor's token amid base64 is a part of it; alone, or at the end of a path, it is a token."""
     token = "EAAC" + sample("{w:90}", 3)[0]
