@@ -19,6 +19,7 @@ import hf_santa.doctor
 import hf_santa.finetune.cli
 import hf_santa.pretrain.cli
 import hf_santa.publishing.cli
+import hf_santa.tune.cli
 import modeling_santa.cli
 from data_recipes.engine.processors import usable_processors
 from hf_santa import __version__, door
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     eval_multipl_e.cli.add_commands(subparsers, model_sampling)
     hf_santa.pretrain.cli.add_commands(subparsers)
     hf_santa.finetune.cli.add_commands(subparsers)
+    hf_santa.tune.cli.add_commands(subparsers)
     hf_santa.ablate.cli.add_commands(subparsers)
     hf_santa.publishing.cli.add_commands(subparsers)
     hf_santa.doctor.add_commands(subparsers)

@@ -62,6 +62,7 @@ _EXTRA_OF_COMMAND = {  # for everything else that is missing; the longest beginn
     "hf-santa model": "model",
     "hf-santa tokenizer": "model",
     "hf-santa train": "train",
+    "hf-santa tune": "finetune",
 }
 _LACKS_MEMORY = re.compile(
     "DefaultCPUAllocator: (?:can't|not enough)|CUDA out of memory|Cannot allocate memory"

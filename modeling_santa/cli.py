@@ -19,7 +19,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = subparsers.add_parser("model", help="look at, convert and try a SantaCoder model")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="show layout, size and memory of a model folder")
-    info.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, in any published layout")
+    info.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model of any family")
     info.add_argument(
         "--json", action="store_true", help="print the result as JSON, and nothing else on standard output"
     )
@@ -124,7 +124,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _info(arguments: argparse.Namespace) -> int:
     from modeling_santa.checkpoints import layout_of, read_checkpoint
+    from modeling_santa.other_models import is_of_another_family
 
+    if is_of_another_family(arguments.folder):
+        return _info_of_family(arguments)
     state, config, _ = read_checkpoint(arguments.folder)
     first = next(iter(state.values()))
     heads = 1 if config.multi_query else config.n_head
@@ -153,6 +156,24 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"weights     {sum(value.nbytes for value in state.values()) / 1e9:.3f} GB, {first.dtype}")
     print(f"tensors     {len(state)}, all there and finite")
     print(f"cache       {cache:,} bytes a token, {cache * config.n_positions / 1e6:.1f} MB at full context")
+    return 0
+
+
+def _info_of_family(arguments: argparse.Namespace) -> int:
+    """Print what is known of a model that this project tunes and measures, but neither converts nor packs."""
+    from modeling_santa.other_models import facts_of_family
+
+    facts = facts_of_family(arguments.folder)
+    if arguments.json:
+        print(json.dumps(facts))
+        return 0
+    print(f"type        {facts['model_type']} ({', '.join(facts['architectures']) or 'unnamed'})")
+    print(f"shape       {facts['layers']} layers, {facts['width']} wide, context {facts['context']}")
+    print(f"vocabulary  {facts['vocabulary']}")
+    print(f"parameters  {facts['parameters']:,}")
+    print(f"weights     {facts['bytes'] / 1e9:.3f} GB, {', '.join(facts['dtypes'])}")
+    print(f"tensors     {facts['tensors']}")
+    print(f"use         hf-santa tune SOURCE --base {arguments.folder} --out OUT; hf-santa eval complete")
     return 0
 
 

@@ -33,7 +33,8 @@ class FimForm:
     `order` has the sentinels and, as PREFIX, SUFFIX and OPENING, the places of the texts and of what the tokenizer puts
     before every text. `ends` are tokens that end an answer, `text_ends` texts that do. `marks` are more tokens by which
     a family's tokenizer is known. Where `is_suffix_bare`, the suffix is encoded without the blank that SentencePiece
-    puts before a text.
+    puts before a text. `middle_end` is the token that ends a middle in the family's training, where it is not the first
+    of `ends`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class FimForm:
     text_ends: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     is_suffix_bare: bool = False
+    middle_end: str | None = None
 
     @property
     def sentinels(self) -> tuple[str, ...]:
@@ -84,6 +86,7 @@ FORMS = {
             (OPENING, "<|fim_prefix|>", PREFIX, "<|fim_suffix|>", SUFFIX, "<|fim_middle|>"),
             ("<eos>", "<|file_separator|>", *_BARS),
             marks=("<|file_separator|>",),
+            middle_end="<|file_separator|>",
         ),
         # Qwen2.5-Coder, Qwen3-Coder and Granite 4.
         FimForm(
@@ -102,6 +105,7 @@ FORMS = {
             (OPENING, "▁<PRE>", PREFIX, "▁<SUF>", SUFFIX, "▁<MID>"),
             ("</s>", "▁<EOT>", "▁<PRE>", "▁<SUF>", "▁<MID>"),
             is_suffix_bare=True,
+            middle_end="▁<EOT>",
         ),
         FimForm(
             "seed-coder",

@@ -1,4 +1,4 @@
-"""Run the demo's steps one after another, each in its own process; finished ones are not run again."""
+"""Run steps one after another, each in its own process; finished ones are not run again."""
 
 import contextlib
 import fcntl
@@ -21,8 +21,16 @@ MIB = 1024  # ru_maxrss counts KiB
 UNKNOWN = {"seconds": 0.0, "peak_rss_mb": 0}  # for a step whose timings were deleted
 
 
-def run_steps(out: Path, steps: list[DemoStep], settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, Any]:
+def run_steps(
+    out: Path,
+    steps: list[DemoStep],
+    settings: Mapping[str, Any],
+    lines_to: TextIO,
+    worker: str = "hf_santa.demo.worker",
+) -> dict[str, Any]:
     """Run the steps that are not up to date and return what each one said, took and used; lines go to `lines_to`.
+
+    `worker` is the module that is run with a step's name, the folder and the settings.
 
     `OUT/timings.json` keeps seconds and peak memory of each step's last real run; `OUT/manifest.json` lists the
     SHA-256 of everything written.
@@ -45,7 +53,7 @@ def run_steps(out: Path, steps: list[DemoStep], settings: Mapping[str, Any], lin
                 if stamp_path(out, step).exists():
                     say(f"step={step.name} again: {reason}")
                 say(f"step={step.name} … {step.about}")
-                measured = _run(out, step, settings, lines_to)
+                measured = _run(out, step, settings, lines_to, worker)
                 timings[step.name] = measured
                 write_json(out / "timings.json", timings)
                 report[step.name] = {**measured, "reused": False}
@@ -57,7 +65,7 @@ def run_steps(out: Path, steps: list[DemoStep], settings: Mapping[str, Any], lin
         return report
 
 
-def _run(out: Path, step: DemoStep, settings: Mapping[str, Any], lines_to: TextIO) -> dict[str, float]:
+def _run(out: Path, step: DemoStep, settings: Mapping[str, Any], lines_to: TextIO, worker: str) -> dict[str, float]:
     """Run one step in a child process; return its seconds and the peak memory of its largest process."""
     stamp_path(out, step).unlink(missing_ok=True)
     environment = {
@@ -66,7 +74,7 @@ def _run(out: Path, step: DemoStep, settings: Mapping[str, Any], lines_to: TextI
         "TRANSFORMERS_VERBOSITY": "error",
     }
     started = time.monotonic()
-    command = [sys.executable, "-P", "-m", "hf_santa.demo.worker", step.name, str(out.resolve()), json.dumps(settings)]
+    command = [sys.executable, "-P", "-m", worker, step.name, str(out.resolve()), json.dumps(settings)]
     with deaf_children():
         child = subprocess.Popen(command, env=environment, stdout=lines_to)
     try:

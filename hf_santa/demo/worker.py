@@ -28,14 +28,19 @@ RUNS = {
 
 def main(step: str, out: str, settings: str) -> int:
     """Run the step; exit 1 with the reason on standard error where it cannot be done."""
-    module, function = RUNS[step].split(":")
+    return run_one("hf-santa demo", f"hf_santa.demo.{RUNS[step]}", step, out, settings)
+
+
+def run_one(command: str, function: str, step: str, out: str, settings: str) -> int:
+    """Run a function, `module:name`, as a step of a command; it gets the folder and the settings, and gives a summary."""
+    module, name = function.split(":")
     try:
-        summary = getattr(importlib.import_module(f"hf_santa.demo.{module}"), function)(Path(out), json.loads(settings))
+        summary = getattr(importlib.import_module(module), name)(Path(out), json.loads(settings))
         Path(out, ".steps", f"{step}.summary").write_text(summary)
     except Exception as error:
         if (reason := reason_for(error)) is None:
             raise
-        print(f"hf-santa demo: step {step} cannot be done: {reason}", file=sys.stderr)
+        print(f"{command}: step {step} cannot be done: {reason}", file=sys.stderr)
         return 1
     return 0
 

@@ -93,7 +93,7 @@ def run(request: FinetuneRequest, say: Callable[[str], None] = print) -> dict[st
     adapter = out / "adapter" if request.keep_adapter else None
     trained, curve = finetune(model, samples, plan, out / "checkpoints", keep_adapter=adapter)
     say(f"step=train steps={steps} tokens={steps * request.batch_size * seq_len} loss={curve[-1]['loss']:.3f}")
-    seen = _stage(request, trained, tokenizer, out / "model")
+    seen = stage_finetuned(request.model, trained, tokenizer, out / "model")
     say(f"step=model classes=2 max_abs_logit_difference={seen['max_abs_logit_difference']:.3g}")
     after = _measured(out / "after.json", out / "model", tasks, windows, bytes_of)
     say(f"step=after {_told(after)}")
@@ -217,7 +217,7 @@ def _measured(path: Path, folder: Path, tasks: list[dict[str, str]], windows: An
     return answer
 
 
-def _stage(request: FinetuneRequest, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
+def stage_finetuned(base: Path, trained: Any, tokenizer: Any, out: Path) -> dict[str, Any]:
     """Write the canonical folder in the dtype of the source, and open it by both classes in a clean process."""
     from hf_santa.repositories.clean_process import open_in_clean_process
     from hf_santa.repositories.write import StageError, stage_model
@@ -225,7 +225,7 @@ def _stage(request: FinetuneRequest, trained: Any, tokenizer: Any, out: Path) ->
     from modeling_santa.tokenizer.train import save_tokenizer
 
     plain, words = out.with_name(".trained"), out.with_name(".tokenizer")
-    trained.to(SantaForCausalLM.from_pretrained(request.model, dtype="auto").dtype).save_pretrained(plain)
+    trained.to(SantaForCausalLM.from_pretrained(base, dtype="auto").dtype).save_pretrained(plain)
     save_tokenizer(tokenizer, words, n_positions=trained.config.n_positions)
     stage_model(plain, words, out)
     for folder in (plain, words):

@@ -44,7 +44,7 @@ def compared_gguf(folder: Path) -> str:
     if file is None:
         return ""
     kind = file.stem.removeprefix("model-")
-    program = os.environ.get(SERVER) or shutil.which("llama-server")
+    program = server_program()
     if not program:
         return f" gguf={kind} not compared: no llama-server on PATH or in {SERVER}"
     gaps = list(_gaps(folder))
@@ -58,6 +58,11 @@ def compared_gguf(folder: Path) -> str:
             f"{LEAST_EQUAL[kind]:.0%} for {kind}. Do not publish it; tell us of the model."
         )
     return f" gguf={kind} equal_infills={equal}/{len(gaps)}"
+
+
+def server_program() -> str | None:
+    """Return the `llama-server` that HF_SANTA_LLAMA_SERVER names or that is on PATH; None where there is none."""
+    return os.environ.get(SERVER) or shutil.which("llama-server")
 
 
 def _gaps(folder: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Fine-tune a model folder with transformers' Trainer, all weights or LoRA; a killed run can go on."""
+"""Fine-tune a model with transformers' Trainer, all weights or LoRA; a killed run can go on."""
 
 import json
 import logging
@@ -9,11 +9,12 @@ import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -21,7 +22,6 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from modeling_santa.capabilities_santa import has_fast_bf16
 from modeling_santa.checkpoints import read_config
-from modeling_santa.corpus.fim_samples import FimDataset
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.layouts_santa import is_original
 from modeling_santa.modeling_santa import SantaForCausalLM
@@ -32,6 +32,7 @@ LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
 logger = logging.getLogger("hf_santa.model")
 WHOLE = "whole.json"  # written last into a checkpoint: the sizes of all its files
 KEPT = 2
+BEST = "best.safetensors"
 LARGE_MODEL = 100_000_000  # parameters; with more, a GPU takes one sequence at a time unless told otherwise
 
 
@@ -54,12 +55,23 @@ class FinetunePlan:
     seed: int = 0
     save_every: int = 100
     lora_rank: int = 0
+    patience: int = 3  # looks at held-back samples, one a checkpoint, without a new best one, after which training ends
+
+
+class EpochSamples(Protocol):
+    """What samples are drawn from, by epoch and number alone: FimDataset, or another family's samples."""
+
+    def __len__(self) -> int:
+        """Return the number of samples in an epoch."""
+
+    def sample(self, epoch: int, index: int) -> tuple[Any, Any]:
+        """Return inputs and labels, shifted already."""
 
 
 class DrawnSamples(Dataset[dict[str, torch.Tensor]]):
     """All samples of a run in the order of training: number i is drawn by (seed, epoch, index) alone."""
 
-    def __init__(self, source: FimDataset, plan: FinetunePlan) -> None:
+    def __init__(self, source: EpochSamples, plan: FinetunePlan) -> None:
         self.source, self.seed = source, plan.seed
         self.count = plan.steps * plan.batch_size
         self.order: tuple[int, Any] = (-1, None)
@@ -73,8 +85,27 @@ class DrawnSamples(Dataset[dict[str, torch.Tensor]]):
         epoch, at = divmod(number, len(self.source))
         if self.order[0] != epoch:
             self.order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.source))
-        inputs, labels = (torch.from_numpy(side) for side in self.source.sample(epoch, int(self.order[1][at])))
-        return {"input_ids": inputs, "labels": labels, "shift_labels": labels}
+        return _as_tensors(self.source.sample(epoch, int(self.order[1][at])))
+
+
+class HeldSamples(Dataset[dict[str, torch.Tensor]]):
+    """The samples of the first epoch, up to so many, that say when training no longer helps."""
+
+    def __init__(self, source: EpochSamples, most: int = 64) -> None:
+        self.source, self.count = source, min(most, len(source))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self.count
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Return one, spread evenly over the source."""
+        return _as_tensors(self.source.sample(0, number * len(self.source) // self.count))
+
+
+def _as_tensors(sample: tuple[Any, Any]) -> dict[str, torch.Tensor]:
+    inputs, labels = (torch.from_numpy(side) for side in sample)
+    return {"input_ids": inputs, "labels": labels, "shift_labels": labels}
 
 
 def open_to_finetune(folder: Path, seq_len: int) -> tuple[SantaForCausalLM, Tokenizer]:
@@ -90,7 +121,8 @@ def open_to_finetune(folder: Path, seq_len: int) -> tuple[SantaForCausalLM, Toke
     if kind != "gpt_bigcode" and not is_original(config):
         raise FinetuneError(
             f"{folder} holds a model of type {kind!r} ({', '.join(config.get('architectures') or ['unnamed'])}), "
-            "expected 'gpt_bigcode' or SantaCoder's original layout. Choose a SantaCoder folder."
+            "expected 'gpt_bigcode' or SantaCoder's original layout. Models of other families are trained by hf-santa tune: "
+            f"hf-santa tune SOURCE --base {folder} --out OUT"
         )
     if not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
         raise FinetuneError(
@@ -113,25 +145,74 @@ def open_to_finetune(folder: Path, seq_len: int) -> tuple[SantaForCausalLM, Toke
 
 
 def finetune(
-    model: SantaForCausalLM, samples: FimDataset, plan: FinetunePlan, out: Path, *, keep_adapter: Path | None = None
-) -> tuple[SantaForCausalLM, list[dict[str, float]]]:
+    model: Any,
+    samples: EpochSamples,
+    plan: FinetunePlan,
+    out: Path,
+    *,
+    keep_adapter: Path | None = None,
+    held: EpochSamples | None = None,
+) -> tuple[Any, list[dict[str, float]]]:
     """Train from the last whole checkpoint under `out`, if there is one; return the model and its loss curve.
 
     With `lora_rank` the adapter is merged into the weights at the end, so that the result is a plain model again;
     `keep_adapter` also saves it by itself. The same plan and data give the same bytes, however often it was killed.
 
+    With `held` samples their loss is taken at each checkpoint, as `held_loss` in the curve. Training ends when the last
+    `patience` of them brought no new best one, and the weights of the best one are the result.
+
     Raises:
         FinetuneError: peft is missing, the loss is not finite (with the step), or a checkpoint can't be written.
     """
-    trained = _with_lora(model, plan) if plan.lora_rank else model
+    trained = with_lora(model, plan.lora_rank, plan.seed) if plan.lora_rank else model
     on_gpu = torch.cuda.is_available()
     if plan.checkpoint_activations:
         enable_checkpointing(model)
-    devices, micro = int(os.environ.get("WORLD_SIZE", "1")), _micro_batch(trained, plan, on_gpu=on_gpu)
+        if plan.lora_rank:
+            model.enable_input_require_grads()  # otherwise nothing that a checkpoint takes in needs a gradient
+    arguments = _arguments(trained, plan, out, on_gpu=on_gpu, has_held=held is not None)
+    trainer = _Trainer(
+        model=trained,
+        args=arguments,
+        train_dataset=DrawnSamples(samples, plan),
+        eval_dataset=None if held is None else HeldSamples(held),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Bar())
+    best = _Best(trained, out / BEST, plan.patience)
+    if held is not None:
+        trainer.add_callback(best)
+    last = last_checkpoint(out)
+    if last is None or not best.is_over(json.loads((last / "trainer_state.json").read_text())["log_history"]):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        history = trainer.state.log_history
+    else:
+        history = json.loads((last / "trainer_state.json").read_text())["log_history"]
+    if held is not None:
+        best.restore()
+    curve = [{"step": row["step"], "loss": row["loss"]} for row in history if "loss" in row]
+    curve += [{"step": row["step"], "held_loss": row["eval_loss"]} for row in history if "eval_loss" in row]
+    result: Any = trainer.accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+    if plan.lora_rank:
+        if keep_adapter is not None:
+            result.save_pretrained(keep_adapter)
+        result = result.merge_and_unload()
+    result.config.use_cache = True  # Trainer turns it off for training; a saved model would generate without a cache
+    return result.to("cpu"), curve
+
+
+def _arguments(model: Any, plan: FinetunePlan, out: Path, *, on_gpu: bool, has_held: bool) -> TrainingArguments:
+    """Return the Trainer's arguments for a plan."""
+    devices, micro = int(os.environ.get("WORLD_SIZE", "1")), _micro_batch(model, plan, on_gpu=on_gpu)
     arguments = TrainingArguments(
         output_dir=str(out),
         max_steps=plan.steps,
         per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        eval_strategy="steps" if has_held else "no",
+        eval_steps=plan.save_every,
+        prediction_loss_only=True,
+        label_names=["labels"],
         gradient_accumulation_steps=plan.batch_size // (micro * devices),
         learning_rate=plan.lr,
         weight_decay=plan.weight_decay,
@@ -153,19 +234,7 @@ def finetune(
     if arguments.n_gpu > 1:
         # Trainer would give every GPU of the machine a batch: more samples a step than planned, and many of them twice.
         arguments._n_gpu = 1  # noqa: SLF001 - there is no public way; several GPUs are for torchrun
-    trainer = _Trainer(model=trained, args=arguments, train_dataset=DrawnSamples(samples, plan))
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Bar())
-    last = last_checkpoint(out)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    curve = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
-    result: Any = trainer.accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
-    if plan.lora_rank:
-        if keep_adapter is not None:
-            result.save_pretrained(keep_adapter)
-        result = result.merge_and_unload()
-    result.config.use_cache = True  # Trainer turns it off for training; a saved model would generate without a cache
-    return result.to("cpu"), curve
+    return arguments
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -218,6 +287,42 @@ class _Trainer(Trainer):
             shutil.rmtree(old)
 
 
+class _Best(TrainerCallback):
+    """Keeps the trained weights with the lowest loss on held-back samples, and ends training that no longer lowers it.
+
+    All it knows is in the Trainer's history, which each checkpoint holds: a run that goes on decides the same.
+    """
+
+    def __init__(self, model: Any, path: Path, patience: int) -> None:
+        self.model, self.path, self.patience = model, path, patience
+
+    def is_over(self, history: list[dict[str, float]]) -> bool:
+        """Tell whether the last losses brought no new best one."""
+        losses = [row["eval_loss"] for row in history if "eval_loss" in row]
+        return len(losses) > self.patience and min(losses[-self.patience :]) >= min(losses[: -self.patience])
+
+    def on_evaluate(self, _arguments: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep the weights where the loss is a new best one; end where it has long been none."""
+        losses = [row["eval_loss"] for row in state.log_history if "eval_loss" in row]
+        if losses[-1] <= min(losses) and state.is_world_process_zero:
+            weights = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.path.with_suffix(".partial")
+            save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+            partial.replace(self.path)
+        if self.is_over(state.log_history):
+            control.should_training_stop = True
+
+    def restore(self) -> None:
+        """Give the model the kept weights; those it has stay where none were kept."""
+        if self.path.is_file():
+            kept = load_file(self.path)
+            with torch.no_grad():
+                for name, value in self.model.named_parameters():
+                    if name in kept:
+                        value.copy_(kept[name])
+
+
 class _Bar(TrainerCallback):
     """Shows the steps on a terminal, with the last loss."""
 
@@ -263,16 +368,22 @@ def _step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def _with_lora(model: SantaForCausalLM, plan: FinetunePlan) -> Any:
+def with_lora(model: Any, rank: int, seed: int) -> Any:
+    """Return a model whose linear layers, but the last one, have low-rank adapters, which alone are trained.
+
+    Raises:
+        FinetuneError: peft is not installed.
+    """
     if find_spec("peft") is None:
         raise FinetuneError("--lora needs peft, which is not installed. Run: pip install 'hf-santa[finetune]'")
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(plan.seed)  # LoRA starts from random matrices
+    torch.manual_seed(seed)  # LoRA starts from random matrices
     settings = LoraConfig(
-        r=plan.lora_rank,
-        lora_alpha=2 * plan.lora_rank,
-        target_modules=list(LORA_LAYERS),
+        r=rank,
+        lora_alpha=2 * rank,
+        # peft knows which layers of an architecture are linear, and leaves the last one out
+        target_modules=list(LORA_LAYERS) if model.config.model_type == "gpt_bigcode" else "all-linear",
         task_type="CAUSAL_LM",
     )
     with warnings.catch_warnings():

@@ -222,6 +222,7 @@ ROWS: dict[str, tuple[str, Prepare]] = {
     "eval report": ("{own}/r.json --model-name m --out {own}/out", reads("r.json")),
     "pretrain": ("--source {shared}/source --out {own}/out --minutes 30", wrote("out/**/*")),
     "finetune": ("--model {shared}/model --source {shared}/source --out {own}/out", wrote("out/**/*")),
+    "tune": ("{shared}/source --base {shared}/model --out {own}/out", wrote("out/**/*")),
     "ablate": ("--source {shared}/source --out {own}/out", wrote("out/**/*")),
     "stage": ("metric {own}/out", started("clean")),
     "publish": ("model {own}/out --namespace me", asks("HF_ENDPOINT")),

@@ -112,6 +112,7 @@ def test_data_recipes_need_no_torch(place):
         (("model", "complete", "src", "x"), "model"),
         (("tokenizer", "train", "src", "--out", "tok"), "model"),
         (("finetune", "--model", "src", "--source", "src", "--out", "out"), "finetune"),
+        (("tune", "src", "--base", "src", "--out", "out"), "finetune"),
         (("demo", "--source", "src", "--out", "out"), "all"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),

@@ -184,7 +184,7 @@ FOLDERS = {
         "card",
     ),
     "eval_multipl_e": ("suite",),
-    "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "pretrain", "ablate"),
+    "hf_santa": ("pages", "repositories", "publishing", "demo", "finetune", "pretrain", "ablate", "tune"),
     "modeling_santa": ("tokenizer", "corpus", "training"),
 }
 """The folders of each package from the ground floor up: a folder imports only from those before it."""
