@@ -1,6 +1,7 @@
 """Draw training samples of one length from whole texts, cut and ordered as a base's own family is."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class FamilySamples:
         labels = np.full(self.length, IGNORED, dtype=np.int64)
         labels[: len(ids)] = ids
         return inputs[:-1], labels[1:]
+
+    def save_tokenizer(self, folder: Path, config: Any) -> None:
+        """Write the tokenizer into a folder; it is the same for any configuration."""
+        del config
+        self.base.tokenizer.save_pretrained(folder)
 
     def _ids_of(self, piece: str, epoch: int, place: int, room: int) -> list[int]:
         parts = split(piece, seed=self.seed, epoch=epoch, index=place, spm_rate=0.0, **self.rates)

@@ -5,7 +5,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from modeling_santa.corpus.shards import Tokens, pack, read_tokens
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS, FimMode, FimParts, split
 from modeling_santa.tokenizer.encoder import Encoder
-from modeling_santa.tokenizer.train import token_bytes
+from modeling_santa.tokenizer.train import save_tokenizer, token_bytes
 
 __all__ = ["IGNORED", "FimDataset", "Ids", "Tokens", "pack", "read_tokens", "unigram_bits"]
 Ids = npt.NDArray[np.int64]
@@ -119,6 +120,10 @@ class FimDataset:
         """Return the samples of `indices` stacked: input ids and labels, (batch, seq_len)."""
         inputs, labels = zip(*(self.sample(epoch, index) for index in indices), strict=True)
         return np.stack(inputs), np.stack(labels)
+
+    def save_tokenizer(self, folder: Path, config: Any) -> None:
+        """Write the tokenizer into a folder, for a model of this configuration."""
+        save_tokenizer(self.tokenizer, folder, n_positions=config.n_positions)
 
     def _split(self, text: str, epoch: int, offset: int) -> FimParts | None:
         rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate, "line_rate": self.line_rate}

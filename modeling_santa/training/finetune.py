@@ -25,7 +25,7 @@ from modeling_santa.checkpoints import read_config
 from modeling_santa.errors_santa import ModelError
 from modeling_santa.layouts_santa import is_original
 from modeling_santa.modeling_santa import SantaForCausalLM
-from modeling_santa.tokenizer.train import load_tokenizer, save_tokenizer
+from modeling_santa.tokenizer.train import load_tokenizer
 from modeling_santa.training.loop.step import enable_checkpointing
 
 LORA_LAYERS = ("c_attn", "c_proj", "c_fc")
@@ -66,6 +66,9 @@ class EpochSamples(Protocol):
 
     def sample(self, epoch: int, index: int) -> tuple[Any, Any]:
         """Return inputs and labels, shifted already."""
+
+    def save_tokenizer(self, folder: Path, config: Any) -> None:
+        """Write the tokenizer that the samples were made with into a folder, for a model of this configuration."""
 
 
 class DrawnSamples(Dataset[dict[str, torch.Tensor]]):
@@ -273,8 +276,7 @@ class _Trainer(Trainer):
         try:
             super()._save_checkpoint(model, trial)
             if self.args.should_save:  # so that the folder is a model that can be tried
-                tokenizer = self.train_dataset.source.tokenizer
-                save_tokenizer(tokenizer, folder, n_positions=self.model.config.n_positions)
+                self.train_dataset.source.save_tokenizer(folder, self.model.config)
             sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
             (folder / WHOLE).write_text(json.dumps(sizes))
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap a full disk
