@@ -28,10 +28,10 @@ RUNS = {
 
 def main(step: str, out: str, settings: str) -> int:
     """Run the step; exit 1 with the reason on standard error where it cannot be done."""
-    return run_one("hf-santa demo", f"hf_santa.demo.{RUNS[step]}", step, out, settings)
+    return run_named_step("hf-santa demo", f"hf_santa.demo.{RUNS[step]}", step, out, settings)
 
 
-def run_one(command: str, function: str, step: str, out: str, settings: str) -> int:
+def run_named_step(command: str, function: str, step: str, out: str, settings: str) -> int:
     """Run a function, `module:name`, as a step of a command; it gets the folder and the settings, and gives a summary."""
     module, name = function.split(":")
     try:

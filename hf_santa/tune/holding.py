@@ -9,7 +9,7 @@ from hf_santa.errors import HfSantaError
 from hf_santa.files import read_json, write_json
 from hf_santa.measures import is_held_back
 from hf_santa.tune.gaps import HeldText, added_lines, known_lines, literal_copies, make_gaps
-from hf_santa.tune.sources import folder_names, left_out_by_reason, place_of, rows_of
+from hf_santa.tune.sources import folder_names, left_out_by_reason, place_of, rows_of_recipe
 
 VALIDATION = 0.05  # share of the training files that say when to stop
 SHOWN = 20  # trivial lines that the report lists
@@ -32,7 +32,7 @@ def read_states(out: Path, settings: dict[str, Any]) -> str:
         read = sum(entry["files"] for entry in facts["files"].values()) + sum(
             entry["files"] for entry in facts["rejects"]
         )
-        rows = list(rows_of(place / "store", recipe))
+        rows = list(rows_of_recipe(place / "store", recipe))
         about[name] = {
             "files": read,
             "kept": len(rows),
@@ -52,7 +52,7 @@ def hold_out(out: Path, settings: dict[str, Any]) -> str:
     Raises:
         HfSantaError: nothing is left on one of the sides.
     """
-    rows = list(rows_of(out / "states" / "earlier" / "store", settings["recipe"]))
+    rows = list(rows_of_recipe(out / "states" / "earlier" / "store", settings["recipe"]))
     held = [row for row in rows if is_held_back(row["hexsha"], settings["heldout"])]
     kept = [row for row in rows if not is_held_back(row["hexsha"], settings["heldout"])]
     validation = [row for row in kept if is_held_back(row["hexsha"][8:], VALIDATION)]
@@ -107,11 +107,11 @@ def _texts_by_time(out: Path, settings: dict[str, Any], held: Sequence[dict[str,
     """Return the files of the later state with the lines that were added to them; whole files where they are new."""
     folders = folder_names([*settings["earlier"], *settings[LATER]])
     before: dict[tuple[str, str], str] = {}
-    for row in rows_of(out / "states" / "earlier" / "store", "base"):
+    for row in rows_of_recipe(out / "states" / "earlier" / "store", "base"):
         before[place_of(row, folders)] = row["content"]  # of several releases the last one
     absent = {place_of(row, folders) for row in held}
     found = []
-    for row in rows_of(out / "states" / LATER / "store", "base"):
+    for row in rows_of_recipe(out / "states" / LATER / "store", "base"):
         place = place_of(row, folders)
         if place in absent:
             continue  # its earlier state is held back, too

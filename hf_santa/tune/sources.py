@@ -131,7 +131,7 @@ def folder_names(roots: Sequence[str]) -> frozenset[str]:
     return frozenset(Path(root).resolve().name for root in roots if git_address(root) is None and Path(root).is_dir())
 
 
-def rows_of(store: Path, recipe: str) -> Iterator[dict[str, Any]]:
+def rows_of_recipe(store: Path, recipe: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a recipe, ordered by repository and path: content, hexsha, lang, path, repo."""
     from datasets import disable_progress_bars, load_dataset
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from hf_santa.demo.worker import run_one
+from hf_santa.demo.worker import run_named_step
 
 FUNCTIONS = {
     "sources": "holding:read_states",
@@ -18,7 +18,7 @@ FUNCTIONS = {
 
 def main(step: str, out: str, settings: str) -> int:
     """Run the step; exit 1 with the reason on standard error where it cannot be done."""
-    return run_one("hf-santa tune", f"hf_santa.tune.{FUNCTIONS[step]}", step, out, settings)
+    return run_named_step("hf-santa tune", f"hf_santa.tune.{FUNCTIONS[step]}", step, out, settings)
 
 
 if __name__ == "__main__":
