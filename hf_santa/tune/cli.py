@@ -32,9 +32,15 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--later", nargs="+", default=[], metavar="SOURCE", help="a later state of the sources: the same, for archives"
     )
     held.add_argument("--heldout", type=float, default=0.1, help="share of the files held back (default: 0.1)")
-    held.add_argument("--gaps", type=int, default=150, metavar="N", help="gaps to fill, to measure it (default: 150)")
-    parser.add_argument("--recipe", default="near_dedup", help="a recipe of the data (default: near_dedup)")
-    parser.add_argument("--languages", nargs="+", default=[], metavar="NAME", help="only files of these languages")
+    held.add_argument(
+        "--gaps",
+        type=int,
+        default=150,
+        metavar="N",
+        help="held-back lines that the model infills, to measure it (default: 150)",
+    )
+    parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
+    parser.add_argument("--languages", nargs="+", default=[], metavar="NAME", help="take only files of these languages")
     training = parser.add_argument_group("training")
     training.add_argument("--full", action="store_true", help="train every weight in place of low-rank adapters (LoRA)")
     training.add_argument("--lora-rank", type=int, default=16, metavar="N", help="rank of the adapters (default: 16)")
@@ -45,9 +51,17 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     training.add_argument(
         "--seq-len", type=int, metavar="N", help="tokens of a sequence (default: 1024 or the context)"
     )
-    training.add_argument("--fim-rate", type=float, default=0.8, help="share of the texts with a gap (default: 0.8)")
     training.add_argument(
-        "--line-rate", type=float, default=0.8, help="of these, the share whose gap follows lines (default: 0.8)"
+        "--fim-rate",
+        type=float,
+        default=0.8,
+        help="share of the texts that are cut and reordered for fill-in-the-middle (default: 0.8)",
+    )
+    training.add_argument(
+        "--line-rate",
+        type=float,
+        default=0.8,
+        help="of the reordered texts, the share whose middle follows lines (default: 0.8)",
     )
     training.add_argument(
         "--looks",

@@ -10,7 +10,7 @@ import pytest
 from hf_santa.cli import build_parser, commands_of
 
 # These mean the same everywhere (what is written, what is read, …), said in the words of each command.
-_SAID_OF_EACH_COMMAND = {"--batch-size", "--device", "--dry-run", "--out", "--seed", "--source"}
+_SAID_OF_EACH_COMMAND = {"--batch-size", "--device", "--dry-run", "--out", "--seed", "--since", "--source"}
 
 
 def commands():
