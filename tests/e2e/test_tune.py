@@ -99,8 +99,8 @@ def test_no_held_out_left_is_told(place, tmp_path):
     done = subprocess.run(
         [
             sys.executable,
-            "-m",
-            "hf_santa",
+            "-c",
+            "import sys; from hf_santa.cli import main; sys.exit(main())",
             "tune",
             *map(str, words),
             "--recipe",

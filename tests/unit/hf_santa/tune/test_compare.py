@@ -29,7 +29,7 @@ def test_the_distance_is_levenshteins():
 
 @pytest.mark.parametrize(
     ("answer", "middle", "keys"),
-    [("x = 1", "x = 1\n", 1), ("x = 2", "x = 1", 3), ("xy", "x y", 3), ("", "", 0), ("long wrong", "ab", 2)],
+    [("x = 1", "x = 1\n", 1), ("x = 2", "x = 1", 4), ("xy", "x y", 3), ("", "", 0), ("long wrong", "ab", 2)],
 )
 def test_keystrokes_are_what_a_person_presses(answer, middle, keys):
     """A whole right answer takes one key, a right word one, the rest is typed; a wrong suggestion costs nothing more."""
