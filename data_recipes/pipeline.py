@@ -155,7 +155,7 @@ class Run:
         return place.with_name(f".{place.name}.key")
 
     def make(self) -> dict[str, Any]:
-        """All steps; skipped where the output is up to date."""
+        """Take all steps; skip them where the output is up to date."""
         started = time.monotonic()
         marker, key = self.out / ".done.json", self.key()
         funnel, problem = finished(marker, key)
@@ -190,11 +190,11 @@ class Run:
         return [[[each.name, each.about()] for each in self.recipes], self.settings.shard_bytes, opt_outs]
 
     def is_done(self) -> bool:
-        """Whether the output is that of this very run, undamaged."""
+        """Tell whether the output is that of this very run, undamaged."""
         return finished(self.out / ".done.json", self.key())[0] is not None
 
     def key(self) -> str:
-        """A digest of all that the output depends on: inputs, code, settings, recipes."""
+        """Return a digest of all that the output depends on: inputs, code, settings, recipes."""
         sums = [checksum(path) for path in self.inputs]
         return digest([sums, self._settings(), self._layout(), [path.name for path in self.inputs]])
 
@@ -344,7 +344,7 @@ class Run:
 
 
 def finished_inputs(source: Path) -> list[Path]:
-    """The input shards; a folder of the rows step must be finished."""
+    """Return the input shards; a folder of the rows step must be finished."""
     paths = parquet_files(source)
     unfinished = source.is_dir() and not (source / "rows.json").exists()
     if unfinished and any(re.fullmatch(r"rows-\d{5}\.parquet", path.name) for path in paths):

@@ -168,7 +168,7 @@ class Cluster:
                 raise DataError(f"{name}={value} is less than 1. Choose 1 or more.")
 
     def stage(self, step: PipelineStep, tasks: int, logs: Path, depends: Any) -> Any:
-        """The executor of one stage."""
+        """Return the executor of one stage."""
         common = {
             "pipeline": [step],
             "tasks": tasks,
@@ -197,7 +197,7 @@ class Cluster:
 
 
 def executors(plan: SourceAndSettings, cluster: Cluster) -> list[Any]:
-    """The executors of the stages; running the last one runs those before it.
+    """Return the executors of the stages; running the last one runs those before it.
 
     datatrove's logs and marks of completion are kept beside the output, in a folder of this very run: with other
     settings or inputs another one is used.

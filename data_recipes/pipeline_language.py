@@ -47,7 +47,7 @@ class LanguageWriter:
     def write(
         self, lang: str, rows: LanguageRows, rejects: pa.Table, staged: StagedLanguage
     ) -> tuple[dict[str, Any], list[Path]]:
-        """The decisions of all steps about one language's rows, then its data and rejects."""
+        """Take the decisions of all steps about one language's rows, then write its data and rejects."""
         dropped, masks = [rejects, rows.opted_out, rows.repeated], dict[str, Any]()
         for step in steps_of(self.recipes):
             if mode_of(step):

@@ -157,7 +157,7 @@ DEFAULT_OF_ALL = "near_dedup_verified"
 
 
 def find_recipe(name: str | Recipe) -> Recipe:
-    """The recipe of this name; an unknown name is an error that lists the known ones."""
+    """Return the recipe of this name; an unknown name is an error that lists the known ones."""
     if isinstance(name, Recipe):
         if RECIPES.get(name.name) != name:
             check_name(name.name)
@@ -210,7 +210,7 @@ def needs(recipe: Recipe) -> tuple[str, ...]:
 def chosen_recipes(
     wanted: str | Recipe | Sequence[str | Recipe], lacking: Callable[[str], str | None]
 ) -> tuple[list[Recipe], dict[str, str]]:
-    """The recipes of a store, base among them and the default first, and those of `all` that it can't have, with why.
+    """Return the recipes of a store, base among them, the default first, and those of `all` it can't have, with why.
 
     `lacking` says why a need is not met, or None. A recipe asked for by its name whose need is not met is an error.
     """
@@ -230,7 +230,7 @@ def chosen_recipes(
 
 
 def steps_of(recipes: Iterable[Recipe]) -> list[str]:
-    """The steps of some recipes, each once, in order.
+    """Return the steps of some recipes, each once, in order.
 
     >>> steps_of([RECIPES["final"], RECIPES["comments"]])
     ['near_dedup_alt', 'comments']
@@ -239,13 +239,13 @@ def steps_of(recipes: Iterable[Recipe]) -> list[str]:
 
 
 def lacking_reason(recipe: Recipe, lacking: Callable[[str], str | None]) -> str | None:
-    """Why the first need of a recipe is not met, if so, with the recipe's name in place of `{recipe}`."""
+    """Say why the first need of a recipe is not met, if so, with the recipe's name in place of `{recipe}`."""
     reasons = (lacking(need) for need in needs(recipe))
     return next((reason.replace("{recipe}", recipe.name) for reason in reasons if reason), None)
 
 
 def slug(language: str) -> str:
-    """A language's name in file and config names.
+    """Return a language's name in file and config names.
 
     >>> slug("C++"), slug("JavaScript"), slug("F*")
     ('cpp', 'javascript', 'fstar')

@@ -280,7 +280,7 @@ def _has_had_its_time(usage: dict[str, float], own_s: float, elapsed_s: float) -
 
 
 def usage_now() -> dict[str, float]:
-    """Memory, processor time and time spent waiting for a processor of all processes in this namespace but ours."""
+    """Return memory, processor time and time of waiting for a processor of all processes here but ours."""
     page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     memory, cpu, ended, delay = 0, 0.0, 0.0, 0.0
     for folder in Path("/proc").iterdir():
@@ -346,7 +346,7 @@ def set_limits(message: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """`serve FD` is the fork server; `obey FD` the first process inside a wall that bubblewrap has built."""
+    """Be the fork server (`serve FD`), or the first process inside a wall that bubblewrap has built (`obey FD`)."""
     role, fd = sys.argv[-2:]
     if role == "serve":
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # its owner has gone: so does it

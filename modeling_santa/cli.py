@@ -284,7 +284,9 @@ def _open(arguments: argparse.Namespace) -> tuple[Any, Any]:
         return _opened(arguments)
     except OSError as error:
         if Path(arguments.model).is_dir():
-            raise ModelError(f"{arguments.model} can't be opened as a model: {str(error).splitlines()[0]}") from error
+            raise ModelError(
+                f"{arguments.model} can't be opened as a model: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            ) from error
         raise ModelError(
             f"{arguments.model!r} is no folder here, and no model of this name could be read from the Hub. "
             "Check the path, or give a repository as OWNER/NAME and see that the Hub can be reached."

@@ -27,7 +27,9 @@ def read_object(path: Path, fields: Fields, advice: str) -> dict[str, Any]:
 
 def read_objects(path: Path, fields: Fields, advice: str) -> list[dict[str, Any]]:
     """Return the objects of a file with one in each line, checked as `read_object` does."""
-    lines = _text(path, advice).splitlines()
+    # A line ends at a line feed alone: JSON's texts may hold the other ends of lines that `splitlines` knows.
+    lines = _text(path, advice).removesuffix("\n").split("\n")
+    lines = [] if lines == [""] else lines
     return [_checked(path, line, fields, advice, f", line {number}") for number, line in enumerate(lines, 1)]
 
 

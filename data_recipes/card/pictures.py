@@ -37,7 +37,7 @@ def shown_entries(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def funnel_picture(funnel: Mapping[str, Any]) -> str:
-    """Horizontal bars: for each language the volume read, and what each recipe leaves of it."""
+    """Draw horizontal bars: for each language the volume read, and what each recipe leaves of it."""
     parts, y = [text(_MARGIN, 32, "Volume by recipe", size=16, weight="bold")], 52.0
     names = list(funnel["definitions"])
     left, right = 190.0, 180.0
@@ -60,7 +60,7 @@ def funnel_picture(funnel: Mapping[str, Any]) -> str:
 
 
 def histogram_picture(funnel: Mapping[str, Any]) -> str:
-    """Small histograms of every measure, two a row, stacked by language; dashed lines are the thresholds."""
+    """Draw small histograms of every measure, two a row, stacked by language; dashed lines are the thresholds."""
     entries = shown_entries(funnel)
     columns = list(dict.fromkeys(name for entry in entries for name in entry["histograms"]))
     parts = [text(_MARGIN, 32, "What the files are like (files in each bin)", size=16, weight="bold")]
@@ -149,7 +149,7 @@ def _label(edges: Sequence[float], position: int) -> str:
 
 
 def example_picture(funnel: Mapping[str, Any]) -> str:
-    """Some lines of one file of each language, as they are published."""
+    """Draw some lines of one file of each language, as they are published."""
     parts, y = [text(_MARGIN, 32, "Part of one file of each language, as published", size=16, weight="bold")], 50.0
     for entry in shown_entries(funnel)[:_MAX_COLORED]:
         if (example := entry["example"]) is None:

@@ -127,7 +127,7 @@ def bands_of(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: 
 
 
 def components(signatures: Sequence[Signatures], ranks: NDArray[np.uint32], crew: Workers, bands: int) -> IntArray:
-    """For each rank the smallest member of its connected component of band collisions."""
+    """Return for each rank the smallest member of its connected component of band collisions."""
     return roots_of(bands_of(signatures, ranks, crew, bands), len(ranks))
 
 

@@ -144,7 +144,7 @@ class SpilledSignatures:
 
 
 def sign(texts: Texts, mode: Mode, crew: Workers) -> Signed:
-    """Token counts, band keys and sketches; rows of fewer than 10 tokens have zeros there."""
+    """Return token counts, band keys and sketches; rows of fewer than 10 tokens have zeros there."""
     signed = _unsigned(len(texts), mode)
 
     def work(low: int, high: int, scratch: Any) -> None:

@@ -63,7 +63,7 @@ class Spill:
         return (number << _OFFSET_BITS) + begin
 
     def read(self, place: int, count: int) -> NDArray[np.uint8]:
-        """So many bytes from a place on."""
+        """Return so many bytes from a place on."""
         data = np.empty(count, dtype=np.uint8)
         self.read_into(data.data, place)
         return data

@@ -30,7 +30,7 @@ class Tables(NamedTuple):
 
 
 def new_tables(documents: int, candidates: int) -> Tables:
-    """Fresh tables for one thread."""
+    """Return fresh tables for one thread."""
     return Tables(
         np.zeros(SLOTS, dtype=np.uint64),
         np.zeros(SLOTS, dtype=np.uint32),
@@ -247,7 +247,7 @@ def _next_choice(found: Any, tables: Any) -> Any:
 
 @compiled
 def choose(low: Any, high: Any, least: Any, sketches: Any, stars: Any, choices: Any, tables: Any) -> None:
-    """For each of a range of documents the representatives to compare it with, in order."""
+    """Return for each of a range of documents the representatives to compare it with, in order."""
     for rank in range(low, high):
         found = _candidates(rank, np.int64(0), least, sketches, stars, tables)
         for number in range(min(found, choices.shape[1])):

@@ -52,7 +52,7 @@ class Scratch(NamedTuple):
 
 
 def new_scratch() -> Scratch:
-    """Fresh arrays for one thread: about 700 KiB."""
+    """Return fresh arrays for one thread: about 700 KiB."""
     size = BLOCK + _SPARE
     return Scratch(
         np.zeros(size + 64, dtype=np.uint8),
@@ -69,7 +69,7 @@ def new_scratch() -> Scratch:
 
 @inlined
 def mixed(value: Any) -> Any:
-    """`shingles.mix` of one number."""
+    """Return `shingles.mix` of one number."""
     value ^= value >> MIX_SHIFT
     value *= MIX_1
     value ^= value >> MIX_SHIFT

@@ -44,7 +44,7 @@ class LineScan(NamedTuple):
 
 
 def scan_lines(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int | None = None) -> LineScan:
-    r"""Line statistics and flags of every text; see the module's first lines for what each is.
+    r"""Return line statistics and flags of every text; see the module's first lines for what each is.
 
     >>> scan_lines(["# aaaaaaaa\n000000\n", "<p>"]).max_line_length.tolist()
     [10, 3]
@@ -65,7 +65,7 @@ def scan_lines(texts: Sequence[str] | pa.Array | pa.ChunkedArray, threads: int |
 
 
 def line_statistics(content: str) -> tuple[float, int, float]:
-    r"""Average and longest line in characters, and the share of alphanumeric characters, as The Stack counts them.
+    r"""Return average and longest line in characters, and the share of alphanumeric ones, as The Stack counts them.
 
     Lines end at "\n" and nowhere else (not at CR, form feed or U+2028, where `str.splitlines` would cut); a final
     newline starts no further line, the newline itself is not counted, a CR before it is.

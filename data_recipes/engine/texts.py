@@ -40,11 +40,11 @@ class Texts:
         return self.addresses.astype(np.int64) - first + spill.add(data)
 
     def view(self, rows: NDArray[np.int64]) -> "Texts":
-        """Some of the texts, to be read now."""
+        """Return some of the texts, to be read now."""
         return self.take(rows)
 
     def take(self, rows: NDArray[np.int64]) -> "Texts":
-        """Some of the texts, in this order; nothing is copied but addresses."""
+        """Return some of the texts, in this order; nothing is copied but addresses."""
         return Texts(self.addresses[rows], self.sizes[rows], self.owners)
 
 
@@ -67,11 +67,11 @@ class FileTexts:
         return len(self.sizes)
 
     def take(self, rows: NDArray[np.int64]) -> "FileTexts":
-        """Some of the texts, in this order; nothing is read."""
+        """Return some of the texts, in this order; nothing is read."""
         return FileTexts(self.spill, self.places[rows], self.sizes[rows])
 
     def view(self, rows: NDArray[np.int64]) -> Texts:
-        """Some of the texts in memory."""
+        """Return some of the texts in memory."""
         sizes = self.sizes[rows]
         ends = np.cumsum(sizes)
         buffer = np.empty(int(ends[-1]) if len(rows) else 0, dtype=np.uint8)

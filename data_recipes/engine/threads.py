@@ -64,7 +64,7 @@ def workers(threads: int | None) -> Iterator[Workers]:
 
 
 def ranges(sizes: NDArray[np.int64], limit: int = _RANGE_BYTES) -> Iterator[tuple[int, int]]:
-    """Neighbouring rows in groups of about `limit` bytes."""
+    """Yield neighbouring rows in groups of about `limit` bytes."""
     ends = np.cumsum(sizes + 64)
     start = 0
     while start < len(sizes):

@@ -263,7 +263,7 @@ def _begin(data: Bytes, start: int, end: int) -> int:
 
 @compiled
 def table_comment_chars(data: Bytes, start: int, end: int, first: Any, marks: Any) -> int:
-    """The number of characters of comments in the UTF-8 bytes of a file, by the language's row of `tables`."""
+    """Count the characters of comments in the UTF-8 bytes of a file, by the language's row of `tables`."""
     total, failures, lost, name, name_end = 0, 0, 0, 0, 0
     is_first = True
     i = _begin(data, start, end)

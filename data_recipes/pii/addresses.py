@@ -83,7 +83,7 @@ _SMALL_OCTET = 32
 
 
 def ip_spans(text: str) -> Iterator[Span]:
-    """The public IP addresses of a text, in order and without overlap.
+    """Yield the public IP addresses of a text, in order and without overlap.
 
     Left out: private, reserved and documentation ranges, the best-known DNS resolvers, versions, object
     identifiers, section numbers, slices and scopes. An IPv6 address needs three groups that are written out.
@@ -140,7 +140,7 @@ class _AddressWords:
         self._chunks: dict[tuple[re.Pattern[str], int], list[int]] = {}
 
     def are_near(self, words: re.Pattern[str], start: int, end: int) -> bool:
-        """Whether one of the words ends near these places."""
+        """Tell whether one of the words ends near these places."""
         first, last = max(0, start - _ADDRESS_WORD_CHARS), end + _ADDRESS_WORD_CHARS
         number, other = first // _CHUNK, last // _CHUNK
         return self._is_in(words, number, first, last) or (number != other and self._is_in(words, other, first, last))

@@ -18,7 +18,7 @@ def audit_lines(
     seed: int | None = None,
     path: str | None = None,
 ) -> Iterator[str]:
-    """One line of JSON for each find of a text: type, rule, offset, length, digest and policy version.
+    """Yield one line of JSON for each find of a text: type, rule, offset, length, digest and policy version.
 
     Offset and length are in characters of the original text. The digest is eight bytes of HMAC-SHA256 under the key
     (`key`, `seed` or the random one of the process, as for `redact`): equal values of a run can be counted, and a

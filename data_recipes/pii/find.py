@@ -34,7 +34,7 @@ class TextSearch:
         self._found: dict[str, list[Span]] = {}
 
     def may_hold(self, kind: str) -> bool:
-        """Whether the text may hold a find of this type; a quick look that misses none."""
+        """Tell whether the text may hold a find of this type; a quick look that misses none."""
         if kind in DECODED_TYPES and "ENCODED" in self._candidates[1] and not self._is_decoded:
             return True
         if kind == "EMAIL_ADDRESS":
@@ -47,7 +47,7 @@ class TextSearch:
         return any(self._engine.may_find(number, kind) for number in rules)
 
     def spans(self, kind: str) -> list[Span]:
-        """The finds of a type, in order and without overlap."""
+        """Return the finds of a type, in order and without overlap."""
         if not self.may_hold(kind):
             return []
         if kind not in self._found:
@@ -135,7 +135,7 @@ def _length(data: bytes) -> int:
 
 
 def scan(text: str, engine: KeyEngine | None = None) -> TextSearch:
-    """The scan of a text; the last one is kept, so that the recognizers of an engine share it."""
+    """Return the scan of a text; the last one is kept, so that the recognizers of an engine share it."""
     return _scan(text, engine or key_engine())
 
 

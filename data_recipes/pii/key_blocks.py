@@ -27,18 +27,18 @@ _LONG = 16
 
 
 def is_block(value: str) -> bool:
-    """Whether a find is a key block and not a key of one line."""
+    """Tell whether a find is a key block and not a key of one line."""
     return "\n" in value or _HEADER.match(value) is not None
 
 
 def is_replaced_block(block: str) -> bool:
-    """Whether a block holds no key: its body has only what `replaced_block` and `tagged_block` write."""
+    """Tell whether a block holds no key: its body has only what `replaced_block` and `tagged_block` write."""
     runs = (found["run"] for found in _PARTS.finditer(block) if found["run"])
     return all(len(run) < _SHORTEST or set(run) <= set(_CHARS) for run in runs)
 
 
 def replaced_block(block: str, stream: bytes, *, is_plain: bool = False) -> str:
-    """The block with its body drawn from a-z and 0-9: same header and footer, same number and width of lines.
+    """Return the block with its body drawn from a-z and 0-9: same header and footer, number and width of lines.
 
     `stream` holds at least one byte a character. `is_plain` writes x in place of all but the first eight letters.
     """
@@ -57,7 +57,7 @@ def replaced_block(block: str, stream: bytes, *, is_plain: bool = False) -> str:
 
 
 def tagged_block(block: str, stream: bytes) -> str:
-    """The block with `<KEY>` in the place of its first long run, and the other long ones gone; lines stay lines."""
+    """Return the block with `<KEY>` in place of its first long run, the other long ones gone; lines stay lines."""
     tags = iter(["<KEY>"])
 
     def body(found: re.Match[str]) -> str:

@@ -70,7 +70,7 @@ class KeyEngine:
         return {hit: hits[hit] for hit in sorted(hits) if hit < count}, gates
 
     def spans(self, data: bytes, candidates: Iterable[int]) -> list[tuple[int, int, Rule]]:
-        """Where the values of these rules stand, in bytes and in order; of two that overlap, the earlier rule's."""
+        """Return the places of these rules' values, in bytes and in order; of two that overlap, the earlier rule's."""
         starts: list[int] = []
         kept: list[tuple[int, int, Rule]] = []
         for number in candidates:

@@ -71,7 +71,7 @@ _COMMON, _UNCOMMON, _LETTER_DIGIT, _CASE = 1.34, -1.58, -1.7, -0.5
 
 
 def is_key(rule: Rule, data: bytes, start: int, end: int) -> bool:
-    """Whether what a rule matched can be a key of its kind."""
+    """Tell whether what a rule matched can be a key of its kind."""
     value = data[start:end].decode("utf-8", "replace")
     if is_replacement(rule.type, value) or is_placeholder(value) or not _has_classes(value, rule.charset):
         return False
@@ -99,7 +99,7 @@ def _name_before(data: bytes, start: int) -> str:
 
 
 def is_block_of_key(block: bytes, header_length: int) -> bool:
-    """Whether a block has enough of a body, and not one that the redactor wrote."""
+    """Tell whether a block has enough of a body, and not one that the redactor wrote."""
     runs = _BASE64_RUN.findall(block, header_length)
     text = block.decode("utf-8", "replace")
     if sum(map(len, runs)) < _SHORTEST_BODY or entropy(b"".join(runs).decode()) < 3.5:
@@ -108,7 +108,7 @@ def is_block_of_key(block: bytes, header_length: int) -> bool:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value says that it is none, repeats one character, or runs through an alphabet."""
+    """Tell whether a value says that it is none, repeats one character, or runs through an alphabet."""
     return _PLACEHOLDER.search(value) is not None or _REPEATED.search(value) is not None or _has_alphabet(value)
 
 
@@ -127,7 +127,7 @@ def is_sequence(value: str) -> bool:
 
 
 def entropy(value: str) -> float:
-    """Shannon's entropy of a value's characters in bits a character.
+    """Return Shannon's entropy of a value's characters in bits a character.
 
     >>> entropy("aabb")
     1.0
@@ -137,7 +137,7 @@ def entropy(value: str) -> float:
 
 
 def looks_random(value: str) -> bool:
-    """Whether characters follow each other as in random strings rather than as in words and names.
+    """Tell whether characters follow each other as in random strings rather than as in words and names.
 
     >>> looks_random("Gemma4ForCausalLM"), looks_random("q7RkX0aPz2LmWc9d")
     (False, True)

@@ -112,7 +112,7 @@ class _RuleError(ValueError):
 
 @cache
 def key_rules() -> tuple[Rule, ...]:
-    """The rules that this package comes with; of two that find the same, the earlier one counts."""
+    """Return the rules that this package comes with; of two that find the same, the earlier one counts."""
     folder = files("data_recipes.pii") / "rules"
     return tuple(rule for name in _NAMES for rule in _read(folder / name, name, is_checked=False))
 

@@ -18,20 +18,20 @@ class TextLines:
         return len(self._starts)
 
     def number(self, offset: int) -> int:
-        """The number of the line that holds the character at an offset."""
+        """Return the number of the line that holds the character at an offset."""
         return bisect_right(self._starts, offset) - 1
 
     def start(self, number: int) -> int:
-        """The offset at which a line begins."""
+        """Return the offset at which a line begins."""
         return self._starts[number]
 
     def line(self, number: int) -> str:
-        """A line without its line feed."""
+        """Return a line without its line feed."""
         end = self._starts[number + 1] - 1 if number + 1 < len(self._starts) else len(self._text)
         return self._text[self._starts[number] : end]
 
     def place(self, offset: int) -> str:
-        """Line and column of an offset as people count them.
+        """Return line and column of an offset as people count them.
 
         >>> TextLines("ab").place(1)
         '1:2'
@@ -41,7 +41,7 @@ class TextLines:
 
 
 def hunks(numbers: Iterator[int], around: int, count: int) -> list[tuple[int, int]]:
-    """Ranges of line numbers that show each of these sorted lines with so many lines around it, joined where they touch.
+    """Return ranges of numbers that show each of these sorted lines with so many around it, joined where they touch.
 
     >>> hunks(iter([5, 7, 30]), 2, 31)
     [(3, 10), (28, 31)]

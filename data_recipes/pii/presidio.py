@@ -28,10 +28,10 @@ class CodeRecognizer(EntityRecognizer):  # type: ignore[misc] # presidio ships n
         super().__init__(supported_entities=[entity], name=f"Code_{entity}", supported_language="en")
 
     def load(self) -> None:
-        """Nothing is loaded: the rules need no model."""
+        """Load nothing: the rules need no model."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts) -> list[RecognizerResult]:
-        """The entity's results in a text; `nlp_artifacts` is not used."""
+        """Return the entity's results in a text; `nlp_artifacts` is not used."""
         del nlp_artifacts
         if self._entity not in entities:
             return []

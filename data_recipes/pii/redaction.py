@@ -74,7 +74,7 @@ def redact_with(
     seed: int | None = None,
     style: str = "santacoder",
 ) -> Redacted:
-    """`redact` with any detector: replaces what `find` finds until it finds nothing but replacements.
+    """Redact with any detector: replace what `find` finds until it finds nothing but replacements.
 
     A replacement that is found again is drawn again, plainer each time; where that does not help, for what stands
     around it makes it a find, the two are replaced together.
@@ -102,7 +102,7 @@ def redact_findings(
     seed: int | None = None,
     style: str = "santacoder",
 ) -> str:
-    """The text with these finds replaced; of overlapping ones the first, then the longest, counts.
+    """Return the text with these finds replaced; of overlapping ones the first, then the longest, counts.
 
     What another detector found is replaced like this; whether the replacements are found again is not looked at.
     """
@@ -144,7 +144,7 @@ class _Outcome:
     left: list[Finding]
 
     def touched(self, finding: Finding) -> range:
-        """The numbers of the replacements that a find has characters of."""
+        """Return the numbers of the replacements that a find has characters of."""
         first = bisect_right(self.places, finding.start, key=lambda place: place[1])
         return range(first, max(first, bisect_left(self.places, finding.end, key=lambda place: place[0])))
 

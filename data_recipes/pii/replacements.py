@@ -51,7 +51,7 @@ class Replacements:
         self._full: set[str] = set()
 
     def of(self, kind: str, value: str) -> str:
-        """The replacement of a value of this type; an address keeps its mask."""
+        """Return the replacement of a value of this type; an address keeps its mask."""
         if kind == "IP_ADDRESS" and "/" in value:
             address, _, mask = value.partition("/")
             return with_mask(self.of(kind, address), address, int(mask))
@@ -60,7 +60,7 @@ class Replacements:
         return self._drawn[kind, value]
 
     def redraws(self, kind: str, value: str) -> int:
-        """How often the replacement of a value was drawn again."""
+        """Return how often the replacement of a value was drawn again."""
         return self._levels.get(_without_mask(kind, value), 0)
 
     def redraw(self, kind: str, value: str) -> None:
@@ -86,7 +86,7 @@ class Replacements:
 
 
 def is_replacement(kind: str, value: str) -> bool:
-    """Whether a value can only be the replacement of a key, password or user name, in any style.
+    """Tell whether a value can only be the replacement of a key, password or user name, in any style.
 
     Addresses need no such test: their replacements are none for the detector. The last six characters of a key of
     style `santacoder` follow from the others, which is so for one random key in two thousand million.

@@ -16,7 +16,7 @@ _THREE_DIGITS = ("127", *(str(octet) for octet in range(240, 255)))
 
 
 def same_shape_key(value: str, stream: bytes, level: int = 0) -> str:
-    """A value whose first letters and digits are drawn and whose second half is x, X and 0.
+    """Return a value whose first letters and digits are drawn and whose second half is x, X and 0.
 
     No key ends like that, so it is known for a replacement. A higher level draws fewer.
     """
@@ -34,18 +34,18 @@ def same_shape_key(value: str, stream: bytes, level: int = 0) -> str:
 
 
 def has_shape(value: str) -> bool:
-    """Whether a value has a letter or digit that can be replaced, outside of escapes."""
+    """Tell whether a value has a letter or digit that can be replaced, outside of escapes."""
     return any(not token[1] and token[0].isalnum() for token in _TOKEN.finditer(value))
 
 
 def is_same_shape_key(value: str) -> bool:
-    """Whether a value can only be one that `same_shape_key` wrote."""
+    """Tell whether a value can only be one that `same_shape_key` wrote."""
     chars = [token[0] for token in _TOKEN.finditer(value) if not token[1] and token[0].isalnum()]
     return bool(chars) and set(chars[_drawn_length(len(chars)) :]) <= _FILLERS
 
 
 def same_shape_email(value: str, stream: bytes) -> str:
-    """An address whose last label, or whose local part before an IP address, is of the letters q and j: nobody's."""
+    """Return an address whose last label, or local part before an IP address, is of the letters q and j: nobody's."""
     if is_spelt_out(value):
         words, signs = PARTS.split(value), PARTS.findall(value)
         drawn = [_drawn(word, stream[8 * at :], _CONSONANTS) for at, word in enumerate(words[:-1])]
@@ -65,7 +65,7 @@ def same_shape_email(value: str, stream: bytes) -> str:
 
 
 def same_shape_address(value: str, stream: bytes) -> str:
-    """An IP address of no public range, each number or group as long as it was."""
+    """Return an IP address of no public range, each number or group as long as it was."""
     groups, colon, quad = value.rpartition(":")
     if colon and "." in quad:
         return f"{_outside_public(groups, stream)}:{'.'.join(_octets(quad.split('.'), stream[32:]))}"

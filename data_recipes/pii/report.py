@@ -44,7 +44,7 @@ class FindsPage:
         self._sections.append(_section(len(self._rows), name, text, result))
 
     def html(self) -> str:
-        """The page."""
+        """Return the page."""
         found = sum(self._rules.values())
         rules = [
             f'<tr><td><span class="dot {_kind(kind)}"></span>{escape(_NAMES.get(kind, kind))}</td>'

@@ -27,7 +27,7 @@ class SourceFields:
 
     @classmethod
     def of(cls, files: Sequence[Path]) -> "SourceFields":
-        """The fields of these parquet files; only their footers are read."""
+        """Return the fields of these parquet files; only their footers are read."""
         return cls({file: provided_fields(file) for file in files})
 
     @property
@@ -37,7 +37,7 @@ class SourceFields:
         return tuple(name for name in PROVENANCE_SCHEMA.names if name in found)
 
     def lacking(self, field: str, needed_by: str) -> str | None:
-        """Why a field can't be used: the first file without it, its columns, and what to do; None where all have it."""
+        """Say why a field can't be used: the first file without it, its columns, what to do; None where all have it."""
         for file, fields in self.fields.items():
             if field not in fields:
                 names = pq.ParquetFile(file).schema_arrow.names

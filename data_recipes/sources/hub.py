@@ -24,7 +24,7 @@ _BATCH_ROWS = 256
 
 
 def is_hub_name(source: Any) -> bool:
-    """Whether a source is the name of a dataset, `owner/name` with nothing of that name on this disk, or an `hf://` path."""
+    """Tell whether a source is the name of a dataset: `owner/name` that is not on this disk, or an `hf://` path."""
     if not isinstance(source, str):
         return False
     return source.startswith(_SCHEME) or (bool(_NAME.fullmatch(source)) and not Path(source).exists())
@@ -81,7 +81,7 @@ class DatasetSource:
         self._dataset = builder.as_streaming_dataset(split=split)
 
     def rows(self, max_file_bytes: int = MAX_FILE_BYTES) -> tuple[tuple[str, ...], Iterator[Row | Reject]]:
-        """The columns of provenance that the dataset has, and its rows and rejects."""
+        """Return the columns of provenance that the dataset has, and its rows and rejects."""
         batches: Iterator[pa.Table] = iter(self._dataset.with_format("arrow").iter(batch_size=_BATCH_ROWS))
         first = next(batches, None)
         if first is None:

@@ -25,7 +25,7 @@ class Layout:
     other_repos: tuple[str, ...] = ()  # columns with further repositories that hold the file
 
     def column(self, field: str) -> str:
-        """The column that holds this field, whether the table has it or not."""
+        """Return the column that holds this field, whether the table has it or not."""
         return self.columns.get(field, field)
 
 
@@ -88,7 +88,7 @@ FIELDS = (
 
 
 def layout_of(place: str, names: Sequence[str]) -> Layout:
-    """The layout of a table with these columns; `place` names it in errors."""
+    """Return the layout of a table with these columns; `place` names it in errors."""
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{place} has more than one column named {repeated}. Give each column its own name.")
     for layout in LAYOUTS:
@@ -102,13 +102,13 @@ def layout_of(place: str, names: Sequence[str]) -> Layout:
 
 
 def columns_to_read(layout: Layout, names: Sequence[str]) -> list[str]:
-    """The columns of the table that hold any of our fields."""
+    """Return the columns of the table that hold any of our fields."""
     wanted = {layout.column(name).split(".")[0] for name in FIELDS} | {"language", *layout.other_repos}
     return [name for name in names if name in wanted]
 
 
 def fields_in(layout: Layout, names: Sequence[str], children: Mapping[str, Sequence[str]]) -> set[str]:
-    """Our fields that a table has; `children` are the names inside its columns that hold structures."""
+    """Return our fields that a table has; `children` are the names inside its columns that hold structures."""
     found = set()
     for name in FIELDS:
         outer, _, inner = layout.column(name).partition(".")
@@ -120,7 +120,7 @@ def fields_in(layout: Layout, names: Sequence[str], children: Mapping[str, Seque
 
 
 def records_of(layout: Layout, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The files of a table's row as records with our names; a repository has several, or none."""
+    """Yield the files of a table's row as records with our names; a repository has several, or none."""
     files = record[layout.files] if layout.files else [record]
     for file in files if isinstance(files, list) else ():
         if not isinstance(file, Mapping):

@@ -23,7 +23,7 @@ _BATCH_REPOSITORIES = 8  # a row of The Stack v3 is a whole repository
 
 
 def parquet_files(source: PathLike) -> list[Path]:
-    """The parquet files of a source, sorted: the file itself, or all of a folder."""
+    """Return the parquet files of a source, sorted: the file itself, or all of a folder."""
     path = Path(source)
     if path.is_file():
         return [path]
@@ -36,7 +36,7 @@ def parquet_files(source: PathLike) -> list[Path]:
 
 
 def tables_of(roots: Sequence[PathLike]) -> list[Path]:
-    """The parquet files, if the one source is such a file or a folder of them.
+    """Return the parquet files, if the one source is such a file or a folder of them.
 
     A folder with such files deeper inside, as in `data/`, and with files of a programming language is a source tree.
     """
@@ -85,7 +85,7 @@ def _batch_rows(table: pq.ParquetFile, most: int) -> int:
 
 @contextlib.contextmanager
 def readable(file: Path) -> Iterator[pq.ParquetFile]:
-    """The opened parquet file; one that can't be read is an error that names it."""
+    """Yield the opened parquet file; one that can't be read is an error that names it."""
     try:
         yield pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as error:
@@ -104,7 +104,7 @@ def rows_of_batch(
     first: int,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Row | Reject]:
-    """The rows and rejects of a batch; one without a path is named by `place` and its number, counted from `first`."""
+    """Return rows and rejects of a batch; one without a path is named by `place` and its number, from `first` on."""
     yield from rows_of_records(layout, batch.to_pylist(), place, first, max_file_bytes)
 
 
@@ -115,7 +115,7 @@ def rows_of_records(
     first: int,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Row | Reject]:
-    """The rows and rejects of some records; one without a path is named by `place` and its number, from `first` on."""
+    """Return rows and rejects of records; one without a path is named by `place` and its number, from `first` on."""
     made = [
         _from_record(record, f"{place}{number}", max_file_bytes)
         for number, outer in enumerate(records, start=first)
@@ -130,13 +130,13 @@ def rows_of_records(
 
 
 def provided_fields(file: Path) -> set[str]:
-    """Our fields that a parquet file has, in whatever layout."""
+    """Return our fields that a parquet file has, in whatever layout."""
     with readable(file) as table:
         return provided_by(str(file), table.schema_arrow)
 
 
 def provided_by(place: str, schema: pa.Schema) -> set[str]:
-    """Our fields that a table with this schema has; `place` names it in errors."""
+    """Return our fields that a table with this schema has; `place` names it in errors."""
     layout = layout_of(place, schema.names)
     return fields_in(layout, schema.names, {field.name: _children(field.type) for field in schema})
 

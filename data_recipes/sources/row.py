@@ -205,7 +205,7 @@ def spelling_of(spellings: Iterable[str]) -> str:
 
 
 def first_of_its_bytes(row: Row | Reject, seen: dict[str, str]) -> Row | Reject:
-    """The row, or the reject that it is where a row with its hexsha was seen before."""
+    """Return the row, or the reject that it is where a row with its hexsha was seen before."""
     if isinstance(row, Reject):
         return row
     kept = seen.setdefault(row.hexsha, row.path)

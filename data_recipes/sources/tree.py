@@ -53,7 +53,7 @@ def read_tree(
     limit_bytes_per_language: Mapping[str, int] | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Row | Reject]:
-    """Rows and rejects of source trees and `.zip` archives of sources, ordered by path.
+    """Read rows and rejects of source trees and `.zip` archives of sources, ordered by path.
 
     Paths begin with the name of their root. Every file outside of HISTORY_FOLDERS is a row or a reject, once: links,
     files of no known language, other people's, minified and generated ones, those that the git repository ignores which
@@ -84,7 +84,7 @@ def read_tree(
 
 
 def fingerprint(roots: PathLike | Iterable[PathLike]) -> str:
-    """A digest of path, size and modification time of every source file; an archive counts as one file.
+    """Return a digest of path, size and modification time of every source file; an archive counts as one file.
 
     Reads no more than two bytes of a file, and these only where its name says no language, so that a later run learns
     quickly whether its source is still the same. Raises `DataError` as `read_tree` does, and where no file is of a known

@@ -37,7 +37,7 @@ def histograms_of(store: pa.Table, thresholds: Mapping[str, Any]) -> dict[str, d
 
 
 def license_counts(store: pa.Table) -> dict[str, int] | None:
-    """In how many files each licence stands, the commonest first; None for a source that names none."""
+    """Count in how many files each licence stands, the commonest first; None for a source that names none."""
     if "licenses" not in store.column_names:
         return None
     counts = Counter(name for names in store["licenses"].to_pylist() for name in names or ["unknown"])

@@ -84,7 +84,7 @@ class LanguageRows:
         self._spill.close()
 
     def contents(self, rows: Any) -> pa.ChunkedArray:
-        """The contents of some rows as a column."""
+        """Return the contents of some rows as a column."""
         rows = np.asarray(rows, dtype=np.int64)
         pieces = [self._piece(rows[low:high]) for low, high in ranges(self.texts.sizes[rows], _PIECE_BYTES)]
         return pa.chunked_array(pieces, pa.string())

@@ -35,7 +35,7 @@ def words_of(text: str) -> list[str]:
 
 
 def sentence_bleu(prediction: str, reference: str) -> float:
-    """Smoothed BLEU-4 of one text against one reference, between 0 and 1.
+    """Return the smoothed BLEU-4 of one text against one reference, between 0 and 1.
 
     The geometric mean of four n-gram precisions, where one is added to both counts for n > 1, times a brevity penalty
     that also adds one to both lengths. An empty prediction counts no n-grams at all, so that only the penalty is left.

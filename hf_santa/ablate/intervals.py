@@ -98,7 +98,7 @@ def verdict(difference: Interval | None) -> str:
 
 
 def is_within(difference: Interval | None, matters: float) -> bool:
-    """Whether the interval excludes every difference of `matters` and more, above and below."""
+    """Tell whether the interval excludes every difference of `matters` and more, above and below."""
     if difference is None or difference.low is None or difference.high is None:
         return False
     return difference.low > -matters and difference.high < matters
@@ -114,7 +114,7 @@ def level_of_looks(most_seeds: int) -> float:
 
 
 def is_decided(differences: Sequence[float], level: float, matters: float) -> bool:
-    """Whether the interval excludes zero, or every difference of `matters` and more.
+    """Tell whether the interval excludes zero, or every difference of `matters` and more.
 
     >>> is_decided([0.2, 0.21, 0.19], 0.95, 0.05), is_decided([0.1, -0.1, 0.0], 0.95, 0.05)
     (True, False)

@@ -155,7 +155,7 @@ def bar(share: float) -> Html:
 
 
 def stage_bars(ident: str, title: str, stages: Sequence[tuple[str, int, int]]) -> Html:
-    """Horizontal bars of (stage, files, bytes): files thick, bytes thin, each against the largest of its kind."""
+    """Draw bars of (stage, files, bytes): files thick, bytes thin, each against the largest of its kind."""
     most_files = max(files for _, files, _ in stages) or 1
     most_bytes = max(n_bytes for _, _, n_bytes in stages) or 1
     rows = [
@@ -184,7 +184,7 @@ def stage_bars(ident: str, title: str, stages: Sequence[tuple[str, int, int]]) -
 
 
 def loss_curves(ident: str, loss: Sequence[tuple[int, float]], held: Sequence[tuple[int, float]], base: float) -> Html:
-    """Held-out bits per byte by step over the dashed unigram line; the training loss on its own scale below."""
+    """Draw held-out bits per byte by step over the dashed unigram line; the training loss on its own scale below."""
     x_max = max((step for step, _ in (*loss, *held)), default=0) or 1
     parts, top, told = [], 0, [f"The unigram baseline scores {base:.2f} bits per byte."]
     if held:
@@ -242,7 +242,7 @@ def intervals(
 
 
 def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """At most `most` evenly spaced points remain, the first and the last always.
+    """Return at most `most` evenly spaced points, the first and the last always among them.
 
     >>> thin([(1, 9.0), (2, 8.0), (3, 7.0), (4, 6.0), (5, 5.0)], 3)
     [(1, 9.0), (3, 7.0), (5, 5.0)]

@@ -90,7 +90,7 @@ def _sections(text: str) -> list[tuple[str, str]]:
     """The sections of a text that begin with `## `, outside of code, each with its heading."""
     found: list[tuple[str, list[str]]] = []
     is_code = False
-    for line in text.splitlines():
+    for line in text.split("\n"):
         is_code ^= line.lstrip().startswith(("```", "~~~"))
         if line.startswith("## ") and not is_code:
             found.append((line[3:].strip(), []))

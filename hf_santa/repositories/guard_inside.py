@@ -160,7 +160,7 @@ def in_rows(path: Path) -> Iterator[str]:
     try:
         table = pq.ParquetFile(path)
     except pa.ArrowException as error:
-        yield f"it is no parquet file ({str(error).splitlines()[0][:80]})"
+        yield f"it is no parquet file ({(str(error).splitlines() or [type(error).__name__])[0][:80]})"
         return
     if any(in_text(_words_of_schema(table))):
         yield "its schema holds a secret or a path of one machine"

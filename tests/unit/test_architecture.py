@@ -157,6 +157,34 @@ def test_modules_stay_readable():
     assert lengths[int(len(lengths) * 0.9)] <= 400
 
 
+def test_a_docstring_of_a_function_begins_with_a_verb():
+    """It says what the function does, not what it gives: no article and no "Whether" comes first."""
+    no_verbs = {
+        "A",
+        "An",
+        "All",
+        "At",
+        "For",
+        "How",
+        "If",
+        "Our",
+        "So",
+        "Some",
+        "The",
+        "What",
+        "Where",
+        "Whether",
+        "Why",
+    }
+    found = []
+    for path in (path for package in PACKAGES for path in sources(package)):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
+                first = (ast.get_docstring(node) or "Return").split()[0]
+                found += [f"{path.name}: {node.name}"] if first in no_verbs else []
+    assert [] == found
+
+
 def test_deviations_from_the_report_are_listed():
     """Every `# Differs from the report:` in the code has its line on the page that lists them."""
     listed = (ROOT / "docs" / "explanation" / "differs-from-the-report.md").read_text()

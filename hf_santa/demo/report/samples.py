@@ -25,7 +25,7 @@ def code_block(code: str | Html, label: str, css_class: str = "") -> Html:
 
 
 def samples(report: DemoReport) -> Html:
-    """How often programs ended how, by language, and the best and most telling of them."""
+    """Count how often programs ended how, by language, and choose the best and most telling of them."""
     every = report["samples"]
     if not every:
         return Html("<p>No samples were generated.</p>")
