@@ -22,6 +22,7 @@ from modeling_santa.errors_santa import ModelError
 from modeling_santa.fim_santa import TOKENS
 from modeling_santa.json_files import check_fields, read_object
 from modeling_santa.layouts_santa import canonical_fields, is_original, to_canonical, to_original
+from modeling_santa.own_code import CONFIGS, own_code
 from modeling_santa.weights_santa import read_weights
 
 LAYOUTS = ("canonical", "original", "nanotron")
@@ -47,7 +48,9 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
 
     Reads what nanotron's trainer wrote (of several checkpoints the newest), safetensors (sharded or not) and `.bin`
     files, which are unpickled with weights only: one that asks for code is refused. Writes safetensors, config.json, the
-    tokenizer, the settings of `generate`, the chat template and, for the canonical layout, the code files.
+    tokenizer, the settings of `generate`, the chat template and, for the canonical layout, the code files, those of
+    one's own that an `auto_map` names included. An original checkpoint's model code reads its own layout alone, and
+    stays behind.
     The numbers are only moved: every bit and the dtype are kept. `out` appears whole or not at all.
     A `tokenizer_config.json` that names GPT2TokenizerFast, which would split texts otherwise than the `tokenizer.json`
     beside it, is given the class that reads that file.
@@ -64,6 +67,7 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     if target.exists():
         raise ModelError(f"convert_checkpoint: {target} exists. Name a folder that does not, or remove it.")
     canonical, config, tokenizer = read_checkpoint(source)
+    code = _own_code_kept(source, config) if layout == "canonical" else []
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -76,12 +80,20 @@ def convert_checkpoint(src: str | Path, out: str | Path, *, layout: str = "canon
     for name in TOKENIZER_FILES:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, partial / name)
-    for name in OTHER_FILES:
+    for name in (*OTHER_FILES, *code):
         if (source / name).is_file():
             shutil.copyfile(source / name, partial / name)
     _name_tokenizer_class(partial)
     partial.replace(target)
     return target
+
+
+def _own_code_kept(source: Path, config: SantaConfig) -> list[str]:
+    """Take the entries of one's own over into the config, and return the files they name."""
+    if is_nanotron(source) or is_original(raw := read_config(source)):
+        return own_code(source, configs=CONFIGS[1:])
+    config.auto_map = raw.get("auto_map")
+    return own_code(source)
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], SantaConfig, Path]:
@@ -170,7 +182,11 @@ def _write_canonical(state: dict[str, torch.Tensor], config: SantaConfig, folder
 
     with torch.device("meta"):
         model = SantaForCausalLM(config).to(next(iter(state.values())).dtype)
-    model.save_pretrained(folder, state_dict=state)
+    own = config.to_dict()["auto_map"]
+    model.save_pretrained(folder, state_dict=state)  # names the class that it is, whatever the config says
+    path = folder / "config.json"
+    fields = {**read_object(path, {}, "Convert it again."), "auto_map": own}
+    path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_original(state: dict[str, torch.Tensor], config: SantaConfig, folder: Path) -> None:

@@ -6,11 +6,14 @@ an editor sends at most follows from its settings:
 | client | what it sends at most |
 |---|---|
 | llama.vscode, llama.vim | everything; `llama-server` cuts it to its batch: three quarters before the cursor, one quarter after |
-| Continue | `maxPromptTokens`, counted with another tokenizer |
-| Twinny | `contextLength` lines, 85 % of them before the cursor |
-| Tabby | `max_input_length` characters |
+| Continue | whole lines: of `maxPromptTokens`, counted with another tokenizer, one share before the cursor and one after it; the file's path |
+| Twinny | `contextLength` lines, 85 % of them before the cursor, in its template `fim.hbs` |
+| Tabby | the agent's `maxPrefixLines` and `maxSuffixLines`; of the finished prompt the server keeps the last `max_input_length` bytes |
 
-Sources: `/infill` of llama.cpp's server; the settings' pages of the clients.
+So a prompt that Tabby's server cuts has lost its first sentinel: the agent has to send no more than fits.
+
+Sources: `/infill` of llama.cpp's server; Continue core/autocomplete (HelperVars.prunePrefixSuffix, templating); Twinny
+src/extension/utils.ts (getPrefixSuffix); Tabby crates/tabby-inference (clip_prompt) and clients/tabby-agent (its default settings).
 """
 
 import json
@@ -27,6 +30,7 @@ from modeling_santa.tokenizer.train import load_any_tokenizer
 Client = Literal["llama-server", "llama.vscode", "llama.vim", "continue", "twinny", "tabby"]
 CLIENTS: tuple[Client, ...] = get_args(Client)
 _SPARE = 8  # the three sentinels, and what a tokenizer may put at a cut
+_PATH = 24  # the comment with the file's path, which Continue does not count
 _DENSE = 0.5  # dense code has up to twice as many tokens a character as the usual
 _CHARS_A_LINE = 40
 _URL = "http://127.0.0.1:8012"
@@ -92,16 +96,33 @@ def editor_config(folder: str | Path, client: Client, *, max_new_tokens: int = 6
             "twinny.lspContextEnabled": False,
             "twinny.fileContextEnabled": False,
         }
-        return json.dumps(settings, indent=2) + "\n"
+        return (
+            "// ~/.twinny/templates/fim.hbs, with custom-template as the provider's FIM template:\n"
+            f"// {template.format(before='{{{prefix}}}', after='{{{suffix}}}')}\n{json.dumps(settings, indent=2)}\n"
+        )
+    return _tabby(budget, name, template)
+
+
+def _tabby(budget: Budget, name: str, template: str) -> str:
+    """The agent sends lines for half of the room; the server's limit, of the whole room, is not to cut usual code."""
+    before = max(1, 3 * budget.lines // 4)
+    bytes_of_sentinels = len(template.format(before="", after=""))
     return (
+        "# ~/.tabby/config.toml, of the server\n"
         "[model.completion.http]\n"
         'kind = "llama.cpp/completion"\n'
         f'model_name = "{name}"\n'
         f'api_endpoint = "{_URL}"\n'
         f'prompt_template = "{template.format(before="{prefix}", after="{suffix}")}"\n'
         "\n[completion]\n"
-        f"max_input_length = {budget.chars}\n"
+        f"max_input_length = {math.floor(budget.chars / _DENSE) + bytes_of_sentinels}\n"
         f"max_decoding_tokens = {budget.answer}\n"
+        "\n# ~/.tabby-client/agent/config.toml, of the editor\n"
+        "[completion.prompt]\n"
+        f"maxPrefixLines = {before}\n"
+        f"maxSuffixLines = {budget.lines - before}\n"
+        "fillDeclarations = { enabled = false }\n"
+        "collectSnippetsFromRecentChangedFiles = { enabled = false }\n"
     )
 
 
@@ -176,7 +197,14 @@ def _continue(budget: Budget, name: str, template: str) -> str:
         f"      contextLength: {budget.context}\n"
         f"      maxTokens: {budget.answer}\n"
         "    autocompleteOptions:\n"
-        f"      maxPromptTokens: {math.floor(budget.text * _DENSE)}\n"
+        f"      maxPromptTokens: {math.floor((budget.text - _PATH) * _DENSE)}\n"
+        "      prefixPercentage: 0.75\n"
         "      maxSuffixPercentage: 0.25\n"
         "      onlyMyCode: true\n"
+        "      useImports: false\n"
+        "      useRecentlyEdited: false\n"
+        "      useRecentlyOpened: false\n"
+        "      experimental_includeRecentlyVisitedRanges: false\n"
+        "      experimental_includeRecentlyEditedRanges: false\n"
+        "      experimental_includeDiff: false\n"
     )

@@ -9,10 +9,12 @@ import re
 import threading
 import weakref
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import LogitsProcessor
 
 from .errors_santa import ModelError
 
@@ -109,4 +111,33 @@ class Healing:
     def take(self, token: int) -> None:
         """Note that a token was written."""
         if self._left:
-            self._left = self._left[len(self._table.by_id[token]) :]
+            self._left = self._left[len(self._table.by_id.get(token, b"")) :]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is written."""
+        return not self._left
+
+
+class HealedRows(LogitsProcessor):  # type: ignore[misc]  # transformers ships no types
+    """Have each row of `generate` first write what its gap's prompt lacks; a gap's rows stand together.
+
+    What a row has written is read from its ids, from `start` on: beams change places, and an assistant's tokens are taken back.
+    """
+
+    def __init__(self, table: TokenBytes, texts: Sequence[str], start: int) -> None:
+        self._table, self._texts, self._start = table, texts, start
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores (B, V); those of tokens that would write something else are minus infinity."""
+        count = len(input_ids) // len(self._texts)
+        rows = zip(input_ids[:, self._start :].tolist(), scores, strict=True)
+        return torch.stack([self._after(ids, at // count).allowed(row) for at, (ids, row) in enumerate(rows)])
+
+    def _after(self, ids: list[int], gap: int) -> Healing:
+        healing = Healing(self._table, self._texts[gap])
+        for token in ids:
+            if healing.is_done:
+                break
+            healing.take(token)
+        return healing

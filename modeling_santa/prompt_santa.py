@@ -8,6 +8,7 @@ from .errors_santa import ModelError
 from .fim_santa import FimMode, FimParts, id_of_token, ids_of_sentinels
 
 LONGEST_ANSWER = 256  # tokens, where the caller names no limit
+SMALLEST_PROMPT = 4  # tokens: the sentinels, and one of text
 
 
 def fit(prefix: Sequence[int], suffix: Sequence[int], room: int, *, step: int = 1) -> tuple[list[int], list[int]]:
@@ -112,10 +113,20 @@ def room_for_prompt(context: int, max_new_tokens: int | None, longest: int) -> t
     """
     if max_new_tokens is None:
         left = context - longest
-        max_new_tokens = min(LONGEST_ANSWER, left if left > 0 else context // 2, context - 4)
-    if max_new_tokens > context - 4:
+        max_new_tokens = min(LONGEST_ANSWER, left if left > 0 else context // 2, context - SMALLEST_PROMPT)
+    if max_new_tokens > context - SMALLEST_PROMPT:
         raise ModelError(
             f"max_new_tokens={max_new_tokens} leaves no room for a prompt in the context of n_positions={context}. "
             "Lower max_new_tokens."
         )
     return context - max_new_tokens, max_new_tokens
+
+
+def room_to_heal(context: int, room: int, max_new_tokens: int, again: int) -> tuple[int, int]:
+    """Return the tokens that are left for a prompt, and those for an answer that first writes `again` tokens anew.
+
+    >>> room_to_heal(100, 60, 40, 5)
+    (55, 45)
+    """
+    room = max(room - again, min(room, SMALLEST_PROMPT))
+    return room, min(max_new_tokens + again, context - room)

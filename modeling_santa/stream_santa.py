@@ -13,11 +13,10 @@ from .encode_santa import EncodedText, encode_text, shared_start
 from .errors_santa import ModelError
 from .fim_santa import FimMode, end_ids_of
 from .heal_santa import Healing, last_word_of, token_bytes_of
-from .prompt_santa import ordered_ids, origin_ids, room_for_prompt
+from .prompt_santa import ordered_ids, origin_ids, room_for_prompt, room_to_heal
 from .stop_santa import Stop
 
 Finish = Literal["end", "stop", "length", "cancelled"]
-SMALLEST_PROMPT = 4  # tokens: the sentinels, and one of text
 CUT_CHARACTER = "\ufffd"  # what decoding gives for a character that still lacks bytes
 
 
@@ -158,8 +157,7 @@ def plan_answer(
     whole = sum(map(len, origin)) + len(before) + again + (0 if after is None else 3 + len(after))
     context = int(model.config.n_positions)
     room, longest = room_for_prompt(context, max_new_tokens, whole)
-    room = max(room - again, min(room, SMALLEST_PROMPT))
-    longest = min(longest + again, context - room)
+    room, longest = room_to_heal(context, room, longest, again)
     ids = ordered_ids(tokenizer, before, after, room, mode=mode, step=min(step, max(1, room // 4)), origin=origin)
     if not ids:
         raise ModelError("the prompt is empty. Give some text to continue.")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from hf_santa.repositories.kinds import Kind, ReleaseError, files_of
+from modeling_santa.own_code import own_code
 
 _CACHES = {"__pycache__", ".cache", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 _BY_NAME = tuple(
@@ -59,7 +60,7 @@ def refusals(name: str, path: Path, folder: Path, kind: Kind) -> Iterator[str]:
         start = opened.read(4)
     if start.startswith(_PICKLE_STARTS):
         yield "it is a pickle or an archive, and loading a pickle runs code. Save weights as safetensors"
-    elif not kind.allows(name):
+    elif not (kind.allows(name) or (kind.name == "model" and name in own_code(folder))):
         yield f"it is not on the list of what a {kind.name} repository holds"
     else:
         looks = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from hf_santa.errors import HfSantaError
 from hf_santa.files import read_json
 from hf_santa.repositories.kinds import with_header
+from modeling_santa.own_code import CONFIGS, own_code
 
 PACKAGES = Path(__file__).resolve().parents[2]
 MODEL_CODE = tuple(sorted(path.name for path in (PACKAGES / "modeling_santa").glob("*_santa.py")))
@@ -26,6 +27,8 @@ class StageError(HfSantaError, RuntimeError):
 
 def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
     """Write a model repository: weights, config, remote code, tokenizer and generation settings.
+
+    Code files of one's own, which an `auto_map` of the config or the tokenizer names, come with it.
 
     `trained` is what SantaForCausalLM.save_pretrained wrote, `tokenizer` what save_tokenizer wrote.
 
@@ -42,6 +45,9 @@ def stage_model(trained: Path, tokenizer: Path, out: Path) -> None:
     for name in MODEL_CODE:
         _copy(PACKAGES / "modeling_santa" / name, partial / name)
         check_hub_imports(partial / name)
+    for folder, config_name in zip((trained, tokenizer), CONFIGS, strict=True):
+        for name in own_code(folder, configs=(config_name,)):
+            _copy(folder / name, partial / name)
     config = read_json(
         partial / "config.json",
         {f"{token}_token_id": int | None for token in ("bos", "eos", "pad")},

@@ -18,13 +18,13 @@ from transformers import PreTrainedTokenizerFast
 
 from modeling_santa.modeling_santa import SantaForCausalLM
 
-BEFORE, AFTER, TOKENS = 350, 150, 8
+BEFORE, AFTER, TOKENS, BATCH = 350, 150, 8, 20
 PLACES = {
     "inside a word": r"[a-z]{4,}",
     "behind an indentation": r"(?<=\n)    +(?=[a-z]{2,})",
     "before a word": r"[a-z]{4,}",
 }
-WAYS = {"psm": {"mode": "psm"}, "spm": {"mode": "spm"}, "continued": None}
+WAYS = ("psm", "spm", "continued")
 
 
 def gaps(place: str, count: int) -> list[tuple[str, str, str]]:
@@ -46,6 +46,21 @@ def gaps(place: str, count: int) -> list[tuple[str, str, str]]:
     return found
 
 
+def answers(
+    model: SantaForCausalLM, tokenizer: object, texts: list[tuple[str, str, str]], way: str, *, heal: bool
+) -> list[str]:
+    """Return what the model writes at each place: middles by `infill`, in batches, or continuations by `stream`."""
+    settings = {"max_new_tokens": TOKENS, "heal": heal}
+    if way == "continued":
+        streams = (model.stream(tokenizer, prefix, **settings) for prefix, _, _ in texts)
+        return ["".join(piece.text for piece in pieces) for pieces in streams]
+    written = []
+    for at in range(0, len(texts), BATCH):
+        prefixes, _, suffixes = zip(*texts[at : at + BATCH], strict=True)
+        written += model.infill(tokenizer, prefixes, suffixes, mode=way, allow_truncated=True, **settings)
+    return written
+
+
 def main() -> int:
     """Print a line for each place and way."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -56,13 +71,11 @@ def main() -> int:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.folder)
     for place in PLACES:
         hits: Counter[tuple[str, bool]] = Counter()
-        for prefix, rest, suffix in gaps(place, arguments.gaps):
-            for way, settings in WAYS.items():
-                for heal in (False, True):
-                    sides = (prefix, None if settings is None else suffix)
-                    pieces = model.stream(tokenizer, *sides, max_new_tokens=TOKENS, heal=heal, **(settings or {}))
-                    hits[way, heal] += "".join(piece.text for piece in pieces).startswith(rest)
+        texts = gaps(place, arguments.gaps)
         for way in WAYS:
+            for heal in (False, True):
+                written = answers(model, tokenizer, texts, way, heal=heal)
+                hits[way, heal] = sum(text.startswith(rest) for text, (_, rest, _) in zip(written, texts, strict=True))
             print(f"{place}, {way}: {hits[way, False]} of {arguments.gaps}, healed {hits[way, True]}", flush=True)
     return 0
 

@@ -97,6 +97,41 @@ def test_a_healed_session_writes_what_a_fresh_call_does(tiny_model, hf_tokenizer
             assert expected == session.complete(prefix, SUFFIX, **settings)
 
 
+GAPS = [("if a:\n    retu", " + b\n"), ("x", ""), ("", "x"), ("y = (\n        ", ")\n"), ("# caf\u00e9", "\n")]
+
+
+@pytest.mark.parametrize("mode", ["psm", "spm"])
+def test_infill_heals_as_stream_does(tiny_model, hf_tokenizer, mode):
+    """One gap and a batch of different words, greedy, sampled and by beams: the text that was left out is no part of it."""
+    prefixes, suffixes = zip(*GAPS, strict=True)
+    settings = {"mode": mode, "heal": True, "max_new_tokens": 6}
+    expected = [text_of(tiny_model.stream(hf_tokenizer, *gap, **settings)) for gap in GAPS]
+    settings["allow_truncated"] = True
+    assert expected == [tiny_model.infill(hf_tokenizer, *gap, **settings) for gap in GAPS]
+    assert expected == tiny_model.infill(hf_tokenizer, prefixes, suffixes, **settings)
+    unhealed = tiny_model.infill(hf_tokenizer, prefixes, suffixes, **{**settings, "heal": False})
+    assert expected != unhealed
+    for more in ({"num_beams": 3}, {"do_sample": True, "num_return_sequences": 3}):
+        torch.manual_seed(0)
+        out = tiny_model.generate
+        seen = []
+
+        def generate(out=out, seen=seen, **given):
+            seen.append((given["input_ids"].shape[1], out(**given)))
+            return seen[-1][1]
+
+        tiny_model.generate = generate
+        try:
+            middles = tiny_model.infill(hf_tokenizer, prefixes, suffixes, **settings, **more)
+        finally:
+            del tiny_model.generate
+        ((start, rows),) = seen
+        count = len(rows) // len(GAPS)
+        for at, row in enumerate(rows[:, start:].tolist()):
+            assert hf_tokenizer.decode(row).startswith(last_word_of(prefixes[at // count]))
+        assert len(GAPS) == len(middles)
+
+
 @pytest.mark.parametrize("most", [1, 124])
 @pytest.mark.parametrize("suffix", [None, "", SUFFIX])
 @pytest.mark.parametrize(
