@@ -53,7 +53,7 @@ DIALECTS = {
     "santacoder": TOKENS,
     "starcoder": FimTokens(prefix="<fim_prefix>", middle="<fim_middle>", suffix="<fim_suffix>", pad="<fim_pad>"),
 }
-# StarCoder's tokens of repositories and files; where a vocabulary has them they end an answer, too.
+# StarCoder's tokens of repositories and files; where a vocabulary has them they end an answer, also if it calls them plain.
 OTHER_ENDS = ("<file_sep>", "<filename>", "<reponame>", "<repo_name>", "<gh_stars>")
 
 
@@ -81,9 +81,10 @@ def ids_of_sentinels(tokenizer: Any) -> dict[str, int]:
 
 
 def end_ids_of(tokenizer: Any) -> list[int]:
-    """Return the ids of all tokens that end an answer: every known special token, and the tokenizer's own end."""
+    """Return the ids of all tokens that end an answer: every special token, those known by name, and the tokenizer's own end."""
     spelled = [token for tokens in DIALECTS.values() for token in tokens.in_id_order()]
     ids = {known for token in (*spelled, *OTHER_ENDS) if (known := id_of_token(tokenizer, token)) is not None}
+    ids |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     own = getattr(tokenizer, "eos_token_id", None)
     return sorted(ids if own is None else ids | {own})
 

@@ -1,10 +1,13 @@
 """Names of file and repository: where StarCoder's and StarCoder2's prompts have them, and that they are never cut."""
 
 import pytest
+import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from modeling_santa.encode_santa import encode_text
 from modeling_santa.errors_santa import ModelError
+from modeling_santa.fim_santa import OTHER_ENDS
 from modeling_santa.stream_santa import plan_answer
 
 FIRST, SECOND = ["<filename>", "<reponame>"], ["<file_sep>", "<repo_name>"]
@@ -68,6 +71,32 @@ def test_a_token_in_a_name_is_text(prompt, tokenizer):
     """A file that is called like a token asks for nothing."""
     assert with_tokens(tokenizer, FIRST).convert_tokens_to_ids("<filename>") is not None
     assert prompt(FIRST, file_name="<reponame>").startswith("<fim-prefix><filename><reponame>\n")
+
+
+@pytest.mark.parametrize("token", [*OTHER_ENDS, "<issue_start>"])
+@pytest.mark.parametrize("is_special", [True, False])
+def test_no_token_of_repositories_and_files_stays_in_an_answer(tiny_model, tokenizer, monkeypatch, token, is_special):
+    """Whoever writes it, streamed or returned: the answer ends before it, also where the vocabulary calls a known one plain."""
+    if token not in OTHER_ENDS and not is_special:
+        return  # a word of the vocabulary like any other
+    grown = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.to_str()))
+    grown.add_tokens([token], special_tokens=is_special)
+    script = [*encode_text(grown, "x")[:], grown.convert_tokens_to_ids(token), *encode_text(grown, "yyy")[:]]
+    forward, written = tiny_model.forward, []
+
+    def writing(*arguments, **settings):
+        out = forward(*arguments, **settings)
+        out.logits = torch.zeros_like(out.logits)
+        out.logits[..., script[len(written)]] = 9.0
+        written.append(token)
+        return out
+
+    monkeypatch.setattr(tiny_model, "forward", writing)
+    pieces = list(tiny_model.stream(grown, "a", "b", max_new_tokens=len(script)))
+    assert ("x", "end") == ("".join(piece.text for piece in pieces), pieces[-1].finish)
+    written.clear()
+    middle = tiny_model.infill(grown, "a", "b", max_new_tokens=len(script))
+    assert ("x", "end") == (middle, middle.finish)
 
 
 @pytest.mark.parametrize(
