@@ -139,7 +139,7 @@ def _answers(answers: Sequence[Mapping[str, str]]) -> Html:
 
 def _code(text: str) -> Html:
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return fill('<code style="white-space:pre-wrap">{text}</code>', text=shown)
+    return fill('<code style="white-space:pre-wrap;overflow-wrap:anywhere">{text}</code>', text=shown)
 
 
 def _data(results: Mapping[str, Any]) -> Html:
