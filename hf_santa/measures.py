@@ -71,8 +71,9 @@ def infilled(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: 
 def graded(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: FimMode) -> dict[str, float]:
     """Return how near a model is to the true middles, in finer steps than a hit or a miss.
 
-    Each true middle is read token by token after its prompt in the given mode: `bits_per_byte` is what it costs,
-    `token_accuracy` the share of its tokens that are the likeliest, `stops` the share of middles after which the end is.
+    Each true middle is read token by token after the prompt that `infilled` builds in the given mode: `bits_per_byte` is what
+    it costs, `token_accuracy` the share of its tokens that are the likeliest, `stops` the share of middles after which the
+    end is.
     """
     if not tasks:
         return {}
@@ -81,7 +82,9 @@ def graded(model: Any, tokenizer: Any, tasks: Sequence[dict[str, str]], mode: Fi
     for task in tasks:
         middle = encode_text(tokenizer, task["middle"])[: model.config.n_positions // 2]
         before, after = (encode_text(tokenizer, task[side]) for side in ("prefix", "suffix"))
-        prompt = ordered_ids(tokenizer, before, after, model.config.n_positions - len(middle), mode=mode)
+        # The same room as for an answer: a model can learn at which position of its context texts end.
+        room = model.config.n_positions - max(LINE_TOKENS, len(middle))
+        prompt = ordered_ids(tokenizer, before, after, room, mode=mode)
         ids = torch.tensor([*prompt, *middle], device=model.device)
         with torch.inference_mode():
             logits = model(ids[None], use_cache=False).logits[0, len(prompt) - 1 :].float()

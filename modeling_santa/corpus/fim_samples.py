@@ -24,6 +24,7 @@ TokenStream = Tokens | npt.NDArray[np.uint16]
 IGNORED = -100  # the label that transformers' loss leaves out
 FitMode = Literal["whole", "megatron"]
 MODES = ("whole", "megatron")
+SHORTEST_CUT = 32  # tokens of a piece that is cut once more
 
 
 class FimDataset:
@@ -33,9 +34,10 @@ class FimDataset:
     probability `fim_rate`. The draw depends on (seed, epoch, place in the stream) alone, so workers, resumption
     and order of access change nothing.
 
-    Mode `whole`: what has become too long by its sentinels is cut where the window cuts the text anyway: the end of the
-    last document, then the start of the first. So a middle is never cut, and documents that end in the window are there
-    to their end. What is left over is filled with <fim-pad>, which carries no loss.
+    Mode `whole`: a document that goes on behind the window is first cut in two, at random in its second half. What has become
+    too long by its sentinels is cut where the window cuts the text anyway: the end of the last document, then the start of
+    the first. So a middle is never cut, and documents that end in the window are there to their end. What is left over is
+    filled with <fim-pad>, which carries no loss.
     Mode `megatron`: as the report's code did. The three parts are encoded one by one, documents' ends stay where
     they were, and the whole sample is cut at its old length, or filled with <fim-pad>, which there carries loss.
     # Differs from the report: its generator went from sample to sample, so the draws hung on the order of access.
@@ -104,6 +106,8 @@ class FimDataset:
                 "Give the tokenizer that the corpus was packed with."
             )
         cuts = np.flatnonzero(window == self.end_id) + 1
+        if self.mode == "whole" and self.fim_rate:
+            cuts = self._cut_once_more(cuts, epoch, start)
         pieces = np.split(window, cuts)
         places = [start + int(at) for at in (0, *cuts)]
         if self.mode == "megatron":
@@ -124,6 +128,18 @@ class FimDataset:
     def save_tokenizer(self, folder: Path, config: Any) -> None:
         """Write the tokenizer into a folder, for a model of this configuration."""
         save_tokenizer(self.tokenizer, folder, n_positions=config.n_positions)
+
+    def _cut_once_more(self, cuts: Ids, epoch: int, start: int) -> Ids:
+        """Return the cuts with one more in the second half of a document that goes on behind the window.
+
+        # Differs from the report: such a piece, once permuted, would always end at the window's end, and a model would learn to
+        # stop at that position instead of where a middle meets its suffix.
+        """
+        first = int(cuts[-1]) if len(cuts) else 0
+        if self.length - first < SHORTEST_CUT:
+            return cuts
+        draw = np.random.default_rng((self.seed, epoch, start + first))
+        return np.append(cuts, draw.integers((first + self.length) // 2, self.length))
 
     def _split(self, text: str, epoch: int, offset: int) -> FimParts | None:
         rates = {"fim_rate": self.fim_rate, "spm_rate": self.spm_rate, "line_rate": self.line_rate}
