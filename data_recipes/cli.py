@@ -112,7 +112,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     _add_filter_module(parser)
     parser.add_argument(
-        "--languages", metavar="NAME", nargs="+", default=[], help="take only files of these languages, in any case"
+        "--languages",
+        metavar="NAME",
+        nargs="+",
+        default=[],
+        help="take only files of these languages, in any case, or of a kind: programming, markup, data, prose",
     )
     parser.add_argument(
         "--include",

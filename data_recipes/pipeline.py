@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,28 @@ class Run:
         funnel, outputs = self._store([self.make_language(part) for part in self.languages()])
         mark_done(marker, key, outputs, funnel)
         self._clean_up()
+        self._report_others(funnel["funnel"])
         for line in unmeasured_lines(funnel):
             self.report(f"step=store {line}")
         kept = sum(entry["stages"][-1]["files"] for entry in funnel["funnel"])
         self.report(f"step=store recipe={self.recipes[0].name} out={kept} {time.monotonic() - started:.0f}s")
         return funnel
+
+    def _left_after(self, entry: dict[str, Any]) -> str:
+        """How many files of a language are left after each stage; without benchmarks there is no decontamination."""
+        stages = entry["stages"][1:] if self.settings.benchmarks else [entry["stages"][1], *entry["stages"][3:]]
+        return "".join(f" {stage['name']}={stage['files']}" for stage in stages)
+
+    def _report_others(self, entries: list[dict[str, Any]]) -> None:
+        """One line for all languages of which nothing is in the store."""
+        others = [entry for entry in entries if not _is_stored(entry)]
+        if others:
+            reasons: Counter[str] = Counter()
+            for entry in others:
+                reasons.update({reject["reason"]: reject["files"] for reject in entry["rejects"]})
+            words = " ".join(f"{reason}={count}" for reason, count in reasons.most_common())
+            total = sum(reasons.values())
+            self.report(f"step=language others={len(others)} in={total} out=0 {words}")
 
     def _clean_up(self) -> None:
         """Delete what only an unfinished run needs; the annotated shards and their key stay where that is asked for."""
@@ -309,8 +327,9 @@ class Run:
             entry, outputs = writer.write(lang, rows, self._rejects_of(part), staged)
         names = [str(path.relative_to(self.out)) for path in outputs]
         mark_done(marker, key, outputs, {"entry": entry, "outputs": names})
-        for before, after in pairwise(entry["stages"] if lang else ()):  # without one there are rejects alone
-            _line(self.report, f"{after['name']} lang={lang}", before["files"], after["files"], started)
+        if _is_stored(entry):
+            counts = [stage["files"] for stage in entry["stages"]]
+            _line(self.report, f"language lang={lang}{self._left_after(entry)}", counts[0], counts[-1], started)
         return entry, outputs
 
     def _language_key(self, part: LanguagePart) -> str:
@@ -350,6 +369,11 @@ def finished_inputs(source: Path) -> list[Path]:
     if unfinished and any(re.fullmatch(r"rows-\d{5}\.parquet", path.name) for path in paths):
         raise DataError(f"{source} has row shards but no rows.json: step rows did not finish. Run it again.")
     return paths
+
+
+def _is_stored(entry: Mapping[str, Any]) -> bool:
+    """Return whether any file of a language is in the store; of the others there are rejects alone."""
+    return bool(entry["stages"][2]["files"])
 
 
 def _line(report: Progress, step: str, before: int, after: int, started: float) -> None:

@@ -44,7 +44,7 @@ class RunSettings:
         benchmarks: JSONL files or records whose strings are searched for, see `decontaminate`.
         filters: Filters that drop further files from the store: "xml", "html" and others of stage `store`.
         filter_modules: Python files that define filters of one's own; they are run.
-        languages: Take the files of these languages alone.
+        languages: Take the files of these languages alone; a kind (programming, markup, data, prose) is all of its own.
         include: Take only files whose path matches one of these patterns, written as in a `.gitignore`.
         exclude: Leave out files whose path matches one of these.
         permissions: Opt-outs and licences.

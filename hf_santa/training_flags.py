@@ -1,6 +1,8 @@
 """Flags that all training commands share: FIM samples, memory, and what is measured."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hf_santa.errors import HfSantaError
@@ -69,6 +71,31 @@ def add_gaps_flag(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="held-back lines that the model infills, to measure it (default: 200)",
     )
+
+
+def add_languages_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--languages`: what of the sources is trained on."""
+    parser.add_argument(
+        "--languages",
+        metavar="NAME",
+        nargs="+",
+        default=[],
+        help="take only files of these languages, in any case, or of a kind: programming, markup, data, prose (default: programming; "
+        "of rows, in tables or JSON lines, all)",
+    )
+
+
+def chosen_languages(sources: Sequence[Path], asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the languages to train on: those asked for, else all programming languages of source trees.
+
+    Whoever gives rows, as a table or JSON lines, has chosen already: of them all are taken. JSON, Markdown and the like are
+    a third of a usual tree, and a model of code should not learn lock files.
+    """
+    from data_recipes.sources.json_lines import is_json_lines
+    from data_recipes.sources.parquet import tables_of
+
+    is_chosen = bool(tables_of(sources)) or any(map(is_json_lines, sources))
+    return tuple(asked) or (() if is_chosen else ("programming",))
 
 
 def fim_settings(arguments: argparse.Namespace) -> dict[str, Any]:

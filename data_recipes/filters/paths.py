@@ -1,12 +1,12 @@
 """Choose which files a run takes, by language and by path."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from data_recipes.errors import DataError
 from data_recipes.filters.filter import Drop
-from data_recipes.sources.language_names import spelled
+from data_recipes.sources.language_names import KINDS, languages_of_kind, spelled
 from data_recipes.sources.row import Row
 
 
@@ -14,7 +14,7 @@ from data_recipes.sources.row import Row
 class PathChoice:
     """Files of some languages whose paths match: every file that is left out has a reason.
 
-    `languages` are names in any case; none take all. `include` and `exclude` are patterns as in a `.gitignore`
+    `languages` are names in any case, or kinds of languages (`programming`, `markup`, `data`, `prose`); none take all. `include` and `exclude` are patterns as in a `.gitignore`
     (`src/`, `*.sql`, `**/migrations/**`, `!keep.py`), matched against the row's path. A file must match `include`, where
     there is any, and must not match `exclude`.
 
@@ -31,7 +31,7 @@ class PathChoice:
     _exclude: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_wanted", frozenset(spelled(name).lower() for name in self.languages))
+        object.__setattr__(self, "_wanted", frozenset(_wanted(self.languages)))
         object.__setattr__(self, "_include", _patterns("include", self.include))
         object.__setattr__(self, "_exclude", _patterns("exclude", self.exclude))
 
@@ -52,6 +52,15 @@ class PathChoice:
         if self._exclude is not None and (found := self._exclude.check_file(path)).include:
             return Drop("excluded", self.exclude[found.index])
         return None
+
+
+def _wanted(languages: Sequence[str]) -> Iterator[str]:
+    """Yield the languages in lower case, those of a kind in place of its name."""
+    for name in languages:
+        if name.lower() in KINDS:
+            yield from map(str.lower, languages_of_kind(name.lower()))
+        else:
+            yield spelled(name).lower()
 
 
 def _patterns(name: str, given: Sequence[str]) -> Any:

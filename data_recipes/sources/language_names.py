@@ -144,6 +144,19 @@ def language_names() -> list[str]:
     return sorted(_names().types)
 
 
+KINDS = ("programming", "markup", "data", "prose")
+"""The kinds of languages, as GitHub sorts them."""
+
+
+def languages_of_kind(kind: str) -> list[str]:
+    """Return the languages of a kind: `programming`, `markup` (HTML, CSS, Vue), `data` (JSON, SQL) or `prose` (Markdown).
+
+    >>> "Python" in languages_of_kind("programming"), "JSON" in languages_of_kind("programming")
+    (True, False)
+    """
+    return [name for name, found in _names().types.items() if found == kind]
+
+
 def spelled(name: str) -> str:
     """Return the one spelling of a language's name; a name that is not known stays as it is.
 

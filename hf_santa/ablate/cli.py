@@ -9,7 +9,7 @@ from hf_santa.ablate.intervals import FIRST_LOOK
 from hf_santa.ablate.variants import SCALES, VARIANTS
 from hf_santa.errors import HfSantaError
 from hf_santa.flags import add_json
-from hf_santa.training_flags import add_fim_flags, add_gaps_flag, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_gaps_flag, add_languages_flag, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,6 +24,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="source trees, or parquet rows")
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
+    add_languages_flag(parser)
     parser.add_argument(
         "--scale",
         choices=tuple(SCALES),
@@ -78,6 +79,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
         gaps=arguments.gaps,
         samples=arguments.samples,
         stars=arguments.stars,
+        languages=tuple(arguments.languages),
         fim=fim_settings(arguments),
         say=(lambda _: None) if arguments.json else lambda line: print(line, flush=True),
     )

@@ -15,13 +15,20 @@ from hf_santa.errors import HfSantaError
 from hf_santa.files import read_json, write_json
 from hf_santa.measures import is_held_back
 from hf_santa.problems import PROBLEMS
+from hf_santa.training_flags import chosen_languages
 
 HELDOUT_SHARE = 0.05
 TOKENIZER_BYTES = 20_000_000
 
 
 def prepare(
-    sources: Sequence[Path], out: Path, scale: Scale, stars: Path | None, say: Callable[[str], None]
+    sources: Sequence[Path],
+    out: Path,
+    scale: Scale,
+    say: Callable[[str], None],
+    *,
+    stars: Path | None = None,
+    languages: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Make the rows, the recipes' store, the tokenizer and a packed corpus a recipe; return volumes, and what lacks.
 
@@ -34,7 +41,8 @@ def prepare(
 
     write_rows(list(sources), out / "rows", progress=say)
     rows = out / "rows" if stars is None else with_stars(out / "rows", stars, out / "rows-with-stars")
-    key = hashlib.sha256(_sums(rows) + json.dumps(vars(scale)).encode()).hexdigest()
+    languages = chosen_languages(sources, languages)
+    key = hashlib.sha256(_sums(rows) + json.dumps([vars(scale), languages]).encode()).hexdigest()
     about = out / "corpora.json"
     if about.is_file() and (found := read_json(about, {"key": str, "volumes": dict, "lacking": dict}))["key"] == key:
         return found["volumes"], found["lacking"]
@@ -42,7 +50,7 @@ def prepare(
     # The report's base had gone through The Stack's near-deduplication, so every variant here has, too.
     lacking: dict[str, str] = {}
     try:
-        run(rows, out / "store", [*wanted, "stars"], benchmarks=[PROBLEMS], progress=say)
+        run(rows, out / "store", [*wanted, "stars"], benchmarks=[PROBLEMS], languages=languages, progress=say)
         wanted.append("stars")
     except DataError as error:
         if "stars" not in str(error):
@@ -50,7 +58,7 @@ def prepare(
         lacking["stars"] = (
             "The rows have no column 'max_stars_count'; a source tree has none. Give rows of The Stack, or --stars FILE."
         )
-        run(rows, out / "store", wanted, benchmarks=[PROBLEMS], progress=say)
+        run(rows, out / "store", wanted, benchmarks=[PROBLEMS], languages=languages, progress=say)
     tokenizer = train_tokenizer(_some(partial(kept_texts, out / "store", "base")), vocab_size=scale.vocab_size)
     save_tokenizer(tokenizer, out / "tokenizer", n_positions=scale.seq_len)
     run(
@@ -58,6 +66,7 @@ def prepare(
         out / "store",
         [*wanted, "fertility"],
         benchmarks=[PROBLEMS],
+        languages=languages,
         tokenizer=out / "tokenizer" / "tokenizer.json",
         progress=say,
     )

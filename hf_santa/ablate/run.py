@@ -40,6 +40,7 @@ def run(
     gaps: int = 200,
     samples: int = 2,
     stars: Path | None = None,
+    languages: Sequence[str] = (),
     fim: dict[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -84,8 +85,12 @@ def run(
         if not torch.cuda.is_available():
             raise HfSantaError(f"{told} There is no GPU here: use --scale tiny.")
         say(told)
+<<<<<<< HEAD
     volumes, lacking = prepare(sources, out, scale, stars, say)
     level = level_of_looks(seeds) if until_decided else LEVEL
+=======
+    volumes, lacking = prepare(sources, out, scale, say, stars=stars, languages=languages)
+>>>>>>> a37e361 (Training takes programming languages of a tree unless told otherwise; one line a language in a run's output)
     runs = _runs(
         out,
         scale,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_santa.flags import add_json
-from hf_santa.training_flags import add_fim_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_languages_flag, chosen_languages, fim_settings
 
 TRAIN_TOKENS = 1_800_000
 MAX_MINUTES = 6.0
@@ -33,6 +33,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument(
         "--source", type=Path, metavar="SOURCE", help="your own source tree or rows (default: this machine's code)"
     )
+    add_languages_flag(parser)
     parser.add_argument("--only", metavar="STEP,STEP", help=f"only these and what they need: {','.join(STEP_NAMES)}")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument(
@@ -110,12 +111,20 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "corpus_roots": [str(root.resolve()) for root in roots],
         "is_default_corpus": arguments.source is None,
         "corpus_fingerprint": corpus_fingerprint(roots),
+        "languages": list(_languages(arguments)),
         "seed": arguments.seed,
         **_budget(arguments),
         "fim": fim_settings(arguments),
         "samples": arguments.samples,
         "toolchains": {name: shutil.which(name) for name in ("python3", "node", "javac", "java")},
     }
+
+
+def _languages(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the languages of one's own source to train on; this machine's code is read by limits for each language."""
+    if arguments.source is None:
+        return tuple(arguments.languages)
+    return chosen_languages([arguments.source.expanduser()], arguments.languages)
 
 
 def _budget(arguments: argparse.Namespace) -> dict[str, Any]:

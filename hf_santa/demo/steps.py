@@ -48,7 +48,7 @@ STEPS = (
         ("rows",),
         ("dataset",),
         ("data_recipes", "hf_santa/demo/steps_data.py", "hf_santa/problems.jsonl"),
-        ("seed",),
+        ("seed", "languages"),
     ),
     DemoStep(
         "tokenizer",

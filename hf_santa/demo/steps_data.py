@@ -66,7 +66,13 @@ def run_the_recipe(out: Path, settings: dict[str, Any]) -> str:
     from data_recipes.pipeline import run
 
     funnel = run(
-        out / "rows", out / "dataset", "near_dedup", benchmarks=[PROBLEMS], seed=settings["seed"], progress=_note
+        out / "rows",
+        out / "dataset",
+        "near_dedup",
+        benchmarks=[PROBLEMS],
+        languages=settings["languages"],
+        seed=settings["seed"],
+        progress=_note,
     )
     before, after = (sum(entry["stages"][at]["files"] for entry in funnel["funnel"]) for at in (0, -1))
     redacted = funnel["redactions"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hf_santa.errors import HfSantaError
 from hf_santa.flags import add_json
-from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_languages_flag, add_measure_flags, add_memory_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,6 +25,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
+    add_languages_flag(parser)
     parser.add_argument("--lora", action="store_true", help="train low-rank adapters, merged at the end (needs peft)")
     parser.add_argument("--lora-rank", type=int, default=16, metavar="N", help="rank of the adapters (default: 16)")
     parser.add_argument("--keep-adapter", action="store_true", help="with --lora, also write OUT/adapter")
@@ -50,8 +51,16 @@ def _finetune(arguments: argparse.Namespace) -> int:
     from hf_santa.finetune.run import FinetuneRequest, run
 
     drawn = fim_settings(arguments)
-    fields = {name: getattr(arguments, name) for name in FinetuneRequest.__dataclass_fields__ if name != "fim"}
-    fields |= {"lora_rank": arguments.lora_rank if arguments.lora else 0, "fim": drawn}
+    fields = {
+        name: getattr(arguments, name)
+        for name in FinetuneRequest.__dataclass_fields__
+        if name not in {"fim", "languages"}
+    }
+    fields |= {
+        "lora_rank": arguments.lora_rank if arguments.lora else 0,
+        "fim": drawn,
+        "languages": tuple(arguments.languages),
+    }
     _check_lora(arguments)
     result = run(FinetuneRequest(**fields), say=(lambda _: None) if arguments.json else _say)
     if arguments.json:

@@ -22,6 +22,7 @@ from hf_santa.measures import (
     share_of,
     told,
 )
+from hf_santa.training_flags import chosen_languages
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class FinetuneRequest:
     source: Path
     out: Path
     recipe: str
+    languages: tuple[str, ...]
     heldout: float
     gaps: int
     seq_len: int | None
@@ -144,7 +146,12 @@ def _files(request: FinetuneRequest, say: Callable[[str], None]) -> tuple[list[d
     if not (dataset / "funnel.json").is_file():
         dataset = request.out / "dataset"
         write_rows([request.source], request.out / "rows", progress=say)
-        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, progress=say)
+        languages = chosen_languages([request.source], request.languages)
+        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, languages=languages, progress=say)
+    elif request.languages:
+        raise HfSantaError(
+            f"--languages chooses among source files, and {dataset} is a finished dataset. Leave it out."
+        )
     # Streamed, since a folder that was written anew would be answered from datasets' cache.
     rows = load_dataset(str(dataset), request.recipe, split="train", streaming=True)
     wanted = ("content", "hexsha", "lang")
@@ -162,6 +169,7 @@ def _files(request: FinetuneRequest, say: Callable[[str], None]) -> tuple[list[d
 def _begin(request: FinetuneRequest, seq_len: int, files: list[str]) -> None:
     """Record what the folder is made with; refuse to go on with anything else."""
     fields = {name: str(value) if isinstance(value, Path) else value for name, value in vars(request).items()}
+    fields["languages"] = list(request.languages)
     config = request.model / "config.json"
     weights = [sha256(path) for path in sorted(request.model.glob("*.safetensors"))]
     content = hashlib.sha256("".join(files).encode()).hexdigest()

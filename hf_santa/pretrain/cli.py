@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_santa.errors import HfSantaError
 from hf_santa.flags import add_json
-from hf_santa.training_flags import add_fim_flags, add_measure_flags, add_memory_flags, fim_settings
+from hf_santa.training_flags import add_fim_flags, add_languages_flag, add_measure_flags, add_memory_flags, fim_settings
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,9 +34,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--flops", type=float, metavar="N", help="in place of --minutes: train for so many floating-point operations"
     )
     parser.add_argument("--recipe", default="near_dedup", help="a recipe of the store (default: near_dedup)")
-    parser.add_argument(
-        "--languages", metavar="NAME", nargs="+", default=[], help="take only files of these languages, in any case"
-    )
+    add_languages_flag(parser)
     parser.add_argument(
         "--device",
         choices=("auto", "cuda", "cpu"),

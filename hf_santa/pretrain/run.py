@@ -17,6 +17,7 @@ from hf_santa.baselines import baselines, told_baselines
 from hf_santa.errors import HfSantaError, IncompleteError
 from hf_santa.files import read_json, write_json
 from hf_santa.measures import graded, hits_of, infilled, line_tasks, share_of, told
+from hf_santa.training_flags import chosen_languages
 
 TOKENIZER_BYTES = 30_000_000
 MAX_EPOCHS = 4.0
@@ -175,9 +176,8 @@ def _dataset(request: PretrainRequest, say: Callable[[str], None]) -> Path:
     dataset = request.out / "dataset"
     if not (dataset / "funnel.json").is_file():
         write_rows(list(request.source), request.out / "rows", progress=say)
-        run_recipe(
-            request.out / "rows", dataset, request.recipe, seed=request.seed, languages=request.languages, progress=say
-        )
+        languages = chosen_languages(request.source, request.languages)
+        run_recipe(request.out / "rows", dataset, request.recipe, seed=request.seed, languages=languages, progress=say)
     return dataset
 
 

@@ -220,3 +220,28 @@ def test_a_folder_begun_otherwise_is_refused(place, tmp_path, capsys):
     assert 0 == run(place, tmp_path)
     assert 2 == run(place, tmp_path, "--seed", "1")
     assert "was begun with seed=0, and now it is 1" in capsys.readouterr().err
+
+
+def test_data_and_prose_are_not_trained_on_unless_asked_for(place, tmp_path):
+    """Of a source tree programming languages are taken, of rows all; `--languages` says otherwise, of sources alone."""
+    shutil.copytree(place / "tree", tmp_path / "tree")
+    for number in range(12):
+        (tmp_path / "tree" / f"lock{number}.json").write_text(
+            json.dumps({"name": f"package {number}", "wanted": [number]})
+        )
+
+    def languages_in(out, *more, source=tmp_path / "tree"):
+        assert 0 == run(place, tmp_path / out, "--gaps", "2", *more, source=source)
+        funnel = json.loads((tmp_path / out / "dataset" / "funnel.json").read_text())
+        return {entry["lang"] for entry in funnel["funnel"] if entry["recipes"]["base"]["files"]}
+
+    assert languages_in("default") == {"Python"}
+    assert languages_in("asked", "--languages", "python", "JSON") == {"Python", "JSON"}
+    write_rows([tmp_path / "tree"], tmp_path / "rows", progress=str)
+    assert languages_in("of-rows", source=tmp_path / "rows") == {"Python", "JSON"}
+
+
+def test_languages_of_a_finished_dataset_are_an_error(place, tmp_path, capsys):
+    """It has what it has; the recipe chooses."""
+    assert 2 == run(place, tmp_path / "out", "--languages", "Python")
+    assert "is a finished dataset. Leave it out" in capsys.readouterr().err

@@ -254,3 +254,24 @@ def test_an_output_inside_its_source_is_refused(tmp_path):
     (tmp_path / "a.json").write_text("{}\n")
     with pytest.raises(DataError, match=r"a\.json: not a readable parquet file .*\.jsonl"):
         run(tmp_path / "a.json", tmp_path / "out", progress=_quiet)
+
+
+def test_a_run_says_a_line_for_each_language_and_one_for_the_others(tmp_path):
+    """Languages of which nothing is in the store are counted together, by reason."""
+    for name, text in (
+        ("a.py", "def f(x):\n    return x + 1\n"),
+        ("b.json", '{"a": 1}'),
+        ("c.md", "# Title\n"),
+        ("d.yaml", "a: b"),
+    ):
+        (tmp_path / "tree").mkdir(exist_ok=True)
+        (tmp_path / "tree" / name).write_text(text)
+    said = []
+    run(tmp_path / "tree", tmp_path / "out", "near_dedup", languages=["Programming", "yaml"], progress=said.append)
+    lines = [line.rpartition(" ")[0] for line in said if line.startswith("step=language")]
+    assert lines == [
+        "step=language lang=Python base=1 near_dedup=1 in=1 out=1 dropped=0.0%",
+        "step=language lang=YAML base=1 near_dedup=1 in=1 out=1 dropped=0.0%",
+        "step=language others=2 in=2 out=0",
+    ]
+    assert "step=language others=2 in=2 out=0 other_language=2" in said

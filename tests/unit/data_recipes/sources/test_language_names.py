@@ -8,7 +8,15 @@ import pytest
 from data_recipes.filters import comment_syntax
 from data_recipes.recipes import slug
 from data_recipes.sources import language_names as names
-from data_recipes.sources.language_names import is_program, language_by_name, language_names, language_of, spelled
+from data_recipes.sources.language_names import (
+    KINDS,
+    is_program,
+    language_by_name,
+    language_names,
+    language_of,
+    languages_of_kind,
+    spelled,
+)
 
 TABLE = Path(names.__file__).with_name("languages.json")
 
@@ -106,3 +114,15 @@ def test_the_table_keeps_its_notices():
 def test_a_name_alone_gives_the_usual_language():
     """Samples are drawn before anything is read."""
     assert (language_by_name("a.h"), language_by_name("run")) == ("C", "")
+
+
+def test_each_language_is_of_one_kind_and_no_kind_is_a_language():
+    """The four kinds hold all languages, each once; their names mean nothing else."""
+    assert sorted(name for kind in KINDS for name in languages_of_kind(kind)) == language_names()
+    assert {spelled(kind) for kind in KINDS} == set(KINDS)
+    assert {kind: set(languages_of_kind(kind)) & {"Python", "HTML", "JSON", "Markdown"} for kind in KINDS} == {
+        "programming": {"Python"},
+        "markup": {"HTML"},
+        "data": {"JSON"},
+        "prose": {"Markdown"},
+    }
