@@ -39,6 +39,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_source(pack)
     pack.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help="tokenizer.json or its folder")
     pack.add_argument("--out", type=Path, required=True, metavar="DIR", help="corpus folder to write or go on with")
+    pack.add_argument(
+        "--by-repository",
+        choices=("path", "imports"),
+        help="make one document of the files of a repository, by path or each behind those that it imports (default: a document "
+        "a file)",
+    )
     pack.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
     _add_json(pack)
     pack.set_defaults(func=_in_one_line("pack", _pack))
@@ -91,7 +97,12 @@ class _Read:
                 yield text
 
     def _texts(self) -> Iterator[str]:
-        from modeling_santa.corpus.texts import read_texts
+        from modeling_santa.corpus.repositories import repository_documents
+        from modeling_santa.corpus.texts import read_files, read_texts
+
+        if order := getattr(self.arguments, "by_repository", None):
+            files = read_files(self.arguments.source, recipe=self.arguments.recipe, column=self.arguments.column)
+            return repository_documents(files, self.arguments.out, order=order)
 
         return read_texts(self.arguments.source, recipe=self.arguments.recipe, column=self.arguments.column)
 
@@ -130,7 +141,13 @@ def _pack(arguments: argparse.Namespace) -> dict[str, Any]:
     if reason := Encoder(tokenizer).reason:
         print(f"hf-santa tokenizer pack: {reason}; `tokenizers` encodes, several times as long.", file=sys.stderr)
     about = pack(
-        _Read(arguments), tokenizer, arguments.out, threads=arguments.threads, resume=True, recipe=_recipe_of(arguments)
+        _Read(arguments),
+        tokenizer,
+        arguments.out,
+        threads=arguments.threads,
+        resume=True,
+        recipe=_recipe_of(arguments),
+        by_repository=arguments.by_repository,
     )
     per_token = about["text_bytes"] / about["tokens"]
     return {

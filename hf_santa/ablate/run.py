@@ -59,6 +59,7 @@ def run(
         gaps: Held-back lines to infill.
         samples: Completions of each problem; 0 runs no program.
         stars: JSON file of path prefixes and star counts.
+        languages: Languages or kinds to take of the sources; none are the programming languages of trees, all of rows.
         fim: Settings of the fill-in-the-middle samples.
         say: Takes each line of progress.
 
@@ -85,12 +86,8 @@ def run(
         if not torch.cuda.is_available():
             raise HfSantaError(f"{told} There is no GPU here: use --scale tiny.")
         say(told)
-<<<<<<< HEAD
-    volumes, lacking = prepare(sources, out, scale, stars, say)
-    level = level_of_looks(seeds) if until_decided else LEVEL
-=======
     volumes, lacking = prepare(sources, out, scale, say, stars=stars, languages=languages)
->>>>>>> a37e361 (Training takes programming languages of a tree unless told otherwise; one line a language in a run's output)
+    level = level_of_looks(seeds) if until_decided else LEVEL
     runs = _runs(
         out,
         scale,

@@ -40,12 +40,14 @@ def pack(
     shard_tokens: int = SHARD_TOKENS,
     resume: bool = False,
     recipe: str | None = None,
+    by_repository: str | None = None,
 ) -> dict[str, Any]:
     """Encode documents into a corpus folder and return its description, which is also in `corpus.json`.
 
     Special tokens spelled in a text are encoded as text. Memory stays flat. With `resume` the shards that a killed
     run finished are kept, if `texts` begins with their very documents; the bytes are those of a run without a break.
     `recipe` is the name of the recipe that the texts went through, if any; training compares it with its configuration.
+    `by_repository` says in which order the files of each document stand, where a document is a repository.
 
     Raises:
         ValueError: the vocabulary does not fit uint16, no document was given, or `resume` meets other documents.
@@ -54,6 +56,7 @@ def pack(
     encoder = Encoder(tokenizer, threads=threads)
     out.mkdir(parents=True, exist_ok=True)
     header = {"tokenizer_digest": tokenizer_digest(tokenizer), "shard_tokens": shard_tokens, "recipe": recipe}
+    header |= {"by_repository": by_repository} if by_repository else {}
     done = _started(out, header) if resume else _fresh(out, header)
     is_finished = (out / "corpus.json").is_file()
     documents = iter(texts)

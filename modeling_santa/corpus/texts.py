@@ -2,10 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from modeling_santa.corpus.repositories import RepositoryFile
 from modeling_santa.errors_santa import ModelError
 
 LOGGER = logging.getLogger("hf_santa.model")
@@ -41,6 +42,51 @@ def read_texts(source: Path, *, recipe: str | None = None, column: str = "conten
     if source.is_file():
         raise ModelError(f"{source} is neither .parquet nor .jsonl. Give one of these, or a folder.")
     yield from _of_tree(source)
+
+
+def read_files(source: Path, *, recipe: str | None = None, column: str = "content") -> Iterator[RepositoryFile]:
+    """Yield the files of a store or of parquet rows with their repository and path.
+
+    Raises:
+        ModelError: `source` is something else, or its rows do not say of which repository they are.
+    """
+    if (source / "funnel.json").is_file():
+        from datasets import load_dataset
+
+        rows: Iterable[dict[str, Any]] = load_dataset(str(source), recipe, split="train", streaming=True)
+    else:
+        rows = _parquet_records(source, column)
+    found = False
+    for row in rows:
+        text = _text(row, column, str(source))
+        if not isinstance(row.get("path"), str) or "repo" not in row:
+            raise ModelError(
+                f"{source} has no columns 'path' and 'repo'. Columns found: {', '.join(row)}. Give a store made from git "
+                "repositories (`hf-santa data run REPOSITORY OUT`) or from The Stack."
+            )
+        found = found or bool(row["repo"])
+        yield RepositoryFile(row["repo"] or "", row["path"], text)
+    if not found:
+        raise ModelError(f"{source}: no row names its repository. Give rows of git repositories, or of The Stack.")
+
+
+def _parquet_records(source: Path, column: str) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths = [source] if source.suffix == ".parquet" else sorted(source.rglob("*.parquet")) if source.is_dir() else []
+    if not paths:
+        raise ModelError(
+            f"{source} holds no rows. --by-repository takes a store that `hf-santa data run` wrote, or .parquet."
+        )
+    for path in paths:
+        try:
+            file = pq.ParquetFile(path)
+            wanted = [name for name in (column, "path", "repo") if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=256, columns=wanted):
+                yield from batch.to_pylist()
+        except pa.ArrowException as error:
+            raise ModelError(f"{path} is no readable parquet file: {error}. Write it again.") from error
 
 
 def _of_recipe(source: Path, recipe: str | None, column: str) -> Iterator[str]:
