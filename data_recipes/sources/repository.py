@@ -7,11 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from data_recipes.errors import DataError
+from data_recipes.sources.attributes import MAX_BYTES as ATTRIBUTES_BYTES
+from data_recipes.sources.attributes import NAME as ATTRIBUTES
+from data_recipes.sources.attributes import NOTHING, Attributes, Said
 from data_recipes.sources.blobs import BlobReader
 from data_recipes.sources.fetch import fetch_commit
 from data_recipes.sources.git_address import GitAddress, repository_name
 from data_recipes.sources.language_names import is_nameless, language_by_name, language_of, unknown_language
-from data_recipes.sources.left_out import by_content, by_path
+from data_recipes.sources.left_out import by_content
 from data_recipes.sources.licences import LicencesByFolder, is_licence_file
 from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 from data_recipes.sources.tree import sampled
@@ -32,11 +35,12 @@ class TrackedFile:
     blob: str
     size: int
     ext: str
+    said: Said = NOTHING
 
     @property
     def lang(self) -> str:
-        """The language by the name; empty where that is unknown, or where only the first line tells it."""
-        return language_by_name(self.path)
+        """The language by .gitattributes or the name; empty where that is unknown, or where only the first line tells it."""
+        return self.said.language or language_by_name(self.path)
 
 
 class GitRepository:
@@ -107,7 +111,7 @@ class GitRepository:
         self, max_file_bytes: int = MAX_FILE_BYTES, limits: Mapping[str, int] | None = None
     ) -> Iterator[Row | Reject]:
         """Yield every tracked file once, as a row or as the reject that says why it is none."""
-        files, chosen = self.files(), list[TrackedFile]()
+        files, chosen = self._with_attributes(self.files()), list[TrackedFile]()
         for file in files:
             if reject := self._left_out(file, max_file_bytes):
                 yield reject
@@ -119,6 +123,21 @@ class GitRepository:
         chosen = sampled(chosen, limits)
         for file, data in zip(chosen, self._git.contents(file.blob for file in chosen), strict=True):
             yield first_of_its_bytes(self._made(file, data, licences, date), seen)
+
+    def _with_attributes(self, files: list[TrackedFile]) -> list[TrackedFile]:
+        """Return the files with what the commit's .gitattributes say of them."""
+        said = [
+            file
+            for file in files
+            if file.path.rpartition("/")[2] == ATTRIBUTES
+            and file.mode.startswith("100")
+            and file.size <= ATTRIBUTES_BYTES
+        ]
+        attributes = Attributes()
+        said.sort(key=lambda file: (file.path.count("/"), file.path))
+        for file, data in zip(said, self._git.contents(file.blob for file in said), strict=True):
+            attributes.add(file.path.rpartition("/")[0], data or b"")
+        return [replace(file, said=attributes.of(file.path)) for file in files] if said else files
 
     def _licences(self, files: list[TrackedFile]) -> LicencesByFolder:
         texts = [
@@ -141,7 +160,7 @@ class GitRepository:
             reason = "unknown_language", unknown_language(file.path)
         elif file.size > max_file_bytes:
             reason = "too_large", f"{file.size} bytes exceed max_file_bytes={max_file_bytes}"
-        if reason := reason or by_path(file.path):
+        if reason := reason or file.said.left_out(file.path):
             return Reject(file.path, file.lang, file.size, "read", *reason, repo=self.name)
         return None
 
@@ -151,9 +170,9 @@ class GitRepository:
             reason = "unreadable", "its content is not in this clone"
         elif data.startswith(LFS_POINTER):
             reason = "lfs_pointer", "its content is kept by Git LFS"
-        elif not (lang := language_of(file.path, data)):
+        elif not (lang := file.said.language or language_of(file.path, data)):
             reason = "unknown_language", unknown_language(file.path)
-        if data is None or (reason := reason or by_content(data)):
+        if data is None or (reason := reason or (None if file.said.generated is False else by_content(data))):
             return Reject(file.path, file.lang, file.size, "read", *(reason or ("", "")), repo=self.name)
         given = {"repo": self.name, "revision": self.commit, "date": date, "licenses": licences.of(file.path, data)}
         made = make_row(data, file.path, ext=file.ext, lang=lang, given=given)

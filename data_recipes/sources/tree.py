@@ -15,6 +15,9 @@ from data_recipes.disk.files import PathLike
 from data_recipes.disk.safe_git import SafeGit
 from data_recipes.errors import DataError
 from data_recipes.progress import LOGGER
+from data_recipes.sources.attributes import MAX_BYTES as ATTRIBUTES_BYTES
+from data_recipes.sources.attributes import NAME as ATTRIBUTES
+from data_recipes.sources.attributes import NOTHING, Attributes, Said
 from data_recipes.sources.language_names import (
     is_nameless,
     language_by_name,
@@ -23,7 +26,7 @@ from data_recipes.sources.language_names import (
     spelled,
     unknown_language,
 )
-from data_recipes.sources.left_out import by_content, by_path
+from data_recipes.sources.left_out import by_content
 from data_recipes.sources.row import MAX_FILE_BYTES, Reject, Row, first_of_its_bytes, make_row
 
 HISTORY_FOLDERS = frozenset({".git", ".hg", ".svn"})
@@ -45,6 +48,7 @@ class _Candidate:
     lang: str
     size: int
     mtime_ns: int
+    said: Said = NOTHING
 
 
 def read_tree(
@@ -157,6 +161,7 @@ def _candidates(roots: PathLike | Iterable[PathLike]) -> tuple[list[_Candidate],
 def _walk(label: str, root: Path, rejects: list[Reject], ignored: frozenset[str]) -> Iterator[_Candidate]:
     """Yield the files below a root that may be read; all others go to the rejects. Links are not followed."""
     is_installed = not INSTALLED_FOLDERS.isdisjoint(root.resolve().parts)
+    attributes = Attributes()
     folders = [(root, "")]
     while folders:
         folder, inside = folders.pop()
@@ -166,6 +171,8 @@ def _walk(label: str, root: Path, rejects: list[Reject], ignored: frozenset[str]
         except OSError as error:
             rejects.append(Reject(f"{label}/{inside}", "", 0, "read", "unreadable", f"folder: {error.strerror}"))
             continue
+        if any(entry.name == ATTRIBUTES for entry in entries):
+            attributes.add(inside.rstrip("/"), _attributes_in(folder))
         for entry in entries:
             path = inside + _printable(entry.name)
             if entry.is_dir(follow_symlinks=False):
@@ -173,14 +180,27 @@ def _walk(label: str, root: Path, rejects: list[Reject], ignored: frozenset[str]
                     folders.append((Path(entry.path), f"{path}/"))
                 continue
             status = entry.stat(follow_symlinks=False)
-            lang = language_by_name(path)
-            reason = _left_out(path, lang, status.st_mode, is_installed=is_installed)
+            said = attributes.of(path)
+            lang = said.language or language_by_name(path)
+            reason = _left_out(path, lang, status.st_mode, said, is_installed=is_installed)
             if reason is None and ignored and str(Path(entry.path)) in ignored:
                 reason = "git_ignored", "by the repository's .gitignore"
             if reason:
                 rejects.append(Reject(f"{label}/{path}", lang, status.st_size, "read", *reason))
             else:
-                yield _Candidate(f"{label}/{path}", Path(entry.path), None, lang, status.st_size, status.st_mtime_ns)
+                yield _Candidate(
+                    f"{label}/{path}", Path(entry.path), None, lang, status.st_size, status.st_mtime_ns, said
+                )
+
+
+def _attributes_in(folder: Path) -> bytes:
+    """Return what a folder's .gitattributes holds; nothing where it is no readable file."""
+    place = folder / ATTRIBUTES
+    try:
+        is_file = stat.S_ISREG(place.lstat().st_mode) and place.stat().st_size <= ATTRIBUTES_BYTES
+        return place.read_bytes() if is_file else b""
+    except OSError:
+        return b""
 
 
 def _ignored_by_git(root: Path) -> frozenset[str]:
@@ -195,13 +215,13 @@ def _ignored_by_git(root: Path) -> frozenset[str]:
     return frozenset(str(Path(root, os.fsdecode(name))) for name in listed.split(b"\0") if name)
 
 
-def _left_out(path: str, lang: str, mode: int, *, is_installed: bool) -> tuple[str, str] | None:
+def _left_out(path: str, lang: str, mode: int, said: Said, *, is_installed: bool) -> tuple[str, str] | None:
     """Return why a file of a tree is not read, by what its folder says of it: the reason and what was seen, or None."""
     if stat.S_ISLNK(mode):
         return "symbolic_link", "links are not followed"
     if not stat.S_ISREG(mode):
         return "no_file", "a pipe, socket or device"
-    reason = by_path(path)
+    reason = said.left_out(path)
     if reason and not (is_installed and reason[0] == "vendored"):
         return reason
     return None if lang or is_nameless(path) else ("unknown_language", unknown_language(path))
@@ -215,7 +235,9 @@ def _members(label: str, archive: Path, rejects: list[Reject]) -> Iterator[_Cand
             path = _printable(member.filename)
             mode = (member.external_attr >> _MODE_SHIFT) if member.create_system == _UNIX else 0
             lang = language_by_name(path)
-            if reason := _left_out(path, lang, mode if stat.S_IFMT(mode) else stat.S_IFREG, is_installed=False):
+            if reason := _left_out(
+                path, lang, mode if stat.S_IFMT(mode) else stat.S_IFREG, NOTHING, is_installed=False
+            ):
                 rejects.append(Reject(f"{label}/{path}", lang, member.file_size, "read", *reason))
             else:
                 yield _Candidate(f"{label}/{path}", archive, member, lang, member.file_size, 0)
@@ -279,8 +301,9 @@ def _read(c: _Candidate, archives: Mapping[Path, zipfile.ZipFile], max_file_byte
     if len(data) > max_file_bytes:
         detail = f"more than max_file_bytes={max_file_bytes} bytes"
         return Reject(c.path, c.lang, c.size, "read", "too_large", detail)
-    lang = language_of(c.path, data)
-    if reason := by_content(data) if lang else ("unknown_language", unknown_language(c.path)):
+    lang = c.said.language or language_of(c.path, data)
+    found = None if c.said.generated is False else by_content(data)
+    if reason := found if lang else ("unknown_language", unknown_language(c.path)):
         return Reject(c.path, lang, c.size, "read", *reason)
     return make_row(data, c.path, ext=PurePosixPath(c.path).suffix.lower().removeprefix("."), lang=lang)
 

@@ -64,3 +64,43 @@ def test_one_line_of_a_megabyte_is_read_once(piece):
     drop = find_filter("encoded_data").drop({"content": content, "lang": "C"})
     assert (drop is not None) is (piece in {"ab,", "ab ", "A", "ab" + " " * 9999})
     assert find_filter("generated").drop({"content": content, "lang": "C"}) is None
+
+
+LINES = "".join(f"total_{name} = first_{name} + second_{name}\n" for name in "abcdefghijklmnop")
+
+OPENCODER = [
+    ("Python", LINES, None),
+    ("Python", "".join(LINES.splitlines(keepends=True)[:9]), "few_lines"),
+    ("Python", "".join(LINES.splitlines(keepends=True)[:10]), None),
+    ("JavaScript", "let a;\n" * 10 + "f(b);\n" * 4, "few_words"),
+    ("Python", "x = y\n\n\n\n\n" * 4, "mean_line"),
+    ("Python", LINES + "long_name " * 300 + "\n", "mean_line"),
+    ("Go", "".join(f"\t{n}, {n * 7}, // {n}\n" for n in range(1000, 1040)), "many_digits"),
+    ("Python", "".join(f"{' ' * 40}total_{c} = {c}\n" for c in "abcdefghijklmn"), "many_blanks"),
+    ("Java", "".join(f"(({c}+-*/{c})&&({c}||!{c}));;\n" for c in "abcdefghijklmnopq"), "few_letters"),
+    ("Python", LINES + "# \ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\n", "many_replacements"),
+    ("C", "".join(f"add(0xfaceb{c}, 0xbeefda{c});\n" for c in "abcdefabcdef"), "many_hex_words"),
+    ("Python", "value = compute(value, other)\n" * 12 + LINES[:80], "many_repeated_lines"),
+    ("JavaScript", "}\n" * 40 + LINES, None),
+    ("Java", "".join(f"assertEquals(first_{c}, second);\n" for c in "abcdefghijkl") + LINES, "many_assert_lines"),
+    ("Go", "".join(f"assert.Equal(t, first_{c}, second)\n" for c in "abcdefghijkl") + LINES, None),
+    ("Python", "".join(f"class Name{c}(Base):\n    pass\n" for c in "abcdef"), "many_pass_lines"),
+    ("Python", "".join(f"import module_{c}\n" for c in "abcdefgh") + LINES, "many_import_lines"),
+    ("Python", "".join(f"print(first_{c}, second)\n" for c in "abcdefghijklm") + LINES, "many_print_lines"),
+    ("Python", "".join(f"bypass_{c} = imported + printed\n" for c in "abcdefghijklm"), None),
+    ("JSON", "1", None),
+    ("Shell", "ls\n", None),
+]
+
+
+@pytest.mark.parametrize(("lang", "content", "reason"), OPENCODER)
+def test_opencoders_rules_say_which_was_broken(lang, content, reason):
+    """Each drops by its own threshold and for its own reason; data and shells are left alone."""
+    drop = find_filter("opencoder").drop({"content": content, "lang": lang})
+    assert (drop and drop.reason) == reason
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ud800", "a\udfffb\n" * 9, "\x00" * 70, "\r\n\u2028", "0x" * 9999])
+def test_opencoders_rules_decide_odd_texts(content):
+    """Nothing, surrogates and control characters are too short, not an error."""
+    assert find_filter("opencoder").drop({"content": content, "lang": "Python"}) is not None

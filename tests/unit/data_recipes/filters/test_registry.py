@@ -21,7 +21,7 @@ from data_recipes.recipes import RECIPES
 from data_recipes.store.explain import explain
 
 REPORT = ["base", "stars", "comments", "fertility"]
-STORE = ["xml", "html", "generated", "alphabetic", "encoded_data", "data_files"]
+STORE = ["xml", "html", "generated", "alphabetic", "encoded_data", "data_files", "opencoder"]
 
 
 def _keep(record, thresholds):
