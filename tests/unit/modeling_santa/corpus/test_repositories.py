@@ -144,7 +144,7 @@ def test_a_store_is_packed_by_repository(packed):
 def test_middles_are_cut_out_of_repositories(packed):
     """A sample has the file before in its prefix: put together again it is the window's own text."""
     tokenizer, tokens = load_tokenizer(packed / "tokenizer"), read_tokens(packed / "corpus")
-    samples = FimDataset(tokens, tokenizer, seq_len=95, fim_rate=1.0, spm_rate=0.0, line_rate=1.0)
+    samples = FimDataset(tokens, tokenizer, seq_len=300, fim_rate=1.0, spm_rate=0.0, line_rate=1.0)
     whole = tokenizer.decode(np.asarray(tokens).tolist(), skip_special_tokens=False)
     seen = 0
     for index in range(len(samples)):
