@@ -47,6 +47,7 @@ PLACES = [
     "{} <x@corp.io>",
 ]
 NO_NAMES = [
+    'Fmt_EBB (Break ("@,", 0, 0), rest)',  # OCaml's constructors
     "authors = Type(bool, default=True)",
     "author: Optional(str)",
     "Copyright (c) 2020 Google Inc.",
