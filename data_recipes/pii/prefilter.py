@@ -107,8 +107,8 @@ def _hyperscan_prefilter(rules: Sequence[Rule]) -> Prefilter:
     expressions = [*(rule.sign or rule.regex for rule in rules), *gates.values()]
     database = compiled_database(expressions, [at for at, rule in enumerate(rules) if rule.kind in PLACES])
     lock = Lock()  # a database has one scratch space
-    encoded, run = (len(rules) + list(gates).index(name) for name in ("ENCODED", "RUN"))
-    has_base64 = _searcher(_BASE64)
+    spelt_out, encoded, run = (len(rules) + list(gates).index(name) for name in ("SPELT_OUT", "ENCODED", "RUN"))
+    has_base64, has_spelt_out = _searcher(_BASE64), _searcher(GATES["SPELT_OUT"])
 
     def prefilter(data: bytes) -> dict[int, list[int]]:
         hits: dict[int, list[int]] = {}
@@ -123,6 +123,8 @@ def _hyperscan_prefilter(rules: Sequence[Rule]) -> Prefilter:
         runs = hits.pop(run, None)
         if runs and encoded not in hits and has_base64(data, max(0, runs[0] - _RUN_LENGTH - 1)):
             hits[encoded] = []
+        if spelt_out in hits and not has_spelt_out(data):
+            del hits[spelt_out]
         return hits
 
     return prefilter
