@@ -40,6 +40,7 @@ HELPER = r"""
 #include <unistd.h>
 
 enum { CHANNEL = 3, SCRIPT = 4, INSIDE = 1000, LONGEST = 8192, TEXT = 80, STREAMS = 3, PATIENCE_MS = 100 };
+enum { SOCKET_BYTES = 1 << 18 };
 enum { ENDED, TIME, MEMORY, FAILED, HIDDEN };
 static const uint64_t never = UINT64_MAX;
 struct request { uint64_t is_root, outer_id, program_bytes, scratch_bytes, length; unsigned char filter[LONGEST]; };
@@ -143,18 +144,34 @@ static char *read_file(const char *folder, const char *name, const char *leaf, c
     return got > 0 ? into : NULL;
 }
 
+/* The bytes that a line of /proc/PID/status counts in kB; 0 where there is no such line. A process's name holds no
+   line end there. */
+static uint64_t counted(const char *status, const char *name) {
+    unsigned long long kb;
+    const char *at = strstr(status, name);
+    return at && sscanf(at + strlen(name), "%llu", &kb) == 1 ? kb * 1024 : 0;
+}
+
+/* The most that the buffers of all sockets in this namespace hold: they are in no process's memory. */
+static uint64_t in_sockets(void) {
+    char text[1024];
+    unsigned long long used;
+    return read_file("/proc", "self/net", "sockstat", text, sizeof text) && sscanf(text, "sockets: used %llu", &used) == 1
+        ? used * SOCKET_BYTES : 0;
+}
+
 /* Memory, processor time and time spent waiting for a processor of all processes in this namespace but this one. */
 static struct usage usage_now(void) {
-    struct usage all = {0};
-    uint64_t page = sysconf(_SC_PAGESIZE), tick_us = 1000000 / sysconf(_SC_CLK_TCK);
+    struct usage all = {.memory_bytes = in_sockets()};
+    uint64_t tick_us = 1000000 / sysconf(_SC_CLK_TCK);
     DIR *folder = opendir("/proc");
     for (struct dirent *each; folder && (each = readdir(folder));) {
-        char text[1024], path[300];
-        unsigned long long pages, user, system, longest = 0;
+        char text[2048], path[300];
+        unsigned long long user, system, longest = 0;
         long long ended_user, ended_system;
         if (each->d_name[0] < '0' || each->d_name[0] > '9' || !strcmp(each->d_name, "1")) continue;
-        if (!read_file("/proc", each->d_name, "statm", text, sizeof text)) continue;
-        if (sscanf(text, "%*u %llu", &pages) == 1) all.memory_bytes += pages * page;
+        if (!read_file("/proc", each->d_name, "status", text, sizeof text)) continue;
+        all.memory_bytes += counted(text, "\nVmRSS:") + counted(text, "\nVmPTE:") + counted(text, "\nVmSwap:");
         /* After the command's name, which may hold anything: user, system, and those of children waited for. */
         char *rest = read_file("/proc", each->d_name, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
         if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", &user, &system,

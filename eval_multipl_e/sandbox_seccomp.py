@@ -1,7 +1,8 @@
 """Assemble the filter of system calls that every program runs under, as classic BPF.
 
 Refused are the calls that trace or read other processes, make or enter namespaces, mount, load code into the kernel,
-set clocks, reach keys of the user, or open sockets of a kind that network namespaces do not cover (vsock, alg, packet).
+set clocks, reach keys of the user, open sockets of a kind that network namespaces do not cover (vsock, alg, packet), or
+give a socket a larger buffer.
 Everything else is allowed: what files, memory and processes a program may use is decided by namespaces and limits.
 """
 
@@ -12,11 +13,12 @@ import struct
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_NR_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
+_NR_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT, _THIRD_ARGUMENT_AT = 0, 4, 16, 24, 32
 _NEW_NAMESPACES = 0x7E020000
 _X32 = 0x40000000  # x86_64's second set of numbers
 _SOCKETS = (1, 2, 10, 16)  # unix, inet, inet6, netlink: all of them are inside the network namespace
 _TERMINAL_WRITES = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+_BUFFER_SIZES = (7, 8)  # SO_SNDBUF, SO_RCVBUF: what a socket holds is in no process's count
 
 # Name: (number on x86_64, number on aarch64).
 REFUSED = {
@@ -68,15 +70,17 @@ REFUSED = {
 # These are answered with "no such call", so that the C library and node fall back to others.
 ABSENT = {
     "clone3": (435, 435),
-    # Memory that belongs to no process, and so is in no process's count.
+    # Memory that belongs to no process, and so is in no process's count; 32,000 sets of semaphores are some 60 GB.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-_BY_ARGUMENT = {"clone": (56, 220), "socket": (41, 198), "ioctl": (16, 29)}
+_BY_ARGUMENT = {"clone": (56, 220), "socket": (41, 198), "ioctl": (16, 29), "setsockopt": (54, 208)}
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -110,6 +114,8 @@ def rows(machine: str | None = None) -> bytes:
     out += _when(_BY_ARGUMENT["socket"][column], _FIRST_ARGUMENT_AT, [*kinds, _answer(errno.EAFNOSUPPORT)])
     refusals = [row for what in _TERMINAL_WRITES for row in (_row(_EQUAL, what, 0, 1), _answer(errno.EPERM))]
     out += _when(_BY_ARGUMENT["ioctl"][column], _SECOND_ARGUMENT_AT, refusals)
+    refusals = [row for what in _BUFFER_SIZES for row in (_row(_EQUAL, what, 0, 1), _answer(errno.ENOPROTOOPT))]
+    out += _when(_BY_ARGUMENT["setsockopt"][column], _THIRD_ARGUMENT_AT, refusals)
     return b"".join([*out, _row(_RETURN, _ALLOW)])
 
 

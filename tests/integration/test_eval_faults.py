@@ -93,6 +93,32 @@ def test_memory_that_belongs_to_no_process_is_refused():
 
 
 @walled
+def test_memory_of_queues_and_buffers_is_refused():
+    """Queues and semaphores of System V can't be had, and a socket keeps its own size of buffer."""
+    program = (
+        "import ctypes, socket\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "print(libc.msgget(0, 0o1600), ctypes.get_errno(), libc.semget(0, 32000, 0o1600), ctypes.get_errno())\n"
+        "try:\n    socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)\n"
+        "except OSError as error:\n    print('refused', error.errno)\n"
+    )
+    assert run_program(program, "py").stdout == "-1 38 -1 38\nrefused 92\n"
+
+
+@walled
+def test_buffers_of_sockets_count_as_memory():
+    """Many sockets, whose buffers are in no process's count, end a program as too much memory does."""
+    program = (
+        "import os, socket, time\n"
+        "for _ in range(30):\n    if not os.fork():\n"
+        "        kept = [socket.socketpair() for _ in range(400)]\n        time.sleep(20)\n        os._exit(0)\n"
+        "time.sleep(20)\n"
+    )
+    outcome = run_program(program, "py", timeout_s=15)
+    assert (outcome.status, "memory: the program's processes held" in outcome.reason) == ("Exception", True)
+
+
+@walled
 @_needs("lua")
 def test_a_tool_that_the_sandbox_hides_costs_its_language_only(tmp_path, monkeypatch):
     """A toolchain below the folder for temporary files is named as one that can't be used; the others are scored."""
