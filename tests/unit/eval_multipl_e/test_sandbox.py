@@ -15,9 +15,9 @@ ALLOW, KILL = 0x7FFF0000, 0x80000000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
-def answer(machine, number, first=0, second=0, architecture=None):
+def answer(machine, number, first=0, second=0, third=0, architecture=None):
     """What the filter answers to a call: the rows are run as the kernel runs them."""
-    data = struct.pack("=IIQQQ", number, architecture or ARCH[machine], 0, first, second)
+    data = struct.pack("=IIQQQQ", number, architecture or ARCH[machine], 0, first, second, third)
     program = [
         struct.unpack_from("=HBBI", sandbox_seccomp.rows(machine), at)
         for at in range(0, len(sandbox_seccomp.rows(machine)), 8)
@@ -67,6 +67,12 @@ def test_every_listed_call_is_refused_and_others_are_not(machine, column):
 def test_calls_are_looked_at_by_their_arguments(number, first, second, expected):
     """Namespaces by clone, sockets outside the network namespace, and typing into a terminal are refused."""
     assert answer("x86_64", number, first, second) == expected
+
+
+@pytest.mark.parametrize(("machine", "number"), [("x86_64", 54), ("aarch64", 208)])
+def test_a_socket_keeps_its_size_of_buffer(machine, number):
+    """The sizes of a socket's buffers can't be set, its other options can."""
+    assert [answer(machine, number, 3, 1, option) for option in (2, 7, 8, 9)] == [ALLOW, 0x0005005C, 0x0005005C, ALLOW]
 
 
 def test_other_tables_of_calls_are_shut():
