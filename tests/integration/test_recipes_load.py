@@ -89,7 +89,7 @@ def loaded(store, tmp_path_factory):
 def test_every_config_of_the_card_loads_in_a_clean_process(store, loaded):
     """Each recipe, of each language and of all, gives the rows that the funnel counts, streamed and whole."""
     _, funnel = store
-    assert set(funnel["recipes"]) == set(RECIPES)
+    assert set(funnel["recipes"]) == set(RECIPES) - {"quality"}  # which needs a classifier
     assert sorted(loaded) == sorted(entry["config_name"] for entry in funnel["configs"])
     for recipe in funnel["recipes"]:
         whole, stream, _ = loaded[recipe]
@@ -112,8 +112,8 @@ def test_a_languages_configs_have_its_rows_alone(store, loaded, lang):
 
 def test_the_recipes_differ(store):
     """Stars, comments, fertility and 5-grams each leave something out, and final is both of its steps."""
-    counts = {name: sum(e["recipes"][name]["files"] for e in store[1]["funnel"]) for name in RECIPES}
-    assert all(counts[name] < counts["base"] for name in RECIPES if name not in {"base", "near_dedup"})
+    counts = {name: sum(e["recipes"][name]["files"] for e in store[1]["funnel"]) for name in store[1]["recipes"]}
+    assert all(counts[name] < counts["base"] for name in counts if name not in {"base", "near_dedup"})
     assert counts["final"] <= min(counts["near_dedup_alt"], counts["comments"])
 
 
