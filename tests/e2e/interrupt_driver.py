@@ -82,8 +82,8 @@ def wrote(pattern: str) -> Prepare:
 
 
 def started(words: str = "") -> Prepare:
-    """Wait until the command has a child process whose command line holds these words."""
-    return lambda _: lambda process, _: any(words in line for line in session_of(process.pid)[1:])
+    """Wait until the command has a child process, in whatever session, whose command line holds these words."""
+    return lambda _: lambda process, _: any(words in line for line in children_of(process.pid))
 
 
 def asks(variable: str, path: str = "") -> Prepare:
@@ -111,6 +111,14 @@ def session_of(session: int) -> list[str]:
     """The living processes of a session: id, state, command line."""
     done = subprocess.run(
         ["ps", "-ww", "-o", "pid=,stat=,args=", "-s", str(session)], capture_output=True, text=True, check=False
+    )
+    return [line for line in done.stdout.splitlines() if "Z" not in line.split()[1]]
+
+
+def children_of(parent: int) -> list[str]:
+    """The living children of a process: id, state, command line."""
+    done = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,stat=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=False
     )
     return [line for line in done.stdout.splitlines() if "Z" not in line.split()[1]]
 
@@ -219,7 +227,7 @@ ROWS: dict[str, tuple[str, Prepare]] = {
     ),
     "eval score": (
         "{shared}/completions.jsonl --problems {shared}/problems.jsonl --task humaneval-py --out {own}/r.json --timeout-s 600",
-        started(),
+        started("sandbox_forkserver"),
     ),
     "eval merge": ("{own}/r.json --out {own}/all.json", reads("r.json")),
     "eval report": ("{own}/r.json --model-name m --out {own}/out", reads("r.json")),
