@@ -198,7 +198,7 @@ def make_shared(root: Path, write_stack: Callable[..., Path]) -> Path:
 
 ROWS: dict[str, tuple[str, Prepare]] = {
     "demo": ("--source {shared}/source --out {own}/demo", started("worker")),
-    "data rows": ("{shared}/source {own}/rows", wrote("rows*/**/*")),
+    "data rows": ("{own}/mine.jsonl {own}/rows", reads("mine.jsonl")),
     "data run": ("{shared}/stack {own}/store --seed 0", wrote("store/.work/**/*")),
     "data recipes": ("{own}/mine.yaml", reads("mine.yaml")),
     "data stats": ("{own}/store", reads("store/funnel.json")),
