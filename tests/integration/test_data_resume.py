@@ -90,7 +90,7 @@ _PLACES = {
     "comparing": ("data_recipes.dedup.clusters", "Comparison.similarities", 1),
     "writing the rejects": ("data_recipes.disk.files", "pq.write_table", 1),
     "writing a shard": ("data_recipes.disk.files", "pq.ParquetWriter", 3),
-    "moving the shards": ("data_recipes.pipeline", "moved", 4),
+    "moving the shards": ("data_recipes.pipeline_language", "moved", 4),
     "marking a language": ("data_recipes.pipeline", "mark_done", 5),
     "writing the card": ("data_recipes.pipeline", "render_card", 0),
     "marking the store": ("data_recipes.pipeline", "mark_done", 6),
