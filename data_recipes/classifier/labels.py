@@ -1,6 +1,7 @@
 """Read labelled files: their contents, or the hexsha of rows, each with what a person or a model said of it."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
@@ -102,7 +103,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 def _label(record: dict[str, Any], columns: LabelColumns, where: str) -> Any:
     names = (columns.label,) if columns.label else _LABELS
     label = next((record[name] for name in names if record.get(name) is not None), None)
-    if isinstance(label, str | bool | int | float) and label == label:  # noqa: PLR0124 -- NaN is unequal to itself
+    is_nan = isinstance(label, float) and math.isnan(label)
+    if isinstance(label, str | bool | int | float) and not is_nan:
         return label
     found = ", ".join(map(str, record))
     expected = f"Expected a number, a text, true or false in {' or '.join(map(repr, names))}"
